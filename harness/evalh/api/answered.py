@@ -1,24 +1,23 @@
 """Which answers of production a suite can judge: calls that fit a version of its prompt, workflows named like it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from decimal import Decimal
 from functools import cached_property
 
 from msgspec.structs import replace
 
+from evalh.api.fitting import Readable, versions_of
 from evalh.api.parts import Parts
 from evalh.core.attempt import Completion, FinishReason, Usage
 from evalh.core.digest import canonical
 from evalh.core.money import total
-from evalh.core.production import WorkflowDetail
+from evalh.core.production import WorkflowDetail, said
 from evalh.core.prompt import PromptVersion
 from evalh.core.request import ToolCall
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import Suite
 from evalh.core.values import Value
 from evalh.engine.plan import RecordedStep
-from evalh.workspace.prompt.matching import inputs_of
 from evalh_trace.records import Attempt, Call, Step
 
 _FINISHES = {str(reason): reason for reason in FinishReason}
@@ -42,26 +41,21 @@ class Versions:
 
     def __init__(self, parts: Parts, suite: Suite) -> None:
         """Load nothing yet."""
-        self._prompts = parts.prompts()
-        self._name = suite.prompt
+        self._parts = parts
         self.suite = suite
 
     @cached_property
-    def _loaded(self) -> dict[str, PromptVersion]:
-        names = self._prompts.versions(self._name)
-        live = self._prompts.live(self._name)
-        order = sorted(names, key=lambda name: (name != live, -names.index(name)))
-        loaded = [self._prompts.load(self._name, name) for name in order]
-        return {one.label: one for one in loaded}
+    def _loaded(self) -> dict[str, Readable]:
+        return {one.version.label: one for one in versions_of(self._parts.prompts(), self.suite.prompt)}
 
     @property
     def live(self) -> PromptVersion:
         """The one in use; the draft where nothing was released."""
-        return next(iter(self._loaded.values()))
+        return next(iter(self._loaded.values())).version
 
     def named(self, label: str) -> PromptVersion:
         """Return the version of a label."""
-        return self._loaded[label]
+        return self._loaded[label].version
 
     def knows(self, label: str) -> bool:
         """Whether there is a version of this label."""
@@ -69,11 +63,8 @@ class Versions:
 
     def fitting(self, messages: JsonValue) -> list[tuple[str, dict[str, JsonValue]]]:
         """Return the versions that may have rendered these messages, each with the inputs that it had then."""
-        said = [
-            (str(message["role"]), "".join(part for part in message["parts"] if isinstance(part, str)))
-            for message in messages
-        ]
-        fits = ((label, inputs_of(version, said)) for label, version in self._loaded.items())
+        texts = said(messages)
+        fits = ((label, one.inputs_of(texts)) for label, one in self._loaded.items())
         return [(label, inputs) for label, inputs in fits if inputs is not None]
 
 
@@ -92,11 +83,10 @@ def _of_calls(detail: WorkflowDetail, versions: Versions) -> Iterator[Answered]:
         answer = attempts.get(call.id)
         if answer is None or not call.messages or (answer.text is None and not answer.tool_calls):
             continue
-        with suppress(LookupError, TypeError):  # messages that are not of the log's form
-            fits = versions.fitting(call.messages)
-            if fits:
-                fits.sort(key=lambda one: one[0] != call.prompt)
-                yield _answered(detail, call.id, fits[0][1], _completion(call, answer), [label for label, _ in fits])
+        fits = versions.fitting(call.messages)
+        if fits:
+            fits.sort(key=lambda one: one[0] != call.prompt)
+            yield _answered(detail, call.id, fits[0][1], _completion(call, answer), [label for label, _ in fits])
 
 
 def _of_workflow(detail: WorkflowDetail, versions: Versions) -> Answered | None:

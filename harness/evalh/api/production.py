@@ -36,15 +36,16 @@ def production_writer(parts: Parts) -> Iterator["ProductionWriter"]:
 
 def production(parts: Parts) -> "ProductionReader":
     """Take over what programs wrote meanwhile, and open what there is. Raises NotFound if nothing was traced yet."""
+    from evalh.api.fitting import fit
     from evalh.store.database import StoreError
     from evalh.store.production import ProductionReader
-    from evalh.store.production.writer import SPOOL
 
-    folder = folder_of(parts)
-    if parts.mends and ((folder / SPOOL).is_dir() or parts.config.trace.keep is not None):
+    if parts.mends and is_there(parts):
         with suppress(StoreError), production_writer(parts) as writer:  # a folder that is read-only is read as it is
             writer.merge()
-    return ProductionReader.open(folder)
+            if writer.without_fits():
+                fit(parts, writer)
+    return ProductionReader.open(folder_of(parts))
 
 
 def is_there(parts: Parts) -> bool:

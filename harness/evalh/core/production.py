@@ -39,6 +39,7 @@ class ProductionCall(Value, kw_only=True):
     call: Call
     workflow: str
     attempts: tuple[Attempt, ...]
+    versions: tuple[str, ...]  # whose template its messages fit
     cost_usd: float | None
 
     @property

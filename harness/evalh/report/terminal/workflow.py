@@ -198,13 +198,16 @@ def show_traced_calls(console: Console, calls: Sequence[ProductionCall]) -> None
     if not calls:
         console.print("no such calls")
         return
-    table = columns("call", "workflow", "model", "status", ">attempts", ">latency", ">cost", "what went wrong")
+    table = columns(
+        "call", "workflow", "version", "model", "status", ">attempts", ">latency", ">cost", "what went wrong"
+    )
     for one in calls:
         call, last = one.call, one.answer
         wrong = "" if last is None or last.status != "error" else f"{last.error_kind}: {last.error or ''}"
         table.add_row(
             one_line(call.id, 49),
             one_line(one.workflow, 24),
+            one_line(", ".join(one.versions), 32),
             one_line(str((call.settings or {}).get("model") or ""), 24),
             (last.status if last is not None else None) or "unknown",
             "unknown" if call.attempts is None else str(call.attempts),

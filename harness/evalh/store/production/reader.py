@@ -5,7 +5,7 @@ from pathlib import Path
 
 from evalh.core.errors import NotFound
 from evalh.core.production import ProductionCall, Spent, TracedItem, WorkflowDetail
-from evalh.store.columns import restored, stored
+from evalh.store.columns import read_json, restored, stored
 from evalh.store.database import connect_reading
 from evalh.store.log_reader import LogReader
 from evalh.store.production.rows import TABLES, R, record_of
@@ -112,6 +112,7 @@ class ProductionReader(LogReader):
                     record_of(Attempt, one)
                     for one in self._rows("select * from attempts where call_id = ? order by number, rowid", row["id"])
                 ),
+                versions=tuple(read_json(row["versions"]) or ()),
                 cost_usd=row["cost_usd"],
             )
             for row in rows

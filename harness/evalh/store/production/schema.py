@@ -62,6 +62,7 @@ _FIRST = (
   settings text,                   -- JSON
   messages text,                   -- JSON; null: content is off
   prompt text,                     -- triage@v3, where the program said so
+  versions text,                   -- JSON: versions whose template its messages fit; null: not looked at yet
   cost_usd real                    -- of all attempts; null: unknown
 )""",
     """create table attempts (
@@ -121,6 +122,7 @@ _FIRST = (
   process text
 )""",
     "create table spool (file text primary key, offset integer not null) without rowid",
+    "create table notes (name text primary key, value text) without rowid",
     "create index workflows_started on workflows (started_at)",
     "create index workflow_steps_of on workflow_steps (workflow_id)",
     "create index calls_of on calls (workflow_id)",
@@ -152,6 +154,12 @@ select s.workflow_id, w.name as workflow, s.id as step_id, s.name as step, s.pos
 from workflow_steps s join workflows w on w.id = s.workflow_id
 left join scores o on o.step_id = s.id and o.outcome = 'fail'
 where s.status = 'error' or o.id is not null""",
+    """create view versions_answered as
+select v.value as version, count(*) as calls, min(c.started_at) as first_at, max(c.started_at) as last_at,
+  sum(1 / coalesce(w.probability, 1)) as stands_for,
+  case when count(*) = count(c.cost_usd) then sum(c.cost_usd) end as cost_usd
+from calls c join workflows w on w.id = c.workflow_id join json_each(c.versions) v
+group by v.value order by calls desc""",
     f"PRAGMA application_id = {APPLICATION}",
 )
 STEPS: tuple[tuple[str, ...], ...] = (_FIRST,)

@@ -12,7 +12,7 @@ from typing import Self, TypeAlias
 from msgspec import Struct
 
 from evalh.core.strict_json import JsonValue
-from evalh.store.columns import Instants, read_json
+from evalh.store.columns import Instants, json_text, read_json
 from evalh.store.database import REFUSALS, connect, explained, prepare, transaction
 from evalh.store.locking import held
 from evalh.store.production.rows import TABLES, UPSERTS, record_of, row_of
@@ -106,6 +106,28 @@ class ProductionWriter:
         for file in (self.folder / SPOOL).glob("*.jsonl"):
             _blank(file, set(ids), name)
         return len(ids)
+
+    # -- which versions answered
+
+    def forget_fits(self, versions: str) -> None:
+        """Look at all calls again if the versions are not those of the last look; `versions` is their digest."""
+        with self._telling(), transaction(self._connection):
+            found = self._connection.execute("select value from notes where name = 'versions'").fetchone()
+            if found is None or found[0] != versions:
+                self._connection.execute("insert or replace into notes values ('versions', ?)", (versions,))
+                self._connection.execute("update calls set versions = null where versions is not null")
+
+    def without_fits(self) -> list[tuple[str, JsonValue]]:
+        """Return some calls that were not looked at yet, with their messages."""
+        query = "select id, messages from calls where versions is null and messages is not null limit ?"
+        with self._telling():
+            return [(call, read_json(text)) for call, text in self._connection.execute(query, (_BATCH,))]
+
+    def set_fits(self, fits: Iterable[tuple[str, list[str]]]) -> None:
+        """Write which versions calls fit."""
+        rows = [(json_text(versions), call) for call, versions in fits]
+        with self._telling(), transaction(self._connection):
+            self._connection.executemany("update calls set versions = ? where id = ?", rows)
 
     # -- one file of lines
 

@@ -20,16 +20,28 @@ Said = tuple[str, str]
 
 
 def inputs_of(version: PromptVersion, messages: Sequence[Said]) -> dict[str, JsonValue] | None:
-    """Return the inputs with which a version renders these messages; None if it renders them with none.
+    """Return the inputs with which a version renders these messages; None if it renders them with none."""
+    compiled = readable(version)
+    return None if compiled is None else read_back(compiled, version.input_schema, messages)
 
-    Only portable slots can be read back: media and logic cannot, nor two slots with nothing between them.
-    """
+
+def readable(version: PromptVersion) -> CompiledVersion | None:
+    """Return a version's template if messages can be read back through it; None for a pipeline or a broken one."""
     if version.pipeline is not None:
         return None
     try:
-        compiled = compile_version(version)
+        return compile_version(version)
     except WorkspaceError:
         return None
+
+
+def read_back(
+    compiled: CompiledVersion, schema: Mapping[str, JsonValue] | None, messages: Sequence[Said]
+) -> dict[str, JsonValue] | None:
+    """Return the inputs with which a template renders these messages; None if it renders them with none.
+
+    Only portable slots can be read back: media and logic cannot, nor two slots with nothing between them.
+    """
     if len(compiled.sections) != len(messages):
         return None
     bound: dict[Path, str] = {}
@@ -37,7 +49,7 @@ def inputs_of(version: PromptVersion, messages: Sequence[Said]) -> dict[str, Jso
         slots = section.pieces[0] if len(section.pieces) == 1 else None
         if str(section.role) != role or not isinstance(slots, Slots) or not _bind(slots, text, bound):
             return None
-    inputs = _inputs(bound, version.input_schema)
+    inputs = _inputs(bound, schema)
     return inputs if inputs is not None and _renders(compiled, inputs, messages) else None
 
 
