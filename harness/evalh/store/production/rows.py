@@ -1,6 +1,8 @@
 """Records as rows, and rows as records: a table for each kind, a column for each field."""
 
 import sqlite3
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from evalh.store.columns import Instants, json_text, read_instant, read_json, restored, stored, whole_number
@@ -19,9 +21,12 @@ TABLES: dict[type[Record], str] = {
 }
 _TIMES = frozenset({"started_at", "ended_at", "at"})
 _JSON = frozenset({"inputs", "output", "tags", "attributes", "settings", "messages", "tool_calls"})
-_NUMBERS = frozenset(
-    {"input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "attempts", "number", "count"}
+_COUNTS = frozenset(
+    {"input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "attempts", "number", "count", "position"}
 )
+_PLAIN = frozenset(
+    {"probability", "latency_ms", "ttft_ms", "http_status", "retry_after_s", "cost_usd", "good", "score"}
+)  # numbers as they are
 _FIRST_INSTANT, _LAST_INSTANT = 0.0, 253_402_300_799.0  # 1970 to 9999: what ISO 8601 writes in four digits
 
 
@@ -37,25 +42,46 @@ UPSERTS = {kind: _upsert(kind, table) for kind, table in TABLES.items()}
 _INSTANTS = Instants()
 
 
-def row_of(record: AnyRecord) -> tuple[Any, ...]:
+def row_of(record: AnyRecord) -> list[Any]:
     """Return a record's columns."""
-    unwritten = isinstance(record, Workflow) and record.kept is None  # the probability is decided at its end
-    return tuple(
-        None if unwritten and name == "probability" else _column(name, getattr(record, name))
-        for name in record.__struct_fields__
-    )
+    read, writers = _FIELDS[type(record)]
+    columns = list(read(record))
+    for place, write in writers:
+        if (value := columns[place]) is not None:
+            columns[place] = write(value)
+    if isinstance(record, Workflow) and record.kept is None:  # the probability is decided at its end
+        columns[_PROBABILITY] = None
+    return columns
 
 
-def _column(name: str, value: Any) -> Any:
-    if value is None:
+def _instant(seconds: float) -> str:
+    return _INSTANTS.text(min(max(float(seconds), _FIRST_INSTANT), _LAST_INSTANT))
+
+
+def _json(value: Any) -> str | None:
+    if value in ((), {}):
         return None
+    return json_text(list(value) if isinstance(value, tuple) else value)
+
+
+def _writer_of(name: str) -> Callable[[Any], Any] | None:
     if name in _TIMES:
-        return _INSTANTS.text(min(max(float(value), _FIRST_INSTANT), _LAST_INSTANT))
+        return _instant
     if name in _JSON:
-        return json_text(list(value) if isinstance(value, tuple) else value) if value not in ((), {}) else None
-    if name in _NUMBERS:
-        return whole_number(value)
-    return stored(value) if isinstance(value, str) else value
+        return _json
+    if name in _COUNTS:
+        return whole_number
+    return None if name in _PLAIN else stored
+
+
+_FIELDS = {
+    kind: (
+        attrgetter(*kind.__struct_fields__),
+        [(place, write) for place, name in enumerate(kind.__struct_fields__) if (write := _writer_of(name))],
+    )
+    for kind in TABLES
+}
+_PROBABILITY = Workflow.__struct_fields__.index("probability")
 
 
 def record_of(kind: type[R], row: sqlite3.Row) -> R:

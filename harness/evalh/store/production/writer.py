@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from time import time
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from msgspec import Struct
 
@@ -17,7 +17,7 @@ from evalh.store.database import REFUSALS, connect, explained, prepare, transact
 from evalh.store.locking import held
 from evalh.store.production.rows import TABLES, UPSERTS, record_of, row_of
 from evalh.store.production.schema import FILE, ensure_schema
-from evalh_trace.records import AnyRecord, Attempt, Call, Loss, decode
+from evalh_trace.records import AnyRecord, Attempt, Call, Loss, Record, decode
 
 SPOOL = "production"
 """The folder of the lines, beside the file."""
@@ -29,6 +29,13 @@ _WHOSE = {
     "user": "select id from workflows where user = ?",
     "session": "select id from workflows where session = ?",
 }
+_UNPRICED = """select a.*, c.settings as settings from attempts a join calls c on c.id = a.call_id
+where a.call_id in (select value from json_each(?)) and a.cost_usd is null and a.input_tokens is not null"""
+_BY_THE_DOOR = """update attempts set cost_from = 'door'
+where call_id in (select value from json_each(?)) and cost_usd is not null and cost_from is null"""
+_CALL_COSTS = """update calls set cost_usd = (
+  select case when count(*) = count(cost_usd) then sum(cost_usd) end from attempts where call_id = calls.id
+) where id in (select value from json_each(?))"""
 _BATCH = 2_000
 _CHUNK = 8 << 20  # bytes
 _DAY_S = 86_400.0
@@ -172,37 +179,33 @@ class ProductionWriter:
     def _store(self, records: list[AnyRecord]) -> None:
         calls = {one.call_id for one in records if isinstance(one, Attempt)}
         calls |= {one.id for one in records if isinstance(one, Call)}
-        for record in records:
+        for kind in TABLES:
+            rows = [row_of(one) for one in records if type(one) is kind]
             try:
-                self._connection.execute(UPSERTS[type(record)], row_of(record))
+                self._connection.executemany(UPSERTS[kind], rows)
             except REFUSALS:  # a value that no column can hold
-                loss = Loss(id=f"refused {record.id}"[:200], count=1, why="unreadable", at=time())
-                self._connection.execute(UPSERTS[Loss], row_of(loss))
-        for call in sorted(calls):
-            self._price(call)
+                for row in rows:
+                    self._store_or_count(kind, row)
+        if calls:
+            self._price(json_text(sorted(calls)))
 
-    def _price(self, call: str) -> None:
-        self._connection.row_factory = sqlite3.Row
+    def _store_or_count(self, kind: type[Record], row: list[Any]) -> None:
         try:
-            settings = self._connection.execute("select settings from calls where id = ?", (call,)).fetchone()
-            attempts = self._connection.execute("select * from attempts where call_id = ?", (call,)).fetchall()
-        finally:
-            self._connection.row_factory = None
-        for row in attempts:
-            if row["cost_usd"] is None and settings is not None and row["input_tokens"] is not None:
-                cost = self._price_of(record_of(Attempt, row), read_json(settings["settings"]))
-                priced = (cost, row["id"])
-                self._connection.execute(
-                    "update attempts set cost_usd = ?, cost_from = 'prices' where id = ? and ? is not null",
-                    (*priced, cost),
-                )
-            elif row["cost_usd"] is not None and row["cost_from"] is None:
-                self._connection.execute("update attempts set cost_from = 'door' where id = ?", (row["id"],))
-        self._connection.execute(
-            """update calls set cost_usd = (select case when count(*) = count(cost_usd) then sum(cost_usd) end
-            from attempts where call_id = calls.id) where id = ?""",
-            (call,),
-        )
+            self._connection.execute(UPSERTS[kind], row)
+        except REFUSALS:
+            loss = Loss(id=f"refused {row[0]}"[:200], count=1, why="unreadable", at=time())
+            self._connection.execute(UPSERTS[Loss], row_of(loss))
+
+    def _price(self, calls: str) -> None:
+        """Write what attempts of these calls cost, where it can be known; `calls` is a JSON list of ids."""
+        cursor = self._connection.cursor()
+        cursor.row_factory = sqlite3.Row
+        rows = cursor.execute(_UNPRICED, (calls,)).fetchall()
+        priced = [(self._price_of(record_of(Attempt, row), read_json(row["settings"])), row["id"]) for row in rows]
+        known = [one for one in priced if one[0] is not None]
+        self._connection.executemany("update attempts set cost_usd = ?, cost_from = 'prices' where id = ?", known)
+        self._connection.execute(_BY_THE_DOOR, (calls,))
+        self._connection.execute(_CALL_COSTS, (calls,))
 
     def _delete_old(self, now: float) -> None:
         instants = Instants()
