@@ -12,7 +12,7 @@ from evalh.api.workspace import Workspace
 from evalh.core.case import Case
 from evalh.core.run import RunKind
 from evalh.core.sample import Sample, Standing
-from evalh_trace.records import AnyRecord, Attempt, Call, Workflow
+from evalh_trace.records import AnyRecord, Attempt, Call, Feedback, Workflow
 from workspaces import evalh
 
 NOW = 1_800_000_000.0
@@ -173,6 +173,22 @@ def test_messages_that_lie_are_left_out_and_nothing_breaks(workspace: Workspace)
 
 def _fields(record: AnyRecord) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__struct_fields__}
+
+
+def test_a_judge_is_held_beside_users_votes_which_are_no_sample(workspace: Workspace) -> None:
+    write(workspace, *(asked(number, BAD if number in (1, 2, 3) else GOOD) for number in range(40)))
+    votes = {0: True, 1: False, 2: True, 4: False, 5: True}
+    write(workspace, [Feedback(id=f"f-{n}", workflow_id=f"w-{n}", at=NOW, good=good) for n, good in votes.items()])
+    torn = [Feedback(id=f"t-{good}", workflow_id="w-7", at=NOW, good=good) for good in (True, False)]
+    write(workspace, [*torn, Feedback(id="c", workflow_id="w-8", at=NOW, kind="copied")])
+    refused = evalh(workspace.root, "calibrate", "schema", "--against", "feedback")
+    assert (refused.returncode, "evalh grade triage --production" in refused.stderr) == (2, True)
+    grade(workspace)
+    found = document(evalh(workspace.root, "calibrate", "schema", "--against", "feedback", "--json"))
+    assert (found["workflows"], found["voted"], found["torn"], found["judged"], found["both"]) == (40, 6, 1, 40, 5)
+    assert found["confusion"] == {"both_good": 2, "judge_only": 1, "people_only": 1, "both_bad": 1}
+    shown = evalh(workspace.root, "calibrate", "schema", "--against", "feedback").stdout
+    assert "users who voted: 6 of 40 workflows; not a sample, and never gold" in shown
 
 
 def weighed(good: bool, weight: float, session: str) -> Weighed:

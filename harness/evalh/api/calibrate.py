@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from evalh.analysis.calibration.feedback import FeedbackAgreement, beside_feedback
 from evalh.analysis.calibration.outputs import (
     Judged,
     Votes,
@@ -37,6 +38,7 @@ from evalh.analysis.compare.pairing import CaseResult, Results, pair
 from evalh.api.judges import identity
 from evalh.api.parts import Parts
 from evalh.api.prefer import OutputPair, pairs_of
+from evalh.api.production import production
 from evalh.api.results import results_of
 from evalh.core.attempt import Answer, CallKey, NotSent
 from evalh.core.calibration import GOOD, Calibration, VersionDifference
@@ -211,6 +213,26 @@ class LogAsker(Value):
         if found is None:
             raise NotSent("the log has no such judgement")
         return found
+
+
+def against_feedback(parts: Parts, judge: str, suite: str | None) -> FeedbackAgreement:
+    """Hold a judge's verdicts on production's answers beside users' votes. Raises NotFound, UsageError."""
+    found, grader = _judge_of_outputs(parts, judge, suite)
+    traced = production(parts)
+    workflow_of, same_judge = traced.workflow_of_calls(), dict[str, bool]()
+    verdicts: dict[str, str] = {}
+    for run_id, case, outcome in parts.log.production_outcomes(found.name, judge):
+        if run_id not in same_judge:
+            documents = {one["name"]: one for one in parts.log.run(run_id).record.graders_document}
+            same_judge[run_id] = identity(documents.get(judge, {})) == identity(grader.document())
+        if same_judge[run_id]:
+            verdicts[workflow_of.get(case, case)] = outcome
+    if not verdicts:
+        raise UsageError(
+            f"{judge!r} as it is now has judged none of production's answers",
+            hint=f"evalh grade {found.name} --production",
+        )
+    return beside_feedback(found.name, judge, traced.count(), verdicts, traced.votes())
 
 
 def calibrate(parts: Parts, judge: str, suite: str | None) -> Calibration:

@@ -9,8 +9,15 @@ from evalh.cli.app import App, verb
 @click.argument("judge", metavar="JUDGE")
 @click.option("--suite", metavar="SUITE", help="The suite, if several have a grader of that name.")
 @click.option("--no-save", is_flag=True, help="Print only; do not change reports/calibrations.")
+@click.option(
+    "--against",
+    type=click.Choice(["labels", "feedback"]),
+    default="labels",
+    show_default=True,
+    help="What it is compared with: people's labels, or users' votes in production.",
+)
 @verb
-def command(app: App, *, judge: str, suite: str | None, no_save: bool) -> None:
+def command(app: App, *, judge: str, suite: str | None, no_save: bool, against: str) -> None:
     """Compare a judge's verdicts with people's labels: agreement and corrected rate.
 
     JUDGE is the name of a grader or of an entry under `compare:`. For a judge of two outputs, the log also
@@ -22,7 +29,15 @@ def command(app: App, *, judge: str, suite: str | None, no_save: bool) -> None:
     \b
       evalh label triage --about tone
       evalh calibrate tone
+      evalh calibrate tone --against feedback
     """  # noqa: D301 (click's \b keeps the examples' lines)
+    if against == "feedback":
+        from evalh.api.calibrate import against_feedback
+        from evalh.report.documents.judging import feedback_document
+        from evalh.report.terminal.calibration import show_feedback
+
+        app.show(against_feedback(app.workspace, judge, suite), feedback_document, show_feedback)
+        return
     from evalh.api.calibrate import calibrate, save
     from evalh.report.terminal.calibration import show_calibration
     from evalh.workspace.kept.calibrations import calibration_document

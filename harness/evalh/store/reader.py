@@ -1,7 +1,7 @@
 """Reading the log for `show`, `calls`, `export recorded` and the reports. Never writes."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -227,6 +227,14 @@ class Reader(SampleReader, TotalsReader):
     def interrupt(self) -> None:
         """Make reads of other threads end with an error at once."""
         self._connection.interrupt()
+
+    def production_outcomes(self, suite: str, grader: str) -> Iterator[tuple[str, str, str]]:
+        """Yield what a grader said of production's answers, oldest first: (run id, case id, outcome)."""
+        sql = """select s.run_id, s.case_id, v.outcome from verdicts v join samples s on s.id = v.sample_id
+        join runs r on r.id = s.run_id where r.kind = 'production' and r.suite = ? and v.grader = ?
+        order by r.started_at, r.id"""
+        for row in self._stream(sql, stored(suite), stored(grader)):
+            yield row["run_id"], restored(row["case_id"]), row["outcome"]
 
     def query(self, sql: str, deadline_s: float | None = None) -> tuple[tuple[str, ...], Rows]:
         """Run a user's SQL; return the columns' names, and the rows as they are read.

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from evalh.analysis.calibration.feedback import FeedbackAgreement
 from evalh.analysis.explain import Statement
 from evalh.analysis.orchestration import Observation
-from evalh.core.calibration import Label, LabelCandidate
+from evalh.core.calibration import AgreementTable, Confusion, Label, LabelCandidate
 from evalh.core.log import GraderTrial
 from evalh.core.production import WorkflowDetail
 from evalh.core.totals import Tallies
@@ -72,6 +73,24 @@ class ExplainDocument(Document, tag="evalh.explain/1", kw_only=True):
     """`evalh explain --json`."""
 
     routes: tuple[RouteDocument, ...]
+
+
+class FeedbackDocument(Document, tag="evalh.feedback-agreement/1", kw_only=True):
+    """`evalh calibrate --against feedback --json`."""
+
+    suite: str
+    judge: str
+    workflows: int
+    voted: int
+    torn: int
+    judged: int
+    both: int
+    confusion: Confusion
+    agreement: AgreementTable | None
+
+
+def feedback_document(found: FeedbackAgreement) -> FeedbackDocument:
+    return document_of(FeedbackDocument, found)
 
 
 class ObservedDocument(Document, tag="evalh.observed/1", kw_only=True):

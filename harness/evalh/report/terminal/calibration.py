@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 
+from evalh.analysis.calibration.feedback import FeedbackAgreement
 from evalh.core.calibration import (
     FEWEST_DISAGREEMENTS,
     GOOD,
@@ -51,6 +52,25 @@ def show_calibration(console: Console, calibration: Calibration) -> None:
         console.print(_differences(calibration.differences))
     for line in warnings:
         console.print(StyledText(line, "yellow"))
+
+
+def show_feedback(console: Console, found: FeedbackAgreement) -> None:
+    """Print how often a judge and users agree, and of whom that is true."""
+    console.print(StyledText.assemble((found.judge, "bold"), f" · suite {found.suite} · compared with users' votes"))
+    console.print()
+    share = f"{found.voted:,} of {plural(found.workflows, 'workflow')}"
+    console.print(StyledText(f"users who voted: {share}; not a sample, and never gold", "yellow"))
+    cells = found.confusion
+    console.print(
+        f"of {found.both:,} that are judged and have a vote, both agree on {cells.both_good + cells.both_bad:,}"
+    )
+    console.print(f"the judge passes {cells.judge_only:,} that users called bad")
+    console.print(f"the judge refuses {cells.people_only:,} that users called good")
+    if found.torn:
+        console.print(f"left out: {plural(found.torn, 'workflow')} with as many good votes as bad ones")
+    if found.agreement is not None:
+        console.print()
+        console.print(_agreement(found.agreement, None))
 
 
 def _words(calibration: Calibration) -> list[str]:

@@ -1,5 +1,6 @@
 """Reading `production.db`: workflows and all that belongs to them."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -139,6 +140,24 @@ class ProductionReader(LogReader):
             )
             for row in rows
         ]
+
+    def votes(self) -> dict[str, Counter[bool]]:
+        """Return users' votes by workflow; implicit signs and stubs' votes are left out."""
+        found: dict[str, Counter[bool]] = {}
+        sql = """select workflow_id, good, count(*) as votes from feedback
+        where good is not null and workflow_id in (select id from workflows) group by workflow_id, good"""
+        for row in self._rows(sql):
+            found.setdefault(row["workflow_id"], Counter())[bool(row["good"])] += row["votes"]
+        return found
+
+    def workflow_of_calls(self) -> dict[str, str]:
+        """Return the workflow of each call."""
+        return {row["id"]: row["workflow_id"] for row in self._rows("select id, workflow_id from calls")}
+
+    def count(self) -> int:
+        """Count the workflows, those included of which only a stub is kept."""
+        found = self._first("select count(*) as workflows from workflows")
+        return 0 if found is None else int(found["workflows"])
 
     def query(self, sql: str, deadline_s: float | None = None) -> tuple[tuple[str, ...], Rows]:
         """Run a user's SQL; see `Reader.query`. Raises UsageError."""
