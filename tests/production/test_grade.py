@@ -13,7 +13,7 @@ from evalh.core.case import Case
 from evalh.core.run import RunKind
 from evalh.core.sample import Sample, Standing
 from evalh_trace.records import AnyRecord, Attempt, Call, Feedback, Workflow
-from workspaces import evalh
+from workspaces import document, evalh
 
 NOW = 1_800_000_000.0
 PROMPT = """---

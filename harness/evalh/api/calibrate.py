@@ -221,12 +221,13 @@ def against_feedback(parts: Parts, judge: str, suite: str | None) -> FeedbackAgr
     traced = production(parts)
     workflow_of, same_judge = traced.workflow_of_calls(), dict[str, bool]()
     verdicts: dict[str, str] = {}
-    for run_id, case, outcome in parts.log.production_outcomes(found.name, judge):
-        if run_id not in same_judge:
-            documents = {one["name"]: one for one in parts.log.run(run_id).record.graders_document}
-            same_judge[run_id] = identity(documents.get(judge, {})) == identity(grader.document())
-        if same_judge[run_id]:
-            verdicts[workflow_of.get(case, case)] = outcome
+    with suppress(NotFound):  # nothing was run or graded yet
+        for run_id, case, outcome in parts.log.production_outcomes(found.name, judge):
+            if run_id not in same_judge:
+                documents = {one["name"]: one for one in parts.log.run(run_id).record.graders_document}
+                same_judge[run_id] = identity(documents.get(judge, {})) == identity(grader.document())
+            if same_judge[run_id]:
+                verdicts[workflow_of.get(case, case)] = outcome
     if not verdicts:
         raise UsageError(
             f"{judge!r} as it is now has judged none of production's answers",
