@@ -71,8 +71,8 @@ def _call(request: Any, answer: Any, fields: Any) -> None:
         took = fields.get("latency_ms")
         if isinstance(took, int | float):
             span.started_at = now - took / 1000.0
-    number = TRACER.new_id()
-    encoded = values.encode({"request": request, "answer": answer, "fields": fields, "id": number, "at": None})
+    said = {"id": TRACER.new_id(), "at": now, "request": request, "answer": answer, "fields": fields}
+    encoded = values.encode(said)
     TRACER.put("call", (span, None if span.workflow else span.record_id, encoded), 500 + len(encoded))
 
 
@@ -122,4 +122,4 @@ def configure(
     said = {"store": store, "content": content, "redact": redact, "sample": sample}
     TRACER.options = {**TRACER.options, **{name: value for name, value in said.items() if value is not None}}
     TRACER.content_off = False
-    attempted(TRACER.put, "configure", None)
+    attempted(TRACER.put, "configure", TRACER.options)

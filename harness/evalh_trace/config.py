@@ -4,6 +4,7 @@ Nothing here raises for what a person wrote: `problems` lists it, and content st
 """
 
 import os
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -143,8 +144,6 @@ def find_place(options: Mapping[str, Any], env: Mapping[str, str], folder: Path)
 
 
 def _trace_table(file: Path) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    import tomllib
-
     try:
         with file.open("rb") as opened:
             table = tomllib.load(opened).get("trace", {})

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from evalh_trace.importing import imported
 from evalh_trace.records import Json
 from evalh_trace.transport import Exchange
 from evalh_trace.wires import Fields, error_fields
@@ -151,13 +152,9 @@ def _decoder(encoding: str) -> Any:
         return lambda chunk: inflate.decompress(chunk, MOST_DECODED)
     try:
         if encoding == "br":
-            import brotli  # type: ignore[import-not-found, unused-ignore]
-
-            return brotli.Decompressor().process
+            return imported("brotli").Decompressor().process
         if encoding == "zstd":
-            import zstandard  # type: ignore[import-not-found, unused-ignore]
-
-            return zstandard.ZstdDecompressor().decompressobj().decompress
+            return imported("zstandard").ZstdDecompressor().decompressobj().decompress
     except ImportError:
         pass
     return None

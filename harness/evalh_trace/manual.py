@@ -1,6 +1,5 @@
 """A call that a program records by hand: `trace.call(request, answer)`, or by its fields."""
 
-import time
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
@@ -62,14 +61,13 @@ def read_manual(span: "Span", step_id: str | None, document: Json) -> Manual | N
     asked = wire.request_fields(request, "") if isinstance(request, dict) else {}
     fields = _answer(wire.answer_fields(answer) if isinstance(answer, dict) else {}, answer, said)
     provider, prompt, took = said.get("provider"), said.get("prompt"), fields.get("latency_ms")
-    now = time.time() if span.ended_at is None else span.ended_at
     call = Call(
-        id=f"{span.record_id}-{at(document, 'id')}",
+        id=at(document, "id"),
         workflow_id=span.workflow_id,
         step_id=step_id,
         operation=wire.operation,
         provider=provider if isinstance(provider, str) else wire.provider,
-        started_at=now - (took or 0.0) / 1000.0 if at(document, "at") is None else at(document, "at"),
+        started_at=at(document, "at") - (took or 0.0) / 1000.0,
         latency_ms=took,
         prompt=prompt if isinstance(prompt, str) else None,
     )

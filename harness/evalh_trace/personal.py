@@ -20,7 +20,7 @@ _SECRETS = (
     re.compile(r"\b((?:sk|pk|rk)-[\w-]{16,512}|AIza[\w-]{30,64}|ghp_\w{30,64}|xox[a-z]-[\w-]{10,200})"),
 )
 
-_MAILBOX = re.compile(r"[\w.!#$&'*+/=?^`{|}~%-]{1,64}\Z")
+_MAILBOX = re.compile(r"[\w.+%'-]{1,64}\Z")
 _AT = re.compile(r"@|%40|\uff20")
 _DOMAIN = re.compile(r"(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}|\[[0-9A-Fa-f:.]{2,45}\]")
 _LONGEST_MAILBOX = 64

@@ -38,19 +38,25 @@ class Recorder:
         self._lines: list[bytes] = []
         self._losses: dict[str, int] = {}
         self._told = 0.0
+        self._refused = False  # by the disk
         self._calls: OrderedDict[str, Call] = OrderedDict()  # that are not answered
         self._folder = _current_folder()
         self._workflows = Workflows(Sample(), self._write, self._lose)
         self._spool: Spool | None = None
-        self._load()
+        self._loaded: Policy | None = None
 
-    @property
-    def clean(self) -> bool:
-        """Whether all is written, and nothing was lost that is not told."""
-        return not self._lines and not self._losses
+    def was_written(self) -> bool:
+        """Whether all that came since the last time could be written."""
+        written, self._refused = not (self._refused or self._lines), False
+        return written
 
     def take(self, kind: str, event: Any) -> None:
         """Take what the program's path handed over."""
+        if kind == "configure":
+            self._load(event)
+            return
+        if self._loaded is None:
+            self._load(self._tracer.inherited)
         match kind:
             case "begin":
                 self._begin(event)
@@ -66,8 +72,6 @@ class Recorder:
                 self._feedback(event)
             case "score":
                 self._score(event)
-            case "configure":
-                self._load()
 
     def tick(self, *, tell: bool = False) -> None:
         """Write what is there, and now and then what was lost: at once if asked to `tell`."""
@@ -89,9 +93,13 @@ class Recorder:
         if self._spool is not None:
             self._spool.close()
 
-    def _load(self) -> None:
-        """Read the configuration, from where it is now."""
-        options = self._tracer.options
+    @property
+    def _policy(self) -> Policy:
+        assert self._loaded is not None, "`take` loads it"
+        return self._loaded
+
+    def _load(self, options: dict[str, Any]) -> None:
+        """Read the configuration that holds for what comes now."""
         place = find_place(options, os.environ, self._folder)
         table = {**place.table, **{key: value for key, value in options.items() if key != "store"}}
         wrong = [*place.wrong, *problems(table)]
@@ -109,9 +117,10 @@ class Recorder:
             if self._spool is not None:
                 self._spool.close()
             self._spool = Spool(place.store, self._process)
-        self._policy = Policy(config, salt, self._lose)
+        self._loaded = Policy(config, salt, self._lose)
         self._workflows.sample = config.sample
-        self._tracer.content_off = not self._policy.keeps_content
+        if options is self._tracer.options or not self._tracer.options:  # nothing newer is on its way
+            self._tracer.content_off = not self._loaded.keeps_content
 
     def _write(self, record: AnyRecord) -> None:
         try:
@@ -127,6 +136,7 @@ class Recorder:
             return
         lines, self._lines = self._lines, []
         if missing := len(lines) - self._spool.write(lines):
+            self._refused = True
             self._losses["disk"] = self._losses.get("disk", 0) + missing
 
     def _tell(self, now: float) -> None:
@@ -143,7 +153,7 @@ class Recorder:
         if span.workflow:
             self._workflows.begin(self._workflow(span))
         else:
-            self._workflows.take(self._step(span, ended=False), len(span.inputs or b""))
+            self._workflows.take(self._step(span, ended=False), len(span.inputs or b""), final=False)
 
     def _end(self, span: "Span") -> None:
         if span.workflow:
@@ -208,7 +218,7 @@ class Recorder:
         if call is None:
             return
         if exchange.number == 1:
-            self._workflows.take(replace(call, messages=None), 500)
+            self._workflows.take(replace(call, messages=None), 500, final=False)
         attempt = Attempt(
             id=f"{call.id}.{exchange.number}",
             workflow_id=call.workflow_id,
@@ -219,7 +229,7 @@ class Recorder:
             started_at=exchange.started_at,
             reason=exchange.reason,
         )
-        self._workflows.take(attempt, 500)
+        self._workflows.take(attempt, 500, final=False)
 
     def _call(self, exchange: "Exchange") -> Call | None:
         """Return the call of an exchange, read when it is first seen; None if it is not a model's."""

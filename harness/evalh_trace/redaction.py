@@ -7,6 +7,9 @@ have names there too. Keys of services are always taken out. The caller drops th
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
+from evalh_trace.importing import imported
 from evalh_trace.personal import KINDS, find_personal, mask_secrets
 
 __all__ = ["KINDS", "Redactor", "pattern_problem"]
@@ -76,8 +79,6 @@ class Redactor:
 
     def _text(self, text: str, path: tuple[str, ...], depth: int = 0) -> str:
         if text[:256].lstrip()[:1] in {"{", "[", '"'} and len(text) <= _MOST_JSON:
-            import msgspec
-
             try:
                 value = msgspec.json.decode(text)
             except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -113,7 +114,7 @@ def pattern_problem(pattern: str) -> str | None:
 
 def _compiled(pattern: str) -> Callable[[str], str]:
     try:
-        import re2
+        re2 = imported("re2")
     except ImportError:
         # Python's own patterns may take forever on a hostile text.
         raise RedactionError("patterns need google-re2 (pip install google-re2)") from None

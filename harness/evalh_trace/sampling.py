@@ -59,15 +59,15 @@ class Workflows:
         found = self._open.get(workflow_id)
         return None if found is None else found.record
 
-    def take(self, record: Step | Call | Attempt, size: int = 0) -> None:
-        """Take what belongs to a workflow."""
+    def take(self, record: Step | Call | Attempt, size: int = 0, *, final: bool = True) -> None:
+        """Take what belongs to a workflow; if not `final`, more of the same will come."""
         opened = self._open.get(record.workflow_id)
         if opened is not None:
             self._mark_failed(opened, record)
         if self._keeps_all or (opened is None and self._decided.get(record.workflow_id, True)):
             self._write(record)  # of a workflow that a parent process decides, too
-        elif opened is not None:
-            self._hold(opened, record, size)
+        elif opened is not None and not self._hold(opened, record, size) and final:
+            self._lose("full")
 
     def mark(self, workflow_id: str, why: str) -> None:
         """Note a reason to keep a workflow: check, feedback."""
@@ -142,12 +142,12 @@ class Workflows:
         elif record.status == "ok":
             opened.failed.discard(key)
 
-    def _hold(self, opened: _Open, record: Step | Call | Attempt, size: int) -> None:
+    def _hold(self, opened: _Open, record: Step | Call | Attempt, size: int) -> bool:
         new = record.id not in opened.held
         full = len(opened.held) >= _MOST_RECORDS or opened.size + size > _MOST_BYTES or self._held + size > _MOST_HELD
         if new and full:
-            self._lose("full")
-            return
+            return False
         opened.held[record.id] = record
         opened.size += size
         self._held += size
+        return True

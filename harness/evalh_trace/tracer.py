@@ -9,9 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from random import Random
 from typing import TYPE_CHECKING, Any
+
+from evalh_trace.importing import imported
 
 if TYPE_CHECKING:
     from evalh_trace.recorder import Recorder
@@ -28,10 +30,12 @@ class Tracer:
     """One for each process."""
 
     def __init__(self) -> None:
-        self.options: dict[str, Any] = {}
+        self.options: dict[str, Any] = {}  # what the program configured
+        self.inherited: dict[str, Any] = {}  # what a parent process had configured
         self.generation = 0  # counts forks: what a parent began is the parent's to end
-        self._registered = False
         self._reset()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
 
     def _reset(self) -> None:
         self._queue: SimpleQueue[tuple[str, Any, int]] = SimpleQueue()
@@ -41,7 +45,6 @@ class Tracer:
         self._held = 0
         self._dropped: dict[str, int] = {}
         self._thread: threading.Thread | None = None
-        self._ready = threading.Event()
         self._hurry = threading.Event()
         self.recorder: Recorder | None = None
         self.content_off = False  # known to be off: values need not be encoded
@@ -90,10 +93,6 @@ class Tracer:
         with self._lock:
             if self._thread is not None:
                 return
-            if not self._registered:
-                self._registered = True
-                if hasattr(os, "register_at_fork"):
-                    os.register_at_fork(before=self._before_fork, after_in_child=self._after_fork)
             thread = threading.Thread(target=self._run, name="evalh-trace", daemon=True)
             self._thread = thread
         try:
@@ -115,36 +114,26 @@ class Tracer:
     def _queue_is_ours(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
-    def _before_fork(self) -> None:
-        # A child inherits the lock of a module that our thread is importing, and nobody to release it.
-        if self._thread is not None and threading.current_thread() is not self._thread:
-            self._ready.wait(1.0)
-
     def _after_fork(self) -> None:
         recorder = self.recorder
         self.generation += 1
+        self.inherited = self.options
         self._reset()
         if recorder is not None:
             recorder.abandon()
 
     def _run(self) -> None:
         try:
-            from evalh_trace.recorder import Recorder
-
-            self.recorder = recorder = Recorder(self)
+            self.recorder = recorder = imported("evalh_trace.recorder").Recorder(self)
         except Exception:  # noqa: BLE001 (a bug of ours must not reach the program)
             self.lose("bug")
             self._refuse()
             return
-        finally:
-            self._ready.set()
         while True:
             self._turn(recorder)
 
     def _turn(self, recorder: "Recorder") -> None:
         """Take what is there, and write it."""
-        from queue import Empty
-
         flushes: list[_Flush] = []
         size = 0
         try:
@@ -165,10 +154,11 @@ class Tracer:
         except Empty:
             pass
         self._guarded(lambda: recorder.tick(tell=bool(flushes)))
+        clean = recorder.was_written() if flushes else True
         for flush in flushes:
             if flush.last:
                 self._guarded(recorder.end)
-            flush.clean = recorder.clean
+            flush.clean = clean
             flush.event.set()
 
     def _one(self, recorder: "Recorder", kind: str, event: Any, size: int) -> None:

@@ -8,6 +8,7 @@ from collections import deque
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from evalh_trace.importing import imported
 from evalh_trace.spans import CURRENT, Span, attempted
 from evalh_trace.tracer import TRACER
 from evalh_trace.values import MOST_BYTES
@@ -155,10 +156,8 @@ def _open(request: Any) -> Exchange | None:
     """Begin an exchange; None for a request that is not a model's."""
     if request.method != "POST":
         return None
-    from evalh_trace.wires import find
-
     path = request.url.path
-    wire = find(path)
+    wire = imported("evalh_trace.wires").find(path)
     if wire is None:
         return None
     body = getattr(request, "_content", None)

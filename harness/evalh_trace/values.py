@@ -6,6 +6,8 @@ What JSON cannot hold stands as the name of its type. Nothing here raises.
 import math
 from typing import Any
 
+from evalh_trace.importing import imported
+
 MOST_BYTES = 8 * 1024 * 1024
 """Of one value on its way to the tracer's thread, which cuts it to `MOST_KEPT`."""
 MOST_KEPT = 1024 * 1024
@@ -19,9 +21,7 @@ def encode(value: Any) -> bytes:
     """Return a value as JSON. Of one that is too large, a text that says so."""
     global _encode  # noqa: PLW0603 (msgspec is imported when it is first needed: the tracer's own import is light)
     if _encode is None:
-        from msgspec.json import Encoder
-
-        _encode = Encoder(enc_hook=_named).encode
+        _encode = imported("msgspec").json.Encoder(enc_hook=_named).encode
     try:
         encoded: bytes = _encode(_shown(value))
     except Exception:  # noqa: BLE001 (a program's own objects may raise anything)

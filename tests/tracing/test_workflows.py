@@ -69,12 +69,7 @@ def test_steps_nest_and_an_error_passes_through_all_of_them_unchanged(recorded: 
     assert raised.value is error
     found = recorded()
     (workflow,), (inner, outer) = found.workflows, sorted(found.steps, key=lambda one: one.name, reverse=True)
-    assert (workflow.id, workflow.status, workflow.error, workflow.inputs) == (
-        w.id,
-        "error",
-        "Refused: not today",
-        {"id": 7},
-    )
+    assert (workflow.status, workflow.error, workflow.inputs) == ("error", "Refused: not today", {"id": 7})
     assert (inner.name, inner.kind, inner.parent_id, inner.status) == ("look up", "tool", outer.id, "error")
     assert (outer.parent_id, outer.inputs, outer.output) == (None, ["a"], "maybe")
 
