@@ -50,7 +50,7 @@ class Policy:
         """Return a text; None without content."""
         if text is None or not self.keeps_content:
             return None
-        kept = self._redacted(self._redactor.text, text)
+        kept = self._redacted(self._redactor.text, self._cut_depth(text))
         return kept if isinstance(kept, str) else None
 
     def structure(self, value: Json) -> Json:
@@ -66,17 +66,17 @@ class Policy:
             if isinstance(kept, dict):
                 return {"model": settings["model"], **kept}
         params = {
-            name[:100]: value
+            name: value
             for name, value in settings["params"].items()
             if isinstance(value, int | float) or (name in _PLAIN_PARAMS and isinstance(value, str))
         }
         tools = [{"name": tool["name"]} for tool in settings["tools"]]
-        return {**settings, "params": params, "tools": tools, "output_schema": None}
+        return {**settings, **bounded({"params": params, "tools": tools}), "output_schema": None}
 
     def digest(self, value: Json) -> str:
         """Return the digest of what was sent; salted unless the content itself is kept as it is."""
         try:
-            canonical = msgspec.json.encode(value, order="deterministic")
+            canonical = msgspec.json.encode(self._cut_depth(value), order="deterministic")
         except (TypeError, ValueError, OverflowError, RecursionError):
             canonical = repr(type(value)).encode()
         if self.keeps_content and self._redactor.idle:

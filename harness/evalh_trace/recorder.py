@@ -27,6 +27,7 @@ DOOR = "trace"
 _RETRIED_S = 120.0  # a call that stands alone may be sent again as long
 _MOST_CALLS = 1_000
 _TOLD_S = 1.0
+_LONGEST_NAME = 200
 
 
 class Recorder:
@@ -307,6 +308,9 @@ class Recorder:
     def _kept(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Return an attempt's fields, with of its content what may be kept."""
         error_class = fields.pop("error_class", None)
+        for name in ("model_answered", "finish", "error_kind", "request_id"):
+            if isinstance(said := fields.get(name), str):
+                fields[name] = values.whole_text(said[:_LONGEST_NAME])
         for name in ("text", "reasoning", "error"):
             if name in fields:
                 fields[name] = self._policy.text(fields[name])

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 from evalh_trace.importing import imported
@@ -40,7 +39,6 @@ class Tracer:
     def _reset(self) -> None:
         self._queue: SimpleQueue[tuple[str, Any, int]] = SimpleQueue()
         self._lock = threading.RLock()  # a signal handler may trace, too
-        self._random = Random(os.urandom(16))  # noqa: S311 (ids are no secrets)
         self._waiting = 0
         self._held = 0
         self._dropped: dict[str, int] = {}
@@ -51,7 +49,7 @@ class Tracer:
 
     def new_id(self) -> str:
         """Return an id that sorts by time."""
-        return f"{int(time.time() * 1000):012x}{self._random.getrandbits(80):020x}"
+        return f"{int(time.time() * 1000):012x}{os.urandom(10).hex()}"
 
     def put(self, kind: str, event: Any, size: int = 0, *, counted: bool = True) -> None:
         """Hand an event to the tracer's thread. One that does not fit is dropped, and counted if nothing repeats it."""

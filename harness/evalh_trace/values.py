@@ -87,9 +87,20 @@ def _plain(value: Any, depth: int, left: list[int]) -> Any:
     return named if isinstance(named, str) else _plain(named, depth + 1, left)
 
 
+def whole_text(text: str) -> str:
+    """Return a text that can be written: two halves of a character side by side are one, a single half is "\ufffd"."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
 def _scalar(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return whole_text(value)
     if isinstance(value, int):
         return value if -(2**63) <= value < 2**64 else type_name(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -103,6 +114,7 @@ def bounded(value: Any, most: int = MOST_KEPT) -> Any:
 
 def _bounded(value: Any, depth: int, left: list[int]) -> Any:
     if isinstance(value, str):
+        value = whole_text(value)
         room = left[0] if depth == 0 else left[0] * 3 // 4  # beside others, one text does not take it all
         left[0] -= min(len(value), room) + 2
         return value if len(value) <= room else f"{value[: max(0, room)]}{cut_note(len(value))}"
