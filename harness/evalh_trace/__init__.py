@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     Client = TypeVar("Client")
 
+__version__ = "0.1.0"  # evalh's own
+
 __all__ = ["Span", "call", "client", "configure", "context", "feedback", "flush", "step", "workflow"]
 
 
