@@ -27,6 +27,7 @@ _HOMES = (  # where clients keep what has httpx's shape
     ("sdk_configuration", "async_client"),
 )
 _MOST_HEADER = 200
+_AGAIN_S = 300.0  # later the same body is another call
 
 
 def trace_client(client: Any) -> Any:
@@ -167,6 +168,7 @@ def _open(request: Any) -> Exchange | None:
         last is not None
         and last.retryable
         and last.generation == TRACER.generation
+        and (not last.ended or time.perf_counter() - last.ended < _AGAIN_S)
         and last.body == body
         and again != "0"  # the client says that this is a call of its own
     )

@@ -291,6 +291,15 @@ def test_a_transport_that_holds_its_answers_whole_is_traced(recorded: Read) -> N
     assert recorded().attempts[0].text == "mocked"
 
 
+def test_a_transport_that_a_client_mounts_for_some_addresses_is_traced(recorded: Read) -> None:
+    mounted = httpx.MockTransport(lambda _: httpx.Response(200, json=completion("mounted")))
+
+    with trace.client(httpx.Client(mounts={"http://model": mounted})) as client:
+        client.post("http://model/v1/chat/completions", json=ASK)
+
+    assert recorded().attempts[0].text == "mounted"
+
+
 def test_an_answer_of_many_megabytes_is_cut_and_said_so(
     server: ModelServer, client: openai.OpenAI, recorded: Read
 ) -> None:
