@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from evalh import trace
-from tracing.model_server import KEY, ModelServer, Recorded, Reply, chunks, completion
+from tracing.model_server import KEY, ModelServer, Recorded, Reply, chunks, completion, message
 
 Read = Callable[[], Recorded]
 LIMITED = Reply(429, {"error": {"message": "slow down", "code": "rate_limit_exceeded"}}, {"retry-after-ms": "1"})
@@ -239,6 +239,69 @@ def test_anthropics_client_is_traced_with_the_caches_tokens_in_the_input(server:
     assert (call.provider, call.attempts, first.error_kind) == ("anthropic", 2, "overload")
     assert call.messages == [{"role": "system", "parts": ["Be brief."]}, {"role": "user", "parts": ["2 + 2?"]}]
     assert (second.input_tokens, second.cached_tokens, second.output_tokens, second.text) == (20, 4, 2, "four")
+
+
+def test_anthropics_stream_is_read_with_the_counts_of_its_end(server: ModelServer, recorded: Read) -> None:
+    start = {**message(""), "content": [], "stop_reason": None, "usage": {"input_tokens": 16, "output_tokens": 1}}
+    server.plan(
+        Reply(
+            body=[
+                {"type": "message_start", "message": start},
+                {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+                {"type": "ping"},
+                {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "fo"}},
+                {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "ur"}},
+                {"type": "content_block_stop", "index": 0},
+                {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {"output_tokens": 2}},
+                {"type": "message_stop"},
+            ]
+        )
+    )
+    ask: Any = {"model": "claude", "max_tokens": 9, "messages": [{"role": "user", "content": "2 + 2?"}]}
+
+    with (
+        trace.client(anthropic.Anthropic(api_key=KEY, base_url=server.url)) as client,
+        client.messages.stream(**ask) as s,
+    ):
+        assert "".join(s.text_stream) == "four"
+
+    (attempt,) = recorded().attempts
+    assert (attempt.text, attempt.finish, attempt.input_tokens, attempt.output_tokens) == ("four", "length", 16, 2)
+    assert attempt.ttft_ms is not None
+
+
+def test_the_responses_api_and_embeddings_are_read(server: ModelServer, client: openai.OpenAI, recorded: Read) -> None:
+    said = {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": "four", "annotations": []}],
+    }
+    answer = {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "status": "completed",
+        "model": "small-1",
+        "output": [said],
+        "usage": {"input_tokens": 20, "output_tokens": 2, "total_tokens": 22},
+    }
+    vectors = {
+        "object": "list",
+        "model": "vectors-1",
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],
+        "usage": {"prompt_tokens": 3, "total_tokens": 3},
+    }
+    server.plan(Reply(body=answer), Reply(body=vectors))
+
+    assert client.responses.create(model="small", input="2 + 2?", instructions="Be brief.").output_text == "four"
+    client.embeddings.create(model="vectors", input=["two", "four"], encoding_format="float")
+
+    chat, embedding = recorded().calls
+    first, second = sorted(recorded().attempts, key=lambda one: one.started_at or 0)
+    assert chat.messages == [{"role": "system", "parts": ["Be brief."]}, {"role": "user", "parts": ["2 + 2?"]}]
+    assert (first.text, first.finish, first.input_tokens) == ("four", "stop", 20)
+    assert (embedding.operation, [one["parts"] for one in embedding.messages]) == ("embedding", [["two"], ["four"]])
+    assert (second.status, second.input_tokens, second.output_tokens, second.text) == ("ok", 3, 0, None)
 
 
 def test_geminis_path_names_the_model_and_its_key_is_not_recorded(server: ModelServer, recorded: Read) -> None:
