@@ -43,7 +43,11 @@ class Policy:
         except (msgspec.MsgspecError, ValueError, RecursionError):
             self._lose("unreadable")
             return None
-        return self._redacted(self._redactor.value, self._cut_depth(value))
+        return self.content(value)
+
+    def content(self, value: Json) -> Json:
+        """Return a JSON value; None without content."""
+        return self._redacted(self._redactor.value, self._cut_depth(value)) if self.keeps_content else None
 
     def text(self, text: str | None) -> str | None:
         """Return a text; None without content."""
