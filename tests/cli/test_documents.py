@@ -29,6 +29,7 @@ from evalh.api.check import CheckOutcome
 from evalh.core.calibration import Calibration, JudgeStanding, Label, LabelCandidate
 from evalh.core.errors import WorkspaceError
 from evalh.core.log import CallRow, CaseDetail, RunRow, SampleDetail
+from evalh.core.production import Spent
 from evalh.core.run import Forecast, RunResult
 from evalh.core.totals import Spend, SpendBy, Tallies
 from evalh.report.documents.blame import blame_cost_document, blame_document
@@ -89,6 +90,7 @@ MADE: dict[str, Callable[[], Struct]] = {
         SpendBy.SUITE,
         "2026-07-01T00:00:00Z",
         [filled(Spend, by_purpose={"task": Decimal("0.5")}, unpriced_by_purpose={"task": 0}, unpriced_retries=0)],
+        [filled(Spent)],
     ),
     "explain": lambda: explain_document([("small", filled(Tallies), [filled(Statement)]), ("inner", None, [])]),
     "clusters": lambda: document_of(ClustersDocument, filled(Proposals), written="datasets/triage.jsonl"),

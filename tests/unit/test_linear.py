@@ -80,6 +80,7 @@ NO_MODEL_TEXT = {
     "providers/openai/chat": "addresses in evalh.toml",
     "analysis/prompt_diff": "prompt files",
     "workspace/toml": "evalh.toml",
+    "workspace/tracing": "evalh.toml",
     "workspace/prompt/versions": "prompt files",
     "workspace/writing": "paths on the command line",
     "workspace/yaml": "scalars of workspace files, matched whole",

@@ -13,8 +13,10 @@ from evalh.analysis.tradeoff import trade_off
 from evalh.api.compare import view_of
 from evalh.api.judges import standings_of
 from evalh.api.parts import Parts
+from evalh.api.production import traced
 from evalh.core.errors import NotFound, UsageError
-from evalh.core.log import CallRow, CaseDetail, ComparisonRow, GateRow, RunRow, SampleStory
+from evalh.core.log import CallRow, CaseDetail, ComparisonRow, GateRow, RunRow, SampleStory, Shown
+from evalh.core.production import TracedItem, WorkflowDetail
 from evalh.core.sample import Standing
 from evalh.core.values import Value
 from evalh.providers.registry import traits_of
@@ -27,6 +29,7 @@ from evalh.report.terminal.compare import ComparisonView
 from evalh.report.words import RunReport
 
 FOLDER = "reports"
+_LAST = "last"
 
 
 def page(parts: Parts, names: Sequence[str]) -> str:
@@ -210,8 +213,32 @@ def figures(parts: Parts, name: str, file_names: Sequence[str]) -> list[bytes]:
 
 
 def entry(parts: Parts, name: str) -> tuple[str, object]:
-    """Return what an id names, and its kind: run, unfinished, compare, gate, case, sample or call. Raises NotFound."""
-    found = parts.log.show(name)
+    """Return what an id names, and its kind: run, compare, gate, case, sample, call, workflow, … Raises NotFound.
+
+    `last` is the newest run, or the newest traced workflow if that is newer.
+    """
+    from_production = traced(parts, name)
+    try:
+        found = parts.log.show(name)
+    except NotFound:
+        if from_production is None:
+            raise
+        return _traced_entry(from_production)
+    newer = isinstance(found, RunRow) and _begun(from_production) > found.record.started_at
+    if from_production is not None and name == _LAST and newer:
+        return _traced_entry(from_production)
+    return _logged_entry(parts, found)
+
+
+def _begun(traced: WorkflowDetail | TracedItem | None) -> float:
+    return traced.workflow.started_at if isinstance(traced, WorkflowDetail) else float("-inf")
+
+
+def _traced_entry(found: WorkflowDetail | TracedItem) -> tuple[str, object]:
+    return ("workflow" if isinstance(found, WorkflowDetail) else "traced"), found
+
+
+def _logged_entry(parts: Parts, found: Shown) -> tuple[str, object]:
     match found:
         case ComparisonRow():
             named: tuple[str, object] = "compare", view_of(parts, found)

@@ -4,6 +4,7 @@ The command line calls the modules of the verbs themselves, with the same parts.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from evalh.api.event_loop import in_loop
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from evalh.api.otel import Exported
     from evalh.core.calibration import Calibration
     from evalh.core.log import CallRow
+    from evalh.store.production import ProductionReader, ProductionWriter
 
 
 class Workspace(Parts):
@@ -154,6 +156,19 @@ class Workspace(Parts):
 
         run_id = None if run is None else self.log.run(run).record.id
         return self.log.calls(CallFilter(which), run_id, limit)
+
+    @property
+    def production(self) -> "ProductionReader":
+        """What was traced, up to now. Raises NotFound if nothing was."""
+        from evalh.api.production import production
+
+        return production(self)
+
+    def production_writer(self) -> "AbstractContextManager[ProductionWriter]":
+        """Open what was traced for writing; to be used in a `with`. Raises StoreError, WorkspaceError."""
+        from evalh.api.production import production_writer
+
+        return production_writer(self)
 
     def recording(self, run: str) -> Iterator[dict[str, JsonValue]]:
         """Yield a run's answers as rows of a recording. Raises NotFound."""

@@ -41,19 +41,25 @@ class Since(click.ParamType):  # type: ignore[type-arg] # older clicks are not g
 )
 @verb
 def command(app: App, *, since: str | None, by: str) -> None:
-    """Show the spend on task, judges, critics and retries, and what the log saved.
+    """Show the spend on task, judges, critics and retries, and what the log saved; production apart.
 
     \b
       evalh cost --since 30d --by owner
       evalh cost --by model --json
     """  # noqa: D301 (click's \b keeps the examples' lines)
+    from evalh.api.production import spending
     from evalh.core.totals import SpendBy
     from evalh.report.terminal.log import show_cost
 
-    lines = app.workspace.log.spending(SpendBy(by), since or "")
+    lines, traced = spending(app.workspace, SpendBy(by), since or "")
     if app.json:
         from evalh.report.documents.log import cost_document
 
-        app.show_json(cost_document(SpendBy(by), since, lines))
+        app.show_json(cost_document(SpendBy(by), since, lines, traced))
     else:
-        show_cost(app.console, SpendBy(by), lines)
+        if lines or not traced:
+            show_cost(app.console, SpendBy(by), lines)
+        if traced:
+            from evalh.report.terminal.workflow import show_spent
+
+            show_spent(app.console, traced)

@@ -50,6 +50,7 @@ VERBS = (
     "report",
     "view",
     "sql",
+    "trace",
     "model",
     "export",
     "init",

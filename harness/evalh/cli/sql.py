@@ -18,18 +18,21 @@ _SHOWN = 1000
 
 @click.command("sql")
 @click.argument("query")
+@click.option("--production", is_flag=True, help="Query what was traced instead: docs/reference/production.md.")
 @click.option("--limit", type=Count(), default=_SHOWN, show_default=True, help="Most rows to print.")
 @verb
-def command(app: App, query: str, limit: int) -> None:
+def command(app: App, *, query: str, production: bool, limit: int) -> None:
     """Run one SQL query over the log, read-only. Tables and columns: docs/reference/log.md.
 
     \b
       evalh sql "select * from failures limit 5"
       evalh sql "select error_kind, count(*) from attempts group by 1"
+      evalh sql --production "select * from failed_workflows"
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from itertools import islice
 
-    columns, rows = app.workspace.log.query(query)
+    log = app.workspace.production if production else app.workspace.log
+    columns, rows = log.query(query)
     taken = list(islice(rows, min(limit + 1, sys.maxsize)))
     more = len(taken) > limit
     if app.json:

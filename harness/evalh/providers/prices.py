@@ -88,6 +88,12 @@ def price_table_date() -> str:
     return f"genai-prices {version('genai-prices')}, newest price of {newest.isoformat()}"
 
 
+def listed_cost(table: str, model: str, at: datetime | None, usage: Usage) -> Decimal | None:
+    """Price an answer in USD by the bundled table, as of a moment; None where the table lacks the model."""
+    price = _listed(_Listing(table, model, _asked({}), at and at.replace(hour=0, minute=0, second=0, microsecond=0)))
+    return None if price is None else price.cost(usage, None)
+
+
 class _Listing(Value):
     table: str
     model: str

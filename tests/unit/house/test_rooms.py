@@ -20,6 +20,7 @@ SMALL = {  # why a shorter file is not part of its neighbour; `cli/` has a modul
     "core/case.py": "a word of the glossary",
     "core/located.py": "shared by the readers of YAML, of TOML and of their models",
     "core/model.py": "a word of the glossary",
+    "core/production.py": "read from one file and shown by another; the log of tests has values of its own",
     "core/strict_json.py": "everything that reads or carries JSON imports it, and it imports nothing",
     "core/text_forms.py": "shared by the graders of text",
     "core/version.py": "the build reads it, and everything may import it",

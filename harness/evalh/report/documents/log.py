@@ -10,6 +10,7 @@ from msgspec import Struct, defstruct
 from evalh.core.attempt import Latency
 from evalh.core.case import ABSENT
 from evalh.core.log import CallRow
+from evalh.core.production import ProductionCall, Spent
 from evalh.core.run import RunResult
 from evalh.core.strict_json import JsonValue
 from evalh.core.totals import Spend, SpendBy
@@ -19,6 +20,7 @@ from evalh.report.documents.document import Document, document_of
 from evalh.report.documents.gate import GateDocument
 from evalh.report.documents.run import run_document
 from evalh.report.terminal.compare import ComparisonView
+from evalh_trace.records import Workflow
 
 ROW_DOCUMENTS: Mapping[str, type[Struct]] = {
     kind: defstruct(
@@ -28,7 +30,7 @@ ROW_DOCUMENTS: Mapping[str, type[Struct]] = {
         tag=f"evalh.{kind}/1",
         kw_only=True,
     )
-    for kind in ("unfinished", "case", "sample", "call")
+    for kind in ("unfinished", "case", "sample", "call", "workflow", "traced")
 }
 """`evalh show --json` of a row of the log, which stands under its kind."""
 
@@ -37,6 +39,24 @@ class CallsDocument(Document, tag="evalh.calls/1", kw_only=True):
     """`evalh calls --json`."""
 
     calls: tuple[Mapping[str, JsonValue], ...]
+
+
+class TracedCallsDocument(Document, tag="evalh.traced-calls/1", kw_only=True):
+    """`evalh calls --production --json`."""
+
+    calls: tuple[Mapping[str, JsonValue], ...]
+
+
+class WorkflowsDocument(Document, tag="evalh.workflows/1", kw_only=True):
+    """`evalh trace list --json`."""
+
+    workflows: tuple[Mapping[str, JsonValue], ...]
+
+
+class ForgottenDocument(Document, tag="evalh.forgotten/1", kw_only=True):
+    """`evalh trace forget --json`."""
+
+    workflows: int
 
 
 class SqlDocument(Document, tag="evalh.sql/1", kw_only=True):
@@ -68,10 +88,11 @@ class CostDocument(Document, tag="evalh.cost/1", kw_only=True):
     by: SpendBy
     since: str | None
     lines: tuple[CostLine, ...]
+    production: tuple[Spent, ...]  # what was traced, which no line above counts
 
 
-def cost_document(by: SpendBy, since: str | None, lines: Sequence[Spend]) -> CostDocument:
-    return CostDocument(by=by, since=since, lines=tuple(map(_cost_line, lines)))
+def cost_document(by: SpendBy, since: str | None, lines: Sequence[Spend], traced: Sequence[Spent]) -> CostDocument:
+    return CostDocument(by=by, since=since, lines=tuple(map(_cost_line, lines)), production=tuple(traced))
 
 
 def _cost_line(line: Spend) -> CostLine:
@@ -98,6 +119,14 @@ def entry_document(kind: str, entry: object) -> Struct:
 
 def calls_document(calls: Sequence[CallRow]) -> CallsDocument:
     return CallsDocument(calls=tuple(map(_plain, calls)))
+
+
+def traced_calls_document(calls: Sequence[ProductionCall]) -> TracedCallsDocument:
+    return TracedCallsDocument(calls=tuple(map(_plain, calls)))
+
+
+def workflows_document(workflows: Sequence[Workflow]) -> WorkflowsDocument:
+    return WorkflowsDocument(workflows=tuple(map(_plain, workflows)))
 
 
 _OF_PIPELINES = frozenset({"steps", "story", "step_output", "review", "given", "asked"})

@@ -23,6 +23,7 @@ from evalh.report.terminal.console import StyledText, block, columns
 from evalh.report.terminal.gate import show_gate
 from evalh.report.terminal.run import run_title, show_run
 from evalh.report.terminal.steps import show_steps, verdict_line
+from evalh.report.terminal.workflow import show_traced, show_workflow
 from evalh.report.text import dollars, json_line, milliseconds, one_line
 
 _WIDTH = 62
@@ -233,5 +234,7 @@ SHOW: Mapping[str, Callable[[Console, Any], None]] = {
     "case": show_case,
     "sample": show_sample,
     "call": show_call,
+    "workflow": show_workflow,
+    "traced": show_traced,
 }
 """How each kind of thing that an id may name is printed."""

@@ -1,0 +1,105 @@
+"""Production as verbs meet it: its file brought up to date, priced, read."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalh.api.parts import Parts
+from evalh.core.attempt import Usage
+from evalh.core.errors import NotFound
+from evalh.core.production import Spent, TracedItem, WorkflowDetail
+from evalh.core.strict_json import JsonValue
+from evalh.core.totals import Spend, SpendBy
+
+if TYPE_CHECKING:
+    from evalh.store.production import PriceOf, ProductionReader, ProductionWriter
+    from evalh_trace.records import Attempt
+
+
+def folder_of(parts: Parts) -> Path:
+    """Return the folder of `production.db`: what `[trace] store` names, or the log's."""
+    store = parts.config.trace.store
+    return parts.store_folder if store is None else (parts.root / store).absolute()
+
+
+@contextmanager
+def production_writer(parts: Parts) -> Iterator["ProductionWriter"]:
+    """Open `production.db` for writing. Raises StoreError, WorkspaceError."""
+    from evalh.store.production import ProductionWriter
+
+    with ProductionWriter(folder_of(parts), price_of(parts), keep_s=parts.config.trace.keep_s) as writer:
+        yield writer
+
+
+def production(parts: Parts) -> "ProductionReader":
+    """Take over what programs wrote meanwhile, and open what there is. Raises NotFound if nothing was traced yet."""
+    from evalh.store.database import StoreError
+    from evalh.store.production import ProductionReader
+    from evalh.store.production.writer import SPOOL
+
+    folder = folder_of(parts)
+    if parts.mends and ((folder / SPOOL).is_dir() or parts.config.trace.keep is not None):
+        with suppress(StoreError), production_writer(parts) as writer:  # a folder that is read-only is read as it is
+            writer.merge()
+    return ProductionReader.open(folder)
+
+
+def is_there(parts: Parts) -> bool:
+    """Whether anything was traced."""
+    from evalh.store.production.schema import FILE
+    from evalh.store.production.writer import SPOOL
+
+    folder = folder_of(parts)
+    return (folder / FILE).is_file() or (folder / SPOOL).is_dir()
+
+
+def traced(parts: Parts, name: str) -> WorkflowDetail | TracedItem | None:
+    """Find a workflow, step or call by its id; `last` is the newest workflow. None: there is none. Raises NotFound."""
+    return production(parts).find(name) if is_there(parts) else None
+
+
+def spending(parts: Parts, by: SpendBy, since: str) -> tuple[list[Spend], list[Spent]]:
+    """Return the bill of runs and that of production. Raises NotFound if there is neither."""
+    spent = production(parts).spending(since) if is_there(parts) else []
+    try:
+        return parts.log.spending(by, since), spent
+    except NotFound:
+        if not spent:
+            raise
+        return [], spent
+
+
+def price_of(parts: Parts) -> "PriceOf":
+    """Return what prices attempts: the workspace's own price of a model with that name, or the bundled table's.
+
+    An attempt that went to an address of the user's own has the table's price in no case.
+    """
+    from evalh.providers.prices import listed_cost
+    from evalh.providers.registry import kinds, traits_of
+
+    own = {(spec.provider, spec.model): spec.price for spec in parts.config.models.values() if spec.price is not None}
+
+    def price(attempt: "Attempt", settings: JsonValue) -> float | None:
+        if attempt.provider is None or attempt.model is None:
+            return None
+        usage = Usage(
+            input_tokens=attempt.input_tokens,
+            output_tokens=attempt.output_tokens,
+            cached_tokens=attempt.cached_tokens,
+            reasoning_tokens=attempt.reasoning_tokens,
+        )
+        mine = own.get((attempt.provider, attempt.model))
+        seconds = None if attempt.latency_ms is None else attempt.latency_ms / 1000.0
+        if mine is not None:
+            cost = mine.cost(usage, seconds)
+        elif (settings or {}).get("sent_to") or attempt.provider not in kinds():
+            cost = None
+        else:
+            table = traits_of(attempt.provider).price_table
+            at = datetime.fromtimestamp(attempt.started_at, UTC) if attempt.started_at else None
+            cost = None if table is None else listed_cost(table, attempt.model, at, usage)
+        return None if cost is None else float(cost)
+
+    return price

@@ -1,0 +1,46 @@
+"""`evalh trace`: what programs did that evalh did not run."""
+
+import click
+
+from evalh.cli.app import App, Count, verb
+from evalh.cli.cost import Since
+from evalh.core.errors import UsageError
+
+
+@click.group("trace")
+def command() -> None:
+    """List traced workflows, or forget some."""
+
+
+@command.command("list")
+@click.option("--failed", is_flag=True, help="Only those that failed, or of which a user or a score said so.")
+@click.option("--name", metavar="NAME", help="Only workflows of this name.")
+@click.option("--since", type=Since(), metavar="AGE", help="30d, 12h, 4w or a date. Default: everything.")
+@click.option("--limit", type=Count(), default=20, show_default=True, help="Most workflows to list.")
+@verb
+def list_(app: App, *, failed: bool, name: str | None, since: str | None, limit: int) -> None:
+    """List traced workflows, the newest first."""
+    from evalh.report.documents.log import workflows_document
+    from evalh.report.terminal.workflow import show_workflows
+
+    found = app.workspace.production.workflows(since=since or "", name=name, failed=failed, limit=limit)
+    app.show(list(found), workflows_document, show_workflows)
+
+
+@command.command("forget")
+@click.option("--user", metavar="USER", help="Forget all workflows of this user.")
+@click.option("--session", metavar="SESSION", help="Forget all workflows of this session.")
+@verb
+def forget(app: App, *, user: str | None, session: str | None) -> None:
+    """Delete a user's or a session's workflows, with every byte of them."""
+    from evalh.report.documents.log import ForgottenDocument
+    from evalh.report.text import plural
+
+    if (user is None) == (session is None):
+        raise UsageError("whose workflows?", hint="evalh trace forget --user U, or --session S")
+    with app.workspace.production_writer() as production:
+        count = production.forget("user", user) if user is not None else production.forget("session", session or "")
+    if app.json:
+        app.show_json(ForgottenDocument(workflows=count))
+    else:
+        app.console.print(f"{plural(count, 'workflow')} forgotten", markup=False)

@@ -1,0 +1,141 @@
+"""Reading `production.db`: workflows and all that belongs to them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from evalh.core.errors import NotFound
+from evalh.core.production import ProductionCall, Spent, TracedItem, WorkflowDetail
+from evalh.store.columns import restored, stored
+from evalh.store.database import connect_reading
+from evalh.store.log_reader import LogReader
+from evalh.store.production.rows import TABLES, R, record_of
+from evalh.store.production.schema import FILE, schema_version
+from evalh.store.query import Query, Rows
+from evalh_trace.records import Attempt, Call, Feedback, Loss, Score, Step, Workflow
+
+_WHICH = {
+    "all": ("true", "coalesce(c.started_at, w.started_at) desc, c.rowid desc"),
+    "errors": (
+        "exists (select 1 from attempts a where a.call_id = c.id and a.status = 'error')",
+        "coalesce(c.started_at, w.started_at) desc, c.rowid desc",
+    ),
+    "slow": ("c.latency_ms is not null", "c.latency_ms desc"),
+    "retried": ("c.attempts > 1", "coalesce(c.started_at, w.started_at) desc, c.rowid desc"),
+}
+_HINT = "evalh collect -- COMMAND, or evalh.trace in the program: docs/guide/tracing.md"
+
+
+class ProductionReader(LogReader):
+    """Reads one folder's `production.db`."""
+
+    @classmethod
+    def open(cls, folder: Path) -> "ProductionReader":
+        """Open it. Raises NotFound if nothing was traced yet, StoreError, WorkspaceError."""
+        path = folder / FILE
+        if not path.exists():
+            raise NotFound("nothing was traced here yet", where=str(path), hint=_HINT)
+        connection = connect_reading(path)
+        if schema_version(connection, path) == 0:
+            connection.close()
+            raise NotFound("nothing was traced here yet", where=str(path), hint=_HINT)
+        return cls(connection, path)
+
+    def find(self, name: str) -> WorkflowDetail | TracedItem | None:
+        """Return what an id names: a workflow, also by the beginning of its id, a step, or a call.
+
+        `last` is the newest workflow. Raises NotFound for a beginning of several.
+        """
+        if name == "last":
+            newest = self._first("select id from workflows where kept is not 'stub' order by started_at desc limit 1")
+            return None if newest is None else self.detail(newest["id"])
+        if (row := self._first("select * from calls where id = ?", name)) is not None:
+            return TracedItem(self.detail(row["workflow_id"]), record_of(Call, row))
+        if (row := self._first("select * from workflow_steps where id = ?", name)) is not None:
+            return TracedItem(self.detail(row["workflow_id"]), record_of(Step, row))
+        begun = "select id from workflows where substr(id, 1, length(:name)) = :name order by id <> :name, id limit 3"
+        ids = [str(row["id"]) for row in self._rows(begun, {"name": stored(name)})]
+        if len(ids) > 1 and name not in ids:
+            raise NotFound(f"{name!r} begins several workflows", hint=", ".join(ids))
+        return self.detail(ids[0]) if ids else None
+
+    def detail(self, workflow: str) -> WorkflowDetail:
+        """Return a workflow with all that belongs to it. Raises NotFound."""
+        row = self._first("select * from workflows where id = ?", workflow)
+        if row is None:
+            raise NotFound(f"no workflow {workflow!r}", hint="evalh calls --production")
+        return WorkflowDetail(
+            workflow=record_of(Workflow, row),
+            steps=self._of(Step, workflow, "position is null, position, started_at, rowid"),
+            calls=self._of(Call, workflow, "started_at, rowid"),
+            attempts=self._of(Attempt, workflow, "call_id, number, started_at, rowid"),
+            feedback=self._of(Feedback, workflow, "at"),
+            scores=self._of(Score, workflow, "at, rowid"),
+        )
+
+    def workflows(
+        self, *, since: str = "", name: str | None = None, failed: bool = False, limit: int = -1
+    ) -> Iterator[Workflow]:
+        """Yield workflows, the newest first; stubs are left out. `since` is an instant of the log's form."""
+        sql = """select * from workflows where kept is not 'stub' and started_at >= :since
+        and (:name is null or name = :name) and (not :failed or id in (select id from failed_workflows))
+        order by started_at desc, rowid desc limit :limit"""
+        asked = {"since": since, "name": None if name is None else stored(name), "failed": failed, "limit": limit}
+        for row in self._stream(sql, asked):
+            yield record_of(Workflow, row)
+
+    def calls(self, which: str, *, since: str = "", limit: int = -1) -> list[ProductionCall]:
+        """Return calls, the newest first: all, errors, slow (the slowest first) or retried."""
+        where, order = _WHICH[which]
+        rows = self._rows(
+            f"""select c.*, w.name as workflow from calls c join workflows w on w.id = c.workflow_id
+            where coalesce(c.started_at, w.started_at) >= ? and {where} order by {order} limit ?""",  # noqa: S608 (texts of our own)
+            since,
+            limit,
+        )
+        return [
+            ProductionCall(
+                call=record_of(Call, row),
+                workflow=restored(row["workflow"]),
+                attempts=tuple(
+                    record_of(Attempt, one)
+                    for one in self._rows("select * from attempts where call_id = ? order by number, rowid", row["id"])
+                ),
+                cost_usd=row["cost_usd"],
+            )
+            for row in rows
+        ]
+
+    def spending(self, since: str = "") -> list[Spent]:
+        """Return what workflows cost, by their name; the most expensive first."""
+        rows = self._rows(
+            """select name, count(*) as workflows, sum(calls) as calls, sum(cost_usd) as usd,
+            sum(cost_usd is null) as unpriced, sum(1 / coalesce(probability, 1)) as stands_for,
+            sum(cost_usd / coalesce(probability, 1)) as usd_of_all
+            from workflow_costs where started_at >= ? group by name order by usd desc, name""",
+            since,
+        )
+        return [
+            Spent(
+                name=restored(row["name"]),
+                workflows=row["workflows"],
+                calls=row["calls"] or 0,
+                usd=row["usd"] or 0.0,
+                unpriced=row["unpriced"],
+                stands_for=row["stands_for"],
+                usd_of_all=row["usd_of_all"] or 0.0,
+            )
+            for row in rows
+        ]
+
+    def query(self, sql: str, deadline_s: float | None = None) -> tuple[tuple[str, ...], Rows]:
+        """Run a user's SQL; see `Reader.query`. Raises UsageError."""
+        query = Query(self._path, sql, deadline_s)
+        return query.start(), query.rows()
+
+    def losses(self) -> tuple[Loss, ...]:
+        """Return what was not recorded."""
+        return tuple(record_of(Loss, row) for row in self._rows("select * from losses order by at"))
+
+    def _of(self, kind: type[R], workflow: str, order: str) -> tuple[R, ...]:
+        sql = f"select * from {TABLES[kind]} where workflow_id = ? order by {order}"  # noqa: S608 (names of our own)
+        return tuple(record_of(kind, row) for row in self._rows(sql, workflow))

@@ -1,0 +1,224 @@
+"""Writing to `production.db`: records of every door, and the lines that running programs left in their own files."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from time import time
+from typing import Self, TypeAlias
+
+from msgspec import Struct
+
+from evalh.core.strict_json import JsonValue
+from evalh.store.columns import Instants, read_json
+from evalh.store.database import REFUSALS, connect, explained, prepare, transaction
+from evalh.store.locking import held
+from evalh.store.production.rows import TABLES, UPSERTS, record_of, row_of
+from evalh.store.production.schema import FILE, ensure_schema
+from evalh_trace.records import AnyRecord, Attempt, Call, Loss, decode
+
+SPOOL = "production"
+"""The folder of the lines, beside the file."""
+
+PriceOf: TypeAlias = Callable[[Attempt, JsonValue], float | None]
+"""Returns what an attempt cost in USD by its tokens and the settings of its call; None: unknown."""
+
+_WHOSE = {
+    "user": "select id from workflows where user = ?",
+    "session": "select id from workflows where session = ?",
+}
+_BATCH = 2_000
+_CHUNK = 8 << 20  # bytes
+_DAY_S = 86_400.0
+_STUBS_S = 7 * _DAY_S
+
+
+class Merged(Struct):
+    """What a merge did."""
+
+    records: int = 0
+    unreadable: int = 0
+
+
+class ProductionWriter:
+    """Writes to one folder's `production.db`. Raises StoreError, WorkspaceError."""
+
+    def __init__(self, folder: Path, price_of: PriceOf, *, keep_s: float | None = None) -> None:
+        """Open it, made if need be. What is older than `keep_s` seconds is deleted at each merge."""
+        self.folder = folder
+        self._path = prepare(folder).with_name(FILE)
+        self._price_of = price_of
+        self._keep_s = keep_s
+        with self._telling():
+            self._connection = connect(self._path)
+            ensure_schema(self._connection, self._path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def write(self, records: Iterable[AnyRecord]) -> int:
+        """Store records; those that are there are completed. Return how many."""
+        written = 0
+        pending = iter(records)
+        while batch := list(islice(pending, _BATCH)):
+            with self._telling(), transaction(self._connection):
+                self._store(batch)
+            written += len(batch)
+        return written
+
+    def merge(self, now: float | None = None) -> Merged:
+        """Take over what programs wrote into files of their own; mark what was interrupted; delete what is too old."""
+        now, merged = time() if now is None else now, Merged()
+        live = set()
+        for file in sorted((self.folder / SPOOL).glob("*.jsonl")):
+            with suppress(FileNotFoundError):  # another process merged it
+                if not self._take(file, merged, now):
+                    live.add(file.name.partition(".")[0])
+        with self._telling(), transaction(self._connection):
+            for (process,) in self._connection.execute(
+                "select distinct process from workflows where status is null and process is not null"
+            ).fetchall():
+                if process not in live:
+                    self._connection.execute(
+                        "update workflows set status = 'interrupted' where status is null and process = ?", (process,)
+                    )
+            self._delete_old(now)
+        return merged
+
+    def forget(self, whose: str, name: str) -> int:
+        """Delete the workflows of a `user` or a `session` from every file, bytes too. Return how many there were."""
+        self.merge()
+        with self._telling():
+            self._connection.execute("PRAGMA secure_delete = on")
+            with transaction(self._connection):
+                ids = [one for (one,) in self._connection.execute(_WHOSE[whose], (name,))]
+                if whose == "user":
+                    self._connection.execute("delete from feedback where user = ?", (name,))
+                for start in range(0, len(ids), _BATCH):
+                    self._delete(ids[start : start + _BATCH])
+            self._connection.execute("vacuum")
+            self._connection.execute("PRAGMA wal_checkpoint(truncate)")
+        for file in (self.folder / SPOOL).glob("*.jsonl"):
+            _blank(file, set(ids), name)
+        return len(ids)
+
+    # -- one file of lines
+
+    def _take(self, file: Path, merged: Merged, now: float) -> bool:
+        """Store what was added to a file. Return whether it is finished, and so deleted."""
+        with file.open("rb") as lines:
+            alive = held(lines.fileno())
+            while self._take_chunk(file, lines.fileno(), merged, now, alive=alive):
+                pass
+        if not alive:
+            file.unlink(missing_ok=True)
+            with self._telling():
+                self._connection.execute("delete from spool where file = ?", (file.name,))
+        return not alive
+
+    def _take_chunk(self, file: Path, opened: int, merged: Merged, now: float, *, alive: bool) -> bool:
+        with self._telling(), transaction(self._connection):
+            found = self._connection.execute("select offset from spool where file = ?", (file.name,)).fetchone()
+            offset = 0 if found is None else int(found[0])
+            chunk = os.pread(opened, _CHUNK, offset)
+            whole = chunk.rfind(b"\n") + 1
+            if whole == 0 and len(chunk) < _CHUNK and alive:
+                return False
+            taken = chunk[:whole] if whole else chunk  # a line that is cut off, or longer than any may be
+            records = list(decode(taken))
+            good = [one for one in records if one is not None]
+            lost = len(records) - len(good)
+            if lost:
+                name = f"{file.stem}@{offset}"
+                good.append(Loss(id=name, count=lost, why="unreadable", at=now, process=file.stem))
+            self._store(good)
+            self._connection.execute(
+                "insert into spool values (?, ?) on conflict (file) do update set offset = excluded.offset",
+                (file.name, offset + len(taken)),
+            )
+            merged.records += len(good)
+            merged.unreadable += lost
+            return len(chunk) == _CHUNK or (not alive and 0 < whole < len(chunk))
+
+    # -- rows
+
+    def _store(self, records: list[AnyRecord]) -> None:
+        calls = {one.call_id for one in records if isinstance(one, Attempt)}
+        calls |= {one.id for one in records if isinstance(one, Call)}
+        for record in records:
+            try:
+                self._connection.execute(UPSERTS[type(record)], row_of(record))
+            except REFUSALS:  # a value that no column can hold
+                loss = Loss(id=f"refused {record.id}"[:200], count=1, why="unreadable", at=time())
+                self._connection.execute(UPSERTS[Loss], row_of(loss))
+        for call in sorted(calls):
+            self._price(call)
+
+    def _price(self, call: str) -> None:
+        self._connection.row_factory = sqlite3.Row
+        try:
+            settings = self._connection.execute("select settings from calls where id = ?", (call,)).fetchone()
+            attempts = self._connection.execute("select * from attempts where call_id = ?", (call,)).fetchall()
+        finally:
+            self._connection.row_factory = None
+        for row in attempts:
+            if row["cost_usd"] is None and settings is not None and row["input_tokens"] is not None:
+                cost = self._price_of(record_of(Attempt, row), read_json(settings["settings"]))
+                priced = (cost, row["id"])
+                self._connection.execute(
+                    "update attempts set cost_usd = ?, cost_from = 'prices' where id = ? and ? is not null",
+                    (*priced, cost),
+                )
+            elif row["cost_usd"] is not None and row["cost_from"] is None:
+                self._connection.execute("update attempts set cost_from = 'door' where id = ?", (row["id"],))
+        self._connection.execute(
+            """update calls set cost_usd = (select case when count(*) = count(cost_usd) then sum(cost_usd) end
+            from attempts where call_id = calls.id) where id = ?""",
+            (call,),
+        )
+
+    def _delete_old(self, now: float) -> None:
+        instants = Instants()
+        stubs = instants.text(now - _STUBS_S)
+        old = ["select id from workflows where kept = 'stub' and started_at < ?"]
+        values = [stubs]
+        if self._keep_s is not None:
+            old.append("select id from workflows where started_at < ?")
+            values.append(instants.text(max(0.0, now - self._keep_s)))
+        for query, value in zip(old, values, strict=True):
+            ids = [name for (name,) in self._connection.execute(query, (value,))]
+            for start in range(0, len(ids), _BATCH):
+                self._delete(ids[start : start + _BATCH])
+
+    def _delete(self, workflows: list[str]) -> None:
+        slots = ", ".join("?" for _ in workflows)
+        for table in TABLES.values():
+            if table != "losses":
+                column = "id" if table == "workflows" else "workflow_id"
+                self._connection.execute(f"delete from {table} where {column} in ({slots})", workflows)  # noqa: S608
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as exc:
+            raise explained(exc, self._path) from exc
+
+
+def _blank(file: Path, workflows: set[str], value: str) -> None:
+    """Overwrite the lines of workflows with blanks: a running program goes on appending to the same file."""
+    with suppress(FileNotFoundError), file.open("r+b") as lines:
+        place = 0
+        for line in lines:
+            records = list(decode(line))
+            names = {name for one in records for name in (getattr(one, "workflow_id", None), getattr(one, "id", None))}
+            users = {getattr(one, key, None) for one in records for key in ("user", "session")}
+            if names & workflows or value in users:
+                os.pwrite(lines.fileno(), b" " * (len(line) - 1), place)
+            place += len(line)
+        os.fsync(lines.fileno())

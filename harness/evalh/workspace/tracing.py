@@ -1,0 +1,73 @@
+"""`[trace]` of evalh.toml: what is kept of production's calls, and for how long.
+
+The tracer in a program reads the same table by itself (`evalh_trace.config`), without this package.
+"""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from evalh.core.declared import FileModel, Refused, Text, Texts, Words
+
+_AGE = re.compile(r"([1-9]\d{0,4})([hd])")
+_SECONDS = {"h": 3_600.0, "d": 86_400.0}
+_ALWAYS = re.compile(r"error|check|feedback|slow:\d+(\.\d+)?s")
+_RULE = frozenset({"pattern", "field"})
+
+
+class SampleTable(FileModel):
+    """`[trace.sample]`: which workflows are kept, decided when they end."""
+
+    rate: float = Field(1.0, ge=0, le=1, description="The share of workflows that is kept by chance.")
+    always: Texts = Field((), description="What is kept in any case: error, check, feedback, slow:10s.")
+
+    @field_validator("always")
+    @classmethod
+    def _is_known(cls, always: tuple[str, ...]) -> tuple[str, ...]:
+        for place, word in enumerate(always):
+            if not _ALWAYS.fullmatch(word):
+                raise Refused(f"unknown reason {word!r}", 'one of "error", "check", "feedback", "slow:10s"', (place,))
+        return always
+
+
+class TraceTable(FileModel):
+    """`[trace]`: what is kept of production's calls."""
+
+    content: bool = Field(default=False, description="Keep messages, inputs and outputs.")
+    redact: tuple[Any, ...] = Field(
+        (), description='What is replaced before a byte is written: "email", {pattern = "…"}, {field = "…"}.'
+    )
+    sample: SampleTable = Field(default_factory=SampleTable.model_construct)
+    keep: Annotated[Text, Words(hint='keep = "30d"')] | None = Field(
+        None, description="How long workflows are kept: 12h, 30d. Default: for ever."
+    )
+    store: Text | None = Field(None, description="The folder of production.db. Default: the log's.")
+
+    @field_validator("redact")
+    @classmethod
+    def _can_be_read(cls, redact: tuple[Any, ...]) -> tuple[Any, ...]:
+        for place, rule in enumerate(redact):
+            named = isinstance(rule, str) or (
+                isinstance(rule, dict) and len(rule) == 1 and set(rule) <= _RULE and all(map(_is_text, rule.values()))
+            )
+            if not named:
+                raise Refused("cannot be read", 'redact = ["email", {pattern = "…"}, {field = "…"}]', (place,))
+        return redact
+
+    @field_validator("keep")
+    @classmethod
+    def _is_an_age(cls, keep: str) -> str:
+        if not _AGE.fullmatch(keep):
+            raise Refused(f"{keep!r} is not an age", 'keep = "30d"')
+        return keep
+
+    @property
+    def keep_s(self) -> float | None:
+        """How long workflows are kept, in seconds; None: for ever."""
+        age = None if self.keep is None else _AGE.fullmatch(self.keep)
+        return None if age is None else int(age[1]) * _SECONDS[age[2]]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
