@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from evalh.core.errors import UsageError, WorkspaceError
 from evalh.interop.spans.received import Received, Unreadable, read_json
@@ -28,11 +28,11 @@ class Signal(StrEnum):
     LOGS = "logs"
 
 
-class TooLarge(Unreadable):  # noqa: N818 (it says what happened)
+class TooLarge(Unreadable):
     """A body is larger than any may be."""
 
 
-class UnknownType(Unreadable):  # noqa: N818 (it says what happened)
+class UnknownType(Unreadable):
     """Nothing reads a body of this type."""
 
 
@@ -88,7 +88,7 @@ def read_file(path: Path) -> Iterator[tuple[int, Received]]:
     try:
         with path.open("rb") as plain:
             packed = plain.read(2) == _GZIP
-        with gzip.open(path, "rb") if packed else path.open("rb") as file:
+        with cast("IO[bytes]", gzip.open(path, "rb") if packed else path.open("rb")) as file:
             first = file.read(1)
             file.seek(0)
             if first and first not in _WAYS_IN:

@@ -88,4 +88,4 @@ def failure_of(span: ReceivedSpan) -> str | None:
         return name or "error"
     if name is None:
         return f"error: {said}"
-    return said if said.startswith(f"{name}: ") else f"{name}: {said}"
+    return f"{name}: {said.removeprefix(f'{name}: ').removeprefix(name.rpartition('.')[2] + ': ')}"

@@ -79,7 +79,7 @@ class Received(msgspec.Struct):
         self.cut += made is not None and made.size > MOST_TEXT
 
 
-class Unreadable(ValueError):  # noqa: N818 (it says what happened)
+class Unreadable(ValueError):
     """A body is not OTLP; the message says why."""
 
 

@@ -4,7 +4,6 @@ A reader takes what has the right type and is possible; anything else counts as 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -12,7 +11,7 @@ import orjson
 from evalh.core.attempt import MOST_TOKENS
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
-from evalh.interop.spans.received import LONGEST_NAME, finite, short
+from evalh.interop.spans.received import DEEPEST, LONGEST_NAME, finite, short
 
 Attributes = Mapping[str, JsonValue]
 
@@ -35,7 +34,6 @@ _FINISHES = {
 }
 _FINISH = {word: finish for finish, words in _FINISHES.items() for word in words}
 _MOST_INDEX_DIGITS = 6
-_MOST_NESTED_TEXT = 4 << 20
 
 
 class Answer(Value, kw_only=True):
@@ -120,13 +118,29 @@ def number(value: JsonValue) -> float | int | None:
 
 
 def parsed(value: JsonValue) -> JsonValue:
-    """Return JSON text as what it says; text that is not JSON, and any other value, as it is."""
-    if not isinstance(value, str) or not value.lstrip()[:1] in {"{", "["} or len(value) > _MOST_NESTED_TEXT:
+    """Return JSON text as what it says; text that is not JSON or nests too deeply, and any other value, as it is."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in {"{", "["}:
         return value
     try:
-        return orjson.loads(value)
+        found = orjson.loads(value)
     except orjson.JSONDecodeError:
         return value
+    return value if _is_deep(found) else found
+
+
+def _is_deep(value: JsonValue) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            one
+            for held in level
+            if isinstance(held, list | dict)
+            for one in (held.values() if isinstance(held, dict) else held)
+            if isinstance(one, list | dict)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def structured(value: JsonValue) -> JsonValue:

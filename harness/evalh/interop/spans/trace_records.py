@@ -11,9 +11,11 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from evalh.core.strict_json import JsonValue
 from evalh.interop.otel_values import (
+    ERROR_TYPE,
     EVALUATION,
     EVALUATION_EXPLANATION,
     EVALUATION_LABEL,
@@ -22,7 +24,7 @@ from evalh.interop.otel_values import (
 )
 from evalh.interop.spans import genai, openinference, openllmetry
 from evalh.interop.spans.failures import failure_of, kind_of_failure, status_of
-from evalh.interop.spans.received import ReceivedEvent, ReceivedSpan, short
+from evalh.interop.spans.received import ReceivedEvent, ReceivedSpan, short, size_of
 from evalh.interop.spans.told import LLM, STEP, Told, content, number, text
 from evalh.interop.spans.tree import Tree, tree_of
 from evalh_trace.records import AnyRecord, Attempt, Call, Score, Step, Workflow
@@ -44,6 +46,18 @@ def told_by(span: ReceivedSpan, events: Iterable[ReceivedEvent] = ()) -> Told | 
     return genai.read(span, events)
 
 
+def slim(span: ReceivedSpan) -> ReceivedSpan:
+    """Return a span with only what is needed of one that is not of GenAI: it may be above one that is."""
+    of_genai = openinference.is_said_in(span.attributes) or openllmetry.is_said_in(span.attributes)
+    if of_genai or genai.kind_of(span.attributes) is not None:
+        return span
+    kept = {
+        key: span.attributes[key] for key in (*_SESSION, *_USER, *_NAMES, _TAGS, ERROR_TYPE) if key in span.attributes
+    }
+    judged = tuple(event for event in span.events if event.name in {EVALUATION, "exception"})
+    return replace(span, attributes=kept, events=judged, size=size_of(kept))
+
+
 class TraceRecords:
     """Makes the records of one trace."""
 
@@ -63,6 +77,7 @@ class TraceRecords:
         self.told = {
             span.span: told for span in spans.values() if (told := told_by(span, events.get(span.span, ()))) is not None
         }
+        self.trace = next(iter(spans.values())).trace if spans else ""
         self.tree: Tree | None = tree_of(spans, self.told, counted)
 
     def records(self, *, ended: bool) -> Iterator[AnyRecord]:
@@ -219,8 +234,10 @@ def _score(root: ReceivedSpan, step: str | None, event: ReceivedEvent) -> Score:
     )
 
 
-def _status(span: ReceivedSpan) -> str:
-    return "error" if span.failed else "ok"
+def _status(span: ReceivedSpan) -> str | None:
+    if span.failed:
+        return "error"
+    return None if span.ended_at is None else "ok"
 
 
 def _lasted_ms(span: ReceivedSpan) -> float | None:
