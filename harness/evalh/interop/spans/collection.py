@@ -6,6 +6,7 @@ second time completes the first. What is held is bounded; a trace that is droppe
 """
 
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from hashlib import blake2b
 
 from msgspec import Struct, field
@@ -43,7 +44,7 @@ class Tally(Struct):
     input_tokens: int = 0
     output_tokens: int = 0
     uncounted: int = 0  # calls that do not say their tokens
-    cost_usd: float = 0.0  # of the calls whose cost is known
+    cost_usd: Decimal = Decimal(0)  # of the calls whose cost is known
     unpriced: int = 0
     feedback: int = 0
     scores: int = 0
@@ -229,8 +230,7 @@ class Collection(Struct, kw_only=True):
             told = made.told[span]
             if told.response_id is not None and len(self._responses) < _MOST_RESPONSES:
                 self._responses[told.response_id] = (made.trace, span)
-            said = told.messages is not None or told.answer.text is not None or told.answer.tool_calls is not None
-            if said:
+            if told.messages is not None or told.answer.text is not None:
                 self.talking.add(told.dialect)
             elif not told.references and told.operation != "embedding":
                 self.silent.add(told.dialect)
@@ -258,7 +258,7 @@ class Collection(Struct, kw_only=True):
                     cost = record.cost_usd
                     if cost is None and record.input_tokens is not None:
                         cost = self.price(record, settings.get(record.call_id))
-                    tally.cost_usd += cost or 0.0
+                    tally.cost_usd += Decimal(str(cost or 0))
                     tally.unpriced += cost is None
         tally.dropped = max(0, spans - len(kept) - tally.workflows)
         return tally

@@ -296,7 +296,18 @@ def _asked_by_events(events: Iterable[ReceivedEvent]) -> JsonValue:
             result = {"call_id": short(body.get("id")), "name": short(body.get("name")), "content": parts[0]}
             parts = [{"tool_result": result}]
         messages.append({"role": short(body.get("role"), role), "parts": parts})
-    return messages if any(message["parts"] for message in messages) else None
+    # Where content is off, the events still tell which tools were called; that is not what was asked.
+    return messages if any(map(_is_content, (part for one in messages for part in one["parts"]))) else None
+
+
+def _is_content(part: JsonValue) -> bool:
+    match part:
+        case {"tool_call": dict(called)}:
+            return bool(called["arguments"])
+        case {"tool_result": dict(result)}:
+            return bool(result["content"])
+        case _:
+            return True
 
 
 def _old_parts(message: Mapping[str, Any]) -> list[JsonValue]:

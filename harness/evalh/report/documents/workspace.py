@@ -161,7 +161,7 @@ class CollectedDocument(Document, tag="evalh.collected/1", kw_only=True):
     input_tokens: int
     output_tokens: int
     uncounted: int
-    cost_usd: float
+    cost_usd: Decimal
     unpriced: int
     feedback: int
     scores: int
