@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from evalh.core.production import WorkflowDetail
+from faults.running import until
 from spans.collecting import (
     NOW,
     TRACE,
@@ -112,8 +113,7 @@ def test_an_inner_call_that_comes_after_its_outer_one_was_written_is_not_counted
     workspace = workspace_in(tmp_path)
     with collecting(tmp_path) as running:
         running.post("/v1/traces", request(span(1), chat(2, 1, tokens=30)))
-        while not (tmp_path / ".evalh/production.db").exists() or not list(workspace.production.workflows()):
-            pass  # until it is written
+        until(lambda: list(workspace.production.workflows()))
         running.post("/v1/traces", request(chat(3, 2, tokens=30)))
 
     found = workspace.production.detail(TRACE)

@@ -93,11 +93,12 @@ class Mailbox:
             return f"'note' has at most {_MOST_NOTE:,} characters"
         if given.good is None and given.kind is None:
             return "say 'good': true or false, or name a 'kind', such as copied"
+        workflow = workflow.lower() if len(workflow) == 32 else workflow  # noqa: PLR2004 (a trace's id)
         name = sha256(f"{workflow}\n{kind}\n{given.user}".encode()).hexdigest()[:24]
         self._collection.vote(
             Feedback(
                 id=name,
-                workflow_id=workflow.lower() if len(workflow) == 32 else workflow,  # noqa: PLR2004 (a trace's id)
+                workflow_id=workflow,
                 at=self._clock(),
                 good=given.good,
                 kind=kind,

@@ -17,7 +17,8 @@ _PROTOBUF_TYPES = frozenset({"application/x-protobuf", "application/protobuf", "
 _GZIP = b"\x1f\x8b"
 _WINDOW = 31  # zlib's word for gzip
 _LONGEST_LINE = 64 << 20  # of a file: its writer puts a whole batch into one line
-_WAYS_IN = b"{[ \t\r\n\xef"
+_TEXT = (b"{", b"[", b"\xef")  # how JSON begins
+_HEAD = 64
 _MARK = b"\xef\xbb\xbf"  # some editors begin a file with it
 
 
@@ -89,12 +90,19 @@ def read_file(path: Path) -> Iterator[tuple[int, Received]]:
         with path.open("rb") as plain:
             packed = plain.read(2) == _GZIP
         with cast("IO[bytes]", gzip.open(path, "rb") if packed else path.open("rb")) as file:
-            first = file.read(1)
+            head = file.read(_HEAD)
             file.seek(0)
-            if first and first not in _WAYS_IN:
-                yield 1, _whole_protobuf(file, path)
+            # The first byte of protobuf's requests is a line's end too; `{` behind it may be a length.
+            if head.lstrip()[:1] in _TEXT and not head.startswith(b"\n"):
+                yield from _lines(file, path)
                 return
-            yield from _lines(file, path)
+            try:
+                yield 1, _whole_protobuf(file, path)
+            except WorkspaceError:
+                if head.strip() and head.lstrip()[:1] not in _TEXT:
+                    raise
+                file.seek(0)
+                yield from _lines(file, path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as exc:
         raise WorkspaceError(f"not gzip: {exc}", where=str(path), hint="copy the file again") from None
     except OSError as exc:
