@@ -34,7 +34,7 @@ def environment(env: Mapping[str, str], url: str, protocol: str, token: str | No
     return made
 
 
-class Program:
+class StartedProgram:
     """One started program. Ctrl-C and SIGTERM are passed on to it."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
@@ -42,7 +42,7 @@ class Program:
         self._interrupts = 0
 
     @classmethod
-    async def start(cls, command: Sequence[str], env: Mapping[str, str], *, quiet: bool) -> "Program":
+    async def start(cls, command: Sequence[str], env: Mapping[str, str], *, quiet: bool) -> "StartedProgram":
         """Start it in this directory; `quiet`: its stdout is our stderr. Raises UsageError."""
         try:
             out = sys.stderr.fileno() if quiet else None

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from evalh.core.values import Value
 from evalh.interop.spans.bodies import MOST_BYTES, Signal, TooLarge, UnknownType
-from evalh.interop.spans.received import Unreadable
+from evalh.interop.spans.received import NotOtlp
 from evalh.providers.http.egress import is_loopback
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Inbox(Protocol):
     """Where requests end. Its methods are called by one thread."""
 
     def take(self, signal: Signal, body: bytes, content_type: str, encoding: str) -> int:
-        """Take spans or logs; return how many were not taken. Raises Unreadable."""
+        """Take spans or logs; return how many were not taken. Raises NotOtlp."""
 
     def vote(self, body: bytes) -> str | None:
         """Take a vote; return what is wrong with it."""
@@ -145,7 +145,7 @@ class Receiver:
             return Answered(413, str(exc))
         except UnknownType as exc:
             return Answered(415, str(exc))
-        except Unreadable as exc:
+        except NotOtlp as exc:
             return Answered(400, str(exc))
 
     def _voted(self, body: bytes) -> Answered:

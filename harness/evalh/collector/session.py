@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from evalh.collector.forwarding import Forwarder
-from evalh.collector.program import Program, environment
+from evalh.collector.program import StartedProgram, environment
 from evalh.collector.server import Receiver
 from evalh.core.errors import CannotMeasure, UsageError
 from evalh.core.values import Value
@@ -75,7 +75,7 @@ class Mailbox:
         self._collection, self._clock = collection, clock
 
     def take(self, signal: Signal, body: bytes, content_type: str, encoding: str) -> int:
-        """Take spans or logs; return how many were not taken. Raises Unreadable."""
+        """Take spans or logs; return how many were not taken. Raises NotOtlp."""
         received = read_body(signal, body, content_type, encoding)
         self._collection.add(received, self._clock())
         return received.unreadable
@@ -209,7 +209,7 @@ async def _until_ended(
         await signals.get()
         return None
     told = environment(env, url_of(listening), protocol(), options.token)
-    program = await Program.start(options.command, told, quiet=options.quiet)
+    program = await StartedProgram.start(options.command, told, quiet=options.quiet)
     ended = asyncio.create_task(program.ended())
     try:
         while not ended.done():

@@ -17,10 +17,10 @@ from evalh.core.strict_json import JsonValue
 from evalh.interop.otel_values import Origin, Rejected, Span
 from evalh.interop.spans.received import (
     DEEPEST,
+    NotOtlp,
     Received,
     ReceivedEvent,
     SpanParts,
-    Unreadable,
     finite,
     log_of,
     seconds,
@@ -67,7 +67,7 @@ class ProtobufEncoding:
 
 
 def read_traces(body: bytes) -> Received:
-    """Read a request of traces. Raises Unreadable."""
+    """Read a request of traces. Raises NotOtlp."""
     received = Received()
     for resource in _parsed(ExportTraceServiceRequest, body).resource_spans:
         service = _service(resource.resource)
@@ -94,7 +94,7 @@ def read_traces(body: bytes) -> Received:
 
 
 def read_logs(body: bytes) -> Received:
-    """Read a request of logs. Raises Unreadable."""
+    """Read a request of logs. Raises NotOtlp."""
     received = Received()
     for resource in _parsed(ExportLogsServiceRequest, body).resource_logs:
         service = _service(resource.resource)
@@ -114,7 +114,7 @@ def _parsed(kind: Any, body: bytes) -> Any:
     try:
         return kind.FromString(body)
     except DecodeError as exc:
-        raise Unreadable(f"not OTLP's protobuf: {exc}") from None
+        raise NotOtlp(f"not OTLP's protobuf: {exc}") from None
 
 
 def _service(resource: Any) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from evalh.core.errors import UsageError, WorkspaceError
-from evalh.interop.spans.received import Received, Unreadable, read_json
+from evalh.interop.spans.received import NotOtlp, Received, read_json
 
 MOST_BYTES = 16 << 20
 """A body may have this many bytes, unpacked."""
@@ -29,16 +29,16 @@ class Signal(StrEnum):
     LOGS = "logs"
 
 
-class TooLarge(Unreadable):
+class TooLarge(NotOtlp):
     """A body is larger than any may be."""
 
 
-class UnknownType(Unreadable):
+class UnknownType(NotOtlp):
     """Nothing reads a body of this type."""
 
 
 def read_body(signal: Signal, body: bytes, content_type: str, encoding: str = "") -> Received:
-    """Read a request's body. Raises Unreadable, or TooLarge and UnknownType, which are two."""
+    """Read a request's body. Raises NotOtlp, or TooLarge and UnknownType, which are two."""
     match encoding.strip().lower():
         case "" | "identity":
             pass
@@ -57,18 +57,18 @@ def read_body(signal: Signal, body: bytes, content_type: str, encoding: str = ""
 
 
 def unpacked(body: bytes, most: int = MOST_BYTES) -> bytes:
-    """Unpack gzip. Raises TooLarge before more than `most` bytes were made, Unreadable."""
+    """Unpack gzip. Raises TooLarge before more than `most` bytes were made, NotOtlp."""
     whole = bytearray()
     while body:
         unpacker = zlib.decompressobj(_WINDOW)
         try:
             whole += unpacker.decompress(body, most + 1 - len(whole))
         except zlib.error as exc:
-            raise Unreadable(f"not gzip: {exc}") from None
+            raise NotOtlp(f"not gzip: {exc}") from None
         if len(whole) > most:
             raise TooLarge(f"a body may have {most >> 20} MB, unpacked")
         if not unpacker.eof:
-            raise Unreadable("the gzip stream is cut off")
+            raise NotOtlp("the gzip stream is cut off")
         body = unpacker.unused_data
     return bytes(whole)
 
@@ -120,7 +120,7 @@ def _lines(file: IO[bytes], path: Path) -> Iterator[tuple[int, Received]]:
             continue
         try:
             yield number, read_json(line.removeprefix(_MARK))
-        except Unreadable as exc:
+        except NotOtlp as exc:
             rest = file.read(_LONGEST_LINE + 1 - len(line)) if number == 1 else b""
             if not rest:
                 raise WorkspaceError(str(exc), where=f"{path}:{number}", hint=_FORMAT) from None
@@ -133,7 +133,7 @@ def _document(body: bytes, path: Path) -> Received:
         raise WorkspaceError("the first line is not a request of its own", where=f"{path}:1", hint=_FORMAT)
     try:
         return read_json(body.removeprefix(_MARK))
-    except Unreadable as exc:
+    except NotOtlp as exc:
         raise WorkspaceError(str(exc), where=f"{path}:1", hint=_FORMAT) from None
 
 
@@ -144,13 +144,13 @@ def _whole_protobuf(file: IO[bytes], path: Path) -> Received:
     body = file.read(_LONGEST_LINE + 1)
     if len(body) > _LONGEST_LINE:
         raise WorkspaceError(f"more than {_LONGEST_LINE >> 20} MB of protobuf", where=str(path), hint="split it")
-    reason: Unreadable | None = None
+    reason: NotOtlp | None = None
     for signal in Signal:
         try:
             received = _read_protobuf(signal, body)
         except UnknownType as exc:
             raise UsageError(str(exc).partition(": ")[0], where=str(path), hint="pip install 'evalh[otel]'") from None
-        except Unreadable as exc:
+        except NotOtlp as exc:
             reason = reason or exc
             continue
         if received.spans or received.logs:

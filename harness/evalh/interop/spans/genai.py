@@ -37,9 +37,9 @@ from evalh.interop.spans.told import (
     RETRIEVAL,
     STEP,
     TOOL,
-    Answer,
     Attributes,
     Told,
+    ToldAnswer,
     content,
     count,
     finish,
@@ -241,7 +241,7 @@ def _part(part: JsonValue) -> JsonValue:
             return part
 
 
-def _answer(attributes: Attributes, events: Iterable[ReceivedEvent]) -> Answer:
+def _answer(attributes: Attributes, events: Iterable[ReceivedEvent]) -> ToldAnswer:
     ended = finish(attributes.get(RESPONSE_FINISH_REASONS))
     answered = structured(attributes.get(OUTPUT_MESSAGES))
     first: Any = answered[0] if isinstance(answered, list) and answered else None
@@ -252,19 +252,19 @@ def _answer(attributes: Attributes, events: Iterable[ReceivedEvent]) -> Answer:
     choices = [_body(event) for event in events if event.name == CHOICE]
     choices.sort(key=lambda body: body["index"] if type(body.get("index")) is int else 0)
     if not choices:
-        return Answer(finish=ended)
+        return ToldAnswer(finish=ended)
     message = parsed(choices[0].get("message"))
     message = message if isinstance(message, dict) else {"content": message, **choices[0]}
     return answer_of(_old_parts(message), ended or finish(choices[0].get("finish_reason")))
 
 
-def answer_of(parts: Iterable[JsonValue], ended: str | None) -> Answer:
+def answer_of(parts: Iterable[JsonValue], ended: str | None) -> ToldAnswer:
     """Return an answer made of parts in the log's form."""
     parts = list(parts)
     texts = [part for part in parts if isinstance(part, str)]
     calls = [part["tool_call"] for part in parts if isinstance(part, dict) and "tool_call" in part]
     thought = [part["reasoning"] for part in parts if isinstance(part, dict) and isinstance(part.get("reasoning"), str)]
-    return Answer(
+    return ToldAnswer(
         text="".join(texts) if texts else None,
         tool_calls=calls or None,
         reasoning="".join(thought) if thought else None,

@@ -12,9 +12,9 @@ from evalh.interop.spans.told import (
     RETRIEVAL,
     STEP,
     TOOL,
-    Answer,
     Attributes,
     Told,
+    ToldAnswer,
     count,
     finish,
     indexed,
@@ -149,7 +149,7 @@ def _called(one: Attributes) -> JsonValue:
     return {"tool_call": tool_call(one.get("tool_call.id"), name, arguments)}
 
 
-def _answer(attributes: Attributes) -> Answer:
+def _answer(attributes: Attributes) -> ToldAnswer:
     ended = finish(attributes.get("llm.finish_reason"))
     messages = list(indexed(attributes, _ANSWERED))
-    return answer_of(_parts(messages[0]), ended) if messages else Answer(finish=ended)
+    return answer_of(_parts(messages[0]), ended) if messages else ToldAnswer(finish=ended)

@@ -12,9 +12,9 @@ from evalh.interop.spans.told import (
     LLM,
     STEP,
     TOOL,
-    Answer,
     Attributes,
     Told,
+    ToldAnswer,
     count,
     finish,
     indexed,
@@ -137,7 +137,7 @@ def _calls(told: Attributes) -> list[JsonValue]:
     ]
 
 
-def _answer(attributes: Attributes) -> Answer | None:
+def _answer(attributes: Attributes) -> ToldAnswer | None:
     choices = list(indexed(attributes, _COMPLETION))
     if not choices:
         return None

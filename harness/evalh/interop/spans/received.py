@@ -79,7 +79,7 @@ class Received(msgspec.Struct):
         self.cut += made is not None and made.size > MOST_TEXT
 
 
-class Unreadable(ValueError):
+class NotOtlp(ValueError):
     """A body is not OTLP; the message says why."""
 
 
@@ -191,15 +191,15 @@ def _within(attributes: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 def read_json(body: bytes) -> Received:
-    """Read a document of traces or logs, or a mix of both. Raises Unreadable."""
+    """Read a document of traces or logs, or a mix of both. Raises NotOtlp."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
-        raise Unreadable(f"not JSON: {exc}") from None
+        raise NotOtlp(f"not JSON: {exc}") from None
     if not isinstance(document, dict):
-        raise Unreadable("not an object")
+        raise NotOtlp("not an object")
     if not {"resourceSpans", "resourceLogs", "resourceMetrics"} & set(document) and document:
-        raise Unreadable("neither 'resourceSpans' nor 'resourceLogs'")
+        raise NotOtlp("neither 'resourceSpans' nor 'resourceLogs'")
     received = Received()
     for service, span in _leaves(document, "resourceSpans", ("scopeSpans", "instrumentationLibrarySpans"), "spans"):
         received.add(_json_span(span, service))

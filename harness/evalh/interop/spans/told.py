@@ -36,7 +36,7 @@ _FINISH = {word: finish for finish, words in _FINISHES.items() for word in words
 _MOST_INDEX_DIGITS = 6
 
 
-class Answer(Value, kw_only=True):
+class ToldAnswer(Value, kw_only=True):
     """What a model answered; the first choice where there are several."""
 
     text: str | None = None
@@ -67,7 +67,7 @@ class Told(Value, kw_only=True):
     model_answered: str | None = None
     settings: dict[str, JsonValue] | None = None
     messages: JsonValue = None
-    answer: Answer = Answer()
+    answer: ToldAnswer = ToldAnswer()
     tokens: Tokens = Tokens()
     ttft_ms: float | None = None
     cost_usd: float | None = None

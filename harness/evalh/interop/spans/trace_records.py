@@ -26,7 +26,7 @@ from evalh.interop.spans import genai, openinference, openllmetry
 from evalh.interop.spans.failures import failure_of, kind_of_failure, status_of
 from evalh.interop.spans.received import ReceivedEvent, ReceivedSpan, short, size_of
 from evalh.interop.spans.told import LLM, STEP, Told, content, number, text
-from evalh.interop.spans.tree import Tree, tree_of
+from evalh.interop.spans.tree import TraceTree, tree_of
 from evalh_trace.records import AnyRecord, Attempt, Call, Score, Step, Workflow
 
 _SESSION = ("gen_ai.conversation.id", "session.id", "traceloop.association.properties.session_id")
@@ -78,7 +78,7 @@ class TraceRecords:
             span.span: told for span in spans.values() if (told := told_by(span, events.get(span.span, ()))) is not None
         }
         self.trace = next(iter(spans.values())).trace if spans else ""
-        self.tree: Tree | None = tree_of(spans, self.told, counted)
+        self.tree: TraceTree | None = tree_of(spans, self.told, counted)
 
     def records(self, *, ended: bool) -> Iterator[AnyRecord]:
         """Yield the records; `ended`: nothing more is expected, so the highest span seen is the root."""
@@ -97,7 +97,7 @@ class TraceRecords:
 
     # -- one record each
 
-    def _workflow(self, tree: Tree, *, ended: bool) -> Workflow:
+    def _workflow(self, tree: TraceTree, *, ended: bool) -> Workflow:
         span = self._spans[tree.root]
         told = self.told.get(tree.root)
         step = told if told is not None and told.kind != LLM else None
@@ -123,19 +123,19 @@ class TraceRecords:
             attributes={key: value for key, value in attributes.items() if value},
         )
 
-    def _name(self, tree: Tree) -> str:
+    def _name(self, tree: TraceTree) -> str:
         span, told = self._spans[tree.root], self.told.get(tree.root)
         if told is not None and told.kind != LLM and told.name is not None:
             return told.name
         said = {name for one in tree.order if (name := text(self._spans[one].attributes, *_NAMES)) is not None}
         return said.pop() if len(said) == 1 else span.name
 
-    def _dialect(self, tree: Tree) -> str:
+    def _dialect(self, tree: TraceTree) -> str:
         spans = tree.calls or [one for one in tree.order if one in self.told]
         counted = Counter(self.told[one].dialect for one in spans)
         return min(counted, key=lambda dialect: (-counted[dialect], dialect))
 
-    def _references(self, tree: Tree) -> list[str]:
+    def _references(self, tree: TraceTree) -> list[str]:
         found = [place for one in tree.order if one in self.told for place in self.told[one].references]
         return list(dict.fromkeys(found))[:_MOST]
 
@@ -198,7 +198,7 @@ class TraceRecords:
             reasoning=told.answer.reasoning,
         )
 
-    def _scores(self, tree: Tree, steps: Collection[str]) -> Iterator[Score]:
+    def _scores(self, tree: TraceTree, steps: Collection[str]) -> Iterator[Score]:
         span = self._spans[tree.root]
         for name, events in self._judged(tree):
             place = name if name is None or name in steps else tree.above(name, steps)
@@ -207,7 +207,7 @@ class TraceRecords:
                     at = None if place in {None, tree.root} else place
                     yield _score(span, at, event)
 
-    def _judged(self, tree: Tree) -> Iterator[tuple[str | None, Iterable[ReceivedEvent]]]:
+    def _judged(self, tree: TraceTree) -> Iterator[tuple[str | None, Iterable[ReceivedEvent]]]:
         for one in tree.order:
             yield one, self._spans[one].events
         for name, events in self._events.items():

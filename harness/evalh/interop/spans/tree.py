@@ -11,7 +11,7 @@ from evalh.interop.spans.received import ReceivedSpan
 from evalh.interop.spans.told import LLM, Told
 
 
-class Tree(Struct):
+class TraceTree(Struct):
     """What a trace's spans are to each other. Spans that are neither GenAI nor above one are not in it."""
 
     root: str  # the one without a parent; where none was seen, the highest
@@ -29,7 +29,7 @@ class Tree(Struct):
         return place if place != self.root else None
 
 
-def tree_of(spans: Mapping[str, ReceivedSpan], told: Mapping[str, Told], counted: Collection[str]) -> Tree | None:
+def tree_of(spans: Mapping[str, ReceivedSpan], told: Mapping[str, Told], counted: Collection[str]) -> TraceTree | None:
     """Sort a trace's spans. None where none is of GenAI.
 
     `counted` are calls that were recorded before: they stay calls, though an inner one may have come since.
@@ -43,7 +43,7 @@ def tree_of(spans: Mapping[str, ReceivedSpan], told: Mapping[str, Told], counted
     tops = [span for span in order if span not in parents]
     roots = [span for span in tops if spans[span].parent is None]
     calls, hidden = _innermost(order, parents, {span for span in kept if _is_call(told, span)}, counted)
-    return Tree(
+    return TraceTree(
         root=(roots or tops)[0],
         whole=bool(roots),
         order=order,
