@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -119,8 +120,8 @@ class Running:
 
 
 @contextmanager
-def collecting(folder: Path, *arguments: str) -> Iterator[Running]:
-    """Run `evalh collect` while the block lasts, then interrupt it."""
+def collecting(folder: Path, *arguments: str, most_file_bytes: int | None = None) -> Iterator[Running]:
+    """Run `evalh collect` while the block lasts, then interrupt it; no file may be larger than `most_file_bytes`."""
     line = [sys.executable, "-m", "evalh", "-C", str(folder), "collect", "--json", *arguments]
     if "--port" not in arguments:
         line += ["--port", "0"]
@@ -130,6 +131,8 @@ def collecting(folder: Path, *arguments: str) -> Iterator[Running]:
     assert process.stderr is not None
     first = process.stderr.readline()
     assert first.startswith("http"), first + process.stderr.read()
+    if most_file_bytes is not None:
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most_file_bytes, most_file_bytes))
     running = Running(first.partition("/v1/")[0], process)
     try:
         yield running

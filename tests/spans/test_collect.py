@@ -240,6 +240,19 @@ def test_a_folder_that_may_not_be_written_is_told_before_anything_starts(tmp_pat
     assert (done.returncode, done.stdout) == (4, "")
 
 
+def test_a_full_disk_stops_nothing_and_is_told(tmp_path: Path) -> None:
+    workspace = workspace_in(tmp_path)
+    with workspace.production_writer():
+        pass  # its file is there before the disk is full
+    long = {"gen_ai.prompt.0.role": "user", "gen_ai.prompt.0.content": "x" * 3_000_000}
+    with collecting(tmp_path, "--content", most_file_bytes=1 << 20) as running:
+        statuses = [running.post("/v1/traces", request(span(1), chat(2, 1, attributes=long)))[0] for _ in range(2)]
+
+    assert (statuses, running.code) == ([200, 200], 130)
+    assert running.told["losses"] == {"disk": 2}
+    assert running.told["trouble"]
+
+
 def test_content_is_kept_where_the_workspace_says_so(tmp_path: Path) -> None:
     workspace = workspace_in(tmp_path, "[trace]\ncontent = true\n")
     told = {"traceloop.span.kind": "workflow", "traceloop.entity.input": '{"a": 1}'}

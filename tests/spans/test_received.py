@@ -109,6 +109,30 @@ def test_calls_inside_calls_count_once_the_innermost(tmp_path: Path) -> None:
     assert running.told["input_tokens"] == 30
 
 
+def test_a_call_has_what_only_its_outer_span_says_of_it(tmp_path: Path) -> None:
+    outer = chat(2, 1, attributes={"server.address": "10.0.0.7", "gen_ai.request.seed": 3})
+    inner = span(
+        3,
+        2,
+        attributes={
+            "openinference.span.kind": "LLM",
+            "llm.invocation_parameters": '{"model": "small", "temperature": 1}',
+            "llm.token_count.prompt": 12,
+        },
+    )
+
+    found, _ = sent(tmp_path, request(span(1), outer, inner))
+
+    (attempt,) = found.attempts
+    assert (attempt.input_tokens, attempt.output_tokens, attempt.cost_usd) == (12, 1, None)
+    assert (attempt.provider, attempt.model) == ("openai", "small")
+    assert found.calls[0].settings == {
+        "model": "small",
+        "params": {"seed": 3, "temperature": 1},
+        "sent_to": {"base_url": "10.0.0.7"},
+    }
+
+
 def test_an_inner_call_that_comes_after_its_outer_one_was_written_is_not_counted_beside_it(tmp_path: Path) -> None:
     workspace = workspace_in(tmp_path)
     with collecting(tmp_path) as running:

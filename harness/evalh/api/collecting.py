@@ -14,6 +14,8 @@ from evalh.interop.spans.collection import Collection, Tally
 from evalh.interop.spans.privacy import Keep, redacting, whole, without_content
 from evalh_trace.records import AnyRecord
 
+_MOST_BYTES = 512 << 20  # of a file: its traces may lie far apart
+
 
 class Arrived(Value, kw_only=True):
     """What came over spans."""
@@ -22,7 +24,7 @@ class Arrived(Value, kw_only=True):
     losses: Mapping[str, int]  # why → records
     content: str  # off, on or redacted
     silent: tuple[str, ...]  # dialects whose calls came without content
-    trouble: str | None  # why the last write failed
+    trouble: str | None  # why what was lost to the disk could not be written
 
 
 def collection_for(parts: Parts, *, content: bool) -> Collection:
@@ -44,6 +46,7 @@ def import_spans(parts: Parts, path: Path, *, content: bool) -> Arrived:
     if path.is_dir():
         raise UsageError("a folder, not a file", where=str(path), hint="evalh import otel FILE")
     collection = collection_for(parts, content=content)
+    collection.most_bytes = _MOST_BYTES
     try:
         for _, received in read_file(path):
             collection.add(received, time())
@@ -60,7 +63,7 @@ def arrived(parts: Parts, collection: Collection, *, content: bool) -> Arrived:
         losses=dict(collection.losses),
         content="on" if content or trace.content else "redacted" if trace.redact else "off",
         silent=tuple(sorted(collection.silent - collection.talking)),
-        trouble=collection.trouble,
+        trouble=collection.trouble if "disk" in collection.losses else None,  # what failed at first was written later
     )
 
 

@@ -24,7 +24,12 @@ _STANDARD_PORT = 4318
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address. Others than this machine's own need --token."
 )
-@click.option("--token", metavar="T", help="Take only what shows this bearer token.")
+@click.option(
+    "--token",
+    metavar="T",
+    envvar="EVALH_COLLECT_TOKEN",
+    help="Take only what shows this bearer token.  [default: $EVALH_COLLECT_TOKEN]",
+)
 @click.option("--content", is_flag=True, help="Keep messages, inputs and outputs, whatever [trace] says.")
 @click.option("--forward", metavar="URL", help="Send everything on to this OTLP/HTTP receiver, unchanged.")
 @click.argument("command_line", metavar="[-- COMMAND…]", nargs=-1, type=click.UNPROCESSED)
@@ -50,7 +55,8 @@ def command(  # noqa: PLR0913 (click's contract)
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.collecting import arrived, collection_for
     from evalh.api.event_loop import in_loop
-    from evalh.collector.session import CollectOptions, collect, listen
+    from evalh.collector.session import CollectOptions, collect, listen, protocol
+    from evalh.interop.otlp_collector import Protocol
 
     if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token and token):
         raise UsageError(
@@ -64,6 +70,9 @@ def command(  # noqa: PLR0913 (click's contract)
         command=command_line,
         quiet=app.json,
     )
+    if command_line and protocol() is Protocol.JSON:
+        hint = "pip install 'evalh[otel]'   Python's exporters send nothing else"
+        print(f"protobuf cannot be read here, so the program is told to send JSON: {hint}", file=sys.stderr)
     collection = collection_for(app.workspace, content=content)
 
     def ready(url: str) -> None:

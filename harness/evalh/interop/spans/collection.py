@@ -26,9 +26,11 @@ QUIET_S = 1.0
 
 _PATIENT_S = 5.0  # or when it has waited so long
 _SPANS_A_SECOND = 2_000  # a large trace is put together less often
-_FORGET_S = 600.0
-_MOST_BYTES = 256 << 20
+_FORGET_S = 300.0  # a trace whose root came, or that is not of GenAI
+_WAIT_S = 6 * 3600.0  # another one: its root comes when the last step has ended
+_MOST_BYTES = 96 << 20
 _MOST_TRACES = 20_000
+_FILLED = 0.8  # room is made until so much of it is taken
 _MOST_PENDING = 1_000
 _MOST_RESPONSES = 100_000
 _OVERHEAD = 400  # bytes of a span beside its texts
@@ -67,6 +69,7 @@ class _Trace(Struct):
     counted: set[str] = field(default_factory=set)  # spans that were written as calls
     written: dict[tuple[str, str], bytes] = field(default_factory=dict)  # digests of records
     size: int = 0
+    open: bool = False  # it is of GenAI, and its root has not come
     tally: Tally = field(default_factory=Tally)
 
 
@@ -163,14 +166,15 @@ class Collection(Struct, kw_only=True):
                 patience = _PATIENT_S + len(trace.spans) / _SPANS_A_SECOND
                 if now - trace.last_at >= QUIET_S or now - trace.waits_since >= patience:
                     self._put(trace, ended=False)
-            if now - trace.last_at >= _FORGET_S:
+            if now - trace.last_at >= (_WAIT_S if trace.open else _FORGET_S):
                 self._forget(name)
         self._tell_losses(now)
 
     def close(self, now: float) -> None:
         """Write everything: nothing more will come."""
-        self._put_all()
-        self._place_pending(now)  # only now every answer's id is known
+        if self._pending:  # only when everything is read every answer's id is known
+            self._put_all()
+            self._place_pending(now)
         self.lose("unreadable", len(self._pending))
         self._pending.clear()
         for name in list(self._traces):
@@ -214,6 +218,7 @@ class Collection(Struct, kw_only=True):
         trace.written.update(digests)
         trace.counted.update(one.id.partition(".")[2] for one in records if isinstance(one, Call))
         trace.waits_since = None
+        trace.open = made.tree is not None and not made.tree.whole
         return True
 
     def _kept(self, record: AnyRecord) -> AnyRecord:
@@ -269,20 +274,25 @@ class Collection(Struct, kw_only=True):
         except EvalhError as exc:
             self.trouble = str(exc)
             return False
-        self.trouble = None
         return True
 
     def _forget(self, name: str) -> None:
         trace = self._traces.pop(name)
-        if not self._put(trace, ended=True):
+        is_written = trace.waits_since is None and not trace.open
+        if not is_written and not self._put(trace, ended=True):
             self.lose("disk", len(trace.spans))
         self._gone.add(trace.tally)
 
     def _make_room(self, now: float) -> None:
         size = sum(trace.size for trace in self._traces.values())
-        while len(self._traces) > 1 and (size > self.most_bytes or len(self._traces) > _MOST_TRACES):
-            name = min(self._traces, key=lambda one: self._traces[one].last_at)
-            size -= self._traces[name].size
+        if size <= self.most_bytes and len(self._traces) <= _MOST_TRACES:
+            return
+        # First those that are written and need nothing more, then those for which nothing came for the longest time.
+        order = sorted(self._traces.items(), key=lambda one: (one[1].open or _waits(one[1]), one[1].last_at))
+        for name, trace in order[:-1]:
+            if size <= self.most_bytes * _FILLED and len(self._traces) <= _MOST_TRACES * _FILLED:
+                break
+            size -= trace.size
             self._forget(name)
         self._tell_losses(now)
 
@@ -305,3 +315,7 @@ class Collection(Struct, kw_only=True):
         ]
         if records and self._write(records):
             self._told_losses.update(fresh)
+
+
+def _waits(trace: _Trace) -> bool:
+    return trace.waits_since is not None

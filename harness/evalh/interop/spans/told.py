@@ -4,9 +4,11 @@ A reader takes what has the right type and is possible; anything else counts as 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
+from msgspec.structs import replace
 
 from evalh.core.attempt import MOST_TOKENS
 from evalh.core.strict_json import JsonValue
@@ -14,6 +16,7 @@ from evalh.core.values import Value
 from evalh.interop.spans.received import DEEPEST, LONGEST_NAME, finite, short
 
 Attributes = Mapping[str, JsonValue]
+V = TypeVar("V", bound=Value)
 
 LLM, TOOL, AGENT, RETRIEVAL, STEP = "llm", "tool", "agent", "retrieval", "step"
 
@@ -77,6 +80,33 @@ class Told(Value, kw_only=True):
     # of a step
     inputs: JsonValue = None
     output: JsonValue = None
+
+
+_OF_A_CALL = ("provider", "model", "model_answered", "messages", "ttft_ms", "cost_usd", "prompt", "response_id")
+
+
+def completed(inner: Told, outer: Told) -> Told:
+    """Return a call with what only the span around it says of the same call."""
+    known: dict[str, Any] = {name: getattr(outer, name) for name in _OF_A_CALL if getattr(inner, name) is None}
+    settings = {**(outer.settings or {}), **(inner.settings or {})}
+    if "params" in settings:
+        settings["params"] = {
+            key: value for one in (outer, inner) for key, value in ((one.settings or {}).get("params") or {}).items()
+        }
+    return replace(
+        inner,
+        **known,
+        settings=settings or None,
+        answer=_filled(inner.answer, outer.answer),
+        tokens=_filled(inner.tokens, outer.tokens),
+        references=inner.references or outer.references,
+    )
+
+
+def _filled(inner: V, outer: V) -> V:
+    return replace(
+        inner, **{name: getattr(outer, name) for name in inner.__struct_fields__ if getattr(inner, name) is None}
+    )
 
 
 def text(attributes: Attributes, *keys: str) -> str | None:

@@ -25,7 +25,7 @@ from evalh.interop.otel_values import (
 from evalh.interop.spans import genai, openinference, openllmetry
 from evalh.interop.spans.failures import failure_of, kind_of_failure, status_of
 from evalh.interop.spans.received import ReceivedEvent, ReceivedSpan, short, size_of
-from evalh.interop.spans.told import LLM, STEP, Told, content, number, text
+from evalh.interop.spans.told import LLM, STEP, Told, completed, content, number, text
 from evalh.interop.spans.tree import TraceTree, tree_of
 from evalh_trace.records import AnyRecord, Attempt, Call, Score, Step, Workflow
 
@@ -79,6 +79,8 @@ class TraceRecords:
         }
         self.trace = next(iter(spans.values())).trace if spans else ""
         self.tree: TraceTree | None = tree_of(spans, self.told, counted)
+        if self.tree is not None:
+            self._complete(self.tree)
 
     def records(self, *, ended: bool) -> Iterator[AnyRecord]:
         """Yield the records; `ended`: nothing more is expected, so the highest span seen is the root."""
@@ -94,6 +96,18 @@ class TraceRecords:
         for span in tree.calls:
             yield from self._call(self._spans[span], tree.above(span, known))
         yield from self._scores(tree, known)
+
+    def _complete(self, tree: TraceTree) -> None:
+        """Add to calls what the spans around them say: two instrumentors see different things of one call."""
+        below: Counter[str] = Counter(tree.calls)
+        for span in reversed(tree.order):
+            if span in tree.parents:
+                below[tree.parents[span]] += below[span]
+        for span in tree.calls:
+            place = tree.parents.get(span)
+            while place in self.told and self.told[place].kind == LLM and below[place] == 1:
+                self.told[span] = completed(self.told[span], self.told[place])
+                place = tree.parents.get(place)
 
     # -- one record each
 
