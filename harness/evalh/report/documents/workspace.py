@@ -144,6 +144,36 @@ class SpansExport(Document, tag="evalh.export/1", kw_only=True):
     retries: int
 
 
+class ForwardedBatches(Value):
+    """Batches that `evalh collect --forward` sent on, and those that it could not."""
+
+    sent: int
+    failed: int
+    why: str | None
+
+
+class CollectedDocument(Document, tag="evalh.collected/1", kw_only=True):
+    """`evalh collect --json` at its end, and `evalh import otel --json`."""
+
+    workflows: int
+    steps: int
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    uncounted: int
+    cost_usd: Decimal
+    unpriced: int
+    feedback: int
+    scores: int
+    dropped: int
+    losses: Mapping[str, int]
+    content: str
+    silent: tuple[str, ...]
+    trouble: str | None
+    exit: int | None = None
+    forwarding: ForwardedBatches | None = None
+
+
 class ViewDocument(Document, tag="evalh.view/1", kw_only=True):
     """`evalh view --json`, once it serves."""
 

@@ -1,0 +1,1 @@
+"""`evalh collect`: receives what programs send over OpenTelemetry, and starts one of them."""

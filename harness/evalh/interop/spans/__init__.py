@@ -1,0 +1,1 @@
+"""Spans that other programs sent, as records of production: one module reads each dialect."""
