@@ -11,7 +11,7 @@ from evalh.core.asking import AnswerRefused, InvalidInputs, Reply
 from evalh.core.errors import UsageError, did_you_mean
 from evalh.engine.asking.ask_log import AskRequest
 from evalh.engine.asking.prompts import Came
-from evalh.engine.asking.service import Asks, Wanted
+from evalh.engine.asking.service import Asks, Terms
 from evalh.engine.pipeline.functions import not_json
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from evalh.core.request import Request
 
 
-class AskOptions(TypedDict, total=False):
+class AskKeywords(TypedDict, total=False):
     """What an ask may be told beside its inputs."""
 
     version: str  # v3; otherwise the live one
@@ -36,7 +36,7 @@ class AskOptions(TypedDict, total=False):
     whole: bool  # a `Reply`, with the id, instead of the value alone
 
 
-class StreamOptions(TypedDict, total=False):
+class StreamKeywords(TypedDict, total=False):
     """What a stream may be told beside its inputs."""
 
     version: str
@@ -46,7 +46,7 @@ class StreamOptions(TypedDict, total=False):
     whole: bool  # the last thing that comes is the `Reply`
 
 
-def ask(prompt: str, inputs: Mapping[str, Any] | None = None, **options: Unpack[AskOptions]) -> Any:
+def ask(prompt: str, inputs: Mapping[str, Any] | None = None, **options: Unpack[AskKeywords]) -> Any:
     """Return the answer: text, or the JSON value where the prompt has JSON output.
 
     Raises InvalidInputs and other UsageErrors before anything is sent; NoAnswer, BudgetSpent, DeadlinePassed,
@@ -54,7 +54,7 @@ def ask(prompt: str, inputs: Mapping[str, Any] | None = None, **options: Unpack[
     """
     process = background()
     process.refuse_own_thread()
-    service = _service(options, AskOptions)
+    service = _service(options, AskKeywords)
     asks = _loaded(service, prompt, options)
     if asks is None:
         asks = service.load(_named(prompt, options))
@@ -67,9 +67,9 @@ def ask(prompt: str, inputs: Mapping[str, Any] | None = None, **options: Unpack[
     return reply if options.get("whole") else reply.value
 
 
-async def ask_async(prompt: str, inputs: Mapping[str, Any] | None = None, **options: Unpack[AskOptions]) -> Any:
+async def ask_async(prompt: str, inputs: Mapping[str, Any] | None = None, **options: Unpack[AskKeywords]) -> Any:
     """Do what `ask` does, from a coroutine on any loop. Cancelling it cancels what is on its way."""
-    service = _service(options, AskOptions)
+    service = _service(options, AskKeywords)
     asks = _loaded(service, prompt, options)
     if asks is None:
         asks = await asyncio.to_thread(service.load, _named(prompt, options))
@@ -78,21 +78,21 @@ async def ask_async(prompt: str, inputs: Mapping[str, Any] | None = None, **opti
 
 
 def stream(
-    prompt: str, inputs: Mapping[str, Any] | None = None, **options: Unpack[StreamOptions]
+    prompt: str, inputs: Mapping[str, Any] | None = None, **options: Unpack[StreamKeywords]
 ) -> AsyncIterator[Any]:
     """Return the pieces of the answer's text as they arrive.
 
     Raises WorkspaceError or UsageError at once where something reads the whole answer before it counts: checks of a
     cascade or repair, a pipeline. An iterator that is left behind cancels what is on its way.
     """
-    service = _service(options, StreamOptions)
+    service = _service(options, StreamKeywords)
     named = (prompt, options.get("version"), options.get("model"), True)
     asks = service.loaded(named) or service.load(named)
     return _pieces(service, asks, inputs, options)
 
 
 async def _pieces(
-    service: WorkspaceService, asks: Asks, inputs: Mapping[str, Any] | None, options: StreamOptions
+    service: WorkspaceService, asks: Asks, inputs: Mapping[str, Any] | None, options: StreamKeywords
 ) -> AsyncIterator[Any]:
     here = asyncio.get_running_loop()
     pieces: asyncio.Queue[str | None] = asyncio.Queue()
@@ -139,13 +139,13 @@ def _service(options: Mapping[str, Any], known: type) -> WorkspaceService:
     return service_of(options.get("workspace"))
 
 
-def _named(prompt: str, options: AskOptions) -> tuple[str, str | None, str | None, bool]:
+def _named(prompt: str, options: AskKeywords) -> tuple[str, str | None, str | None, bool]:
     if not isinstance(prompt, str):
         raise UsageError(f"a prompt is named by a text, not by {type(prompt).__name__}", hint='evalh.ask("triage", …)')
     return prompt, options.get("version"), options.get("model"), False
 
 
-def _loaded(service: WorkspaceService, prompt: str, options: AskOptions) -> Asks | None:
+def _loaded(service: WorkspaceService, prompt: str, options: AskKeywords) -> Asks | None:
     return service.loaded(_named(prompt, options))
 
 
@@ -153,16 +153,16 @@ async def _asking(
     service: WorkspaceService,
     asks: Asks,
     inputs: Mapping[str, Any] | None,
-    options: AskOptions,
+    options: AskKeywords,
     on_text: Any = None,
 ) -> Reply:
     """Ask, on the background loop."""
     asked, prepared = _prepared(service, asks, inputs, options, on_text)
-    return await service.ask(asks, asked, prepared, _wanted(asks, options))
+    return await service.ask(asks, asked, prepared, _terms(asks, options))
 
 
 def _prepared(
-    service: WorkspaceService, asks: Asks, inputs: Mapping[str, Any] | None, options: AskOptions, on_text: Any
+    service: WorkspaceService, asks: Asks, inputs: Mapping[str, Any] | None, options: AskKeywords, on_text: Any
 ) -> "tuple[AskRequest, Request | None]":
     inputs = {} if inputs is None else inputs
     for name, stated in (("inputs", inputs), ("given", options.get("given") or {})):
@@ -172,14 +172,14 @@ def _prepared(
     return asked, asks.prepare(asked)
 
 
-def _wanted(asks: Asks, options: AskOptions) -> Wanted:
+def _terms(asks: Asks, options: AskKeywords) -> Terms:
     timeout_s = options.get("timeout_s")
     if timeout_s is not None and not (isinstance(timeout_s, int | float) and timeout_s > 0):
         raise UsageError(f"timeout_s must be a number of seconds above 0, not {timeout_s!r}")
     default = options.get("default")
     if "default" in options and not_json(default) is not None:
         raise UsageError(f"default must be JSON: it {not_json(default)}")
-    return Wanted(
+    return Terms(
         timeout_s=timeout_s,
         read=_reader(asks, options["output"]) if options.get("output") is not None else None,
         default=(default,) if "default" in options else None,

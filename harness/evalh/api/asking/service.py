@@ -20,7 +20,7 @@ from evalh.core.prompt import DRAFT, PromptRef, PromptVersion
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import Suite
 from evalh.engine.asking.ask_log import AskLog, AskRequest
-from evalh.engine.asking.service import Asks, AskService, Wanted, streamed
+from evalh.engine.asking.service import Asks, AskService, Terms, streamed
 from evalh.engine.plan import Plan
 from evalh.engine.session import Doors
 from evalh.pipeline.step import Step
@@ -152,11 +152,11 @@ class WorkspaceService:
             **more,
         )
 
-    async def ask(self, asks: Asks, asked: AskRequest, prepared: "Request | None", wanted: Wanted) -> Reply:
+    async def ask(self, asks: Asks, asked: AskRequest, prepared: "Request | None", terms: Terms) -> Reply:
         """Ask, on the background loop. Raises AskError, and EvalhError where a model cannot be opened."""
         if id(asks) not in self._opened:
             await self._open(asks)
-        return await self._service.ask(asks, asked, prepared, wanted)
+        return await self._service.ask(asks, asked, prepared, terms)
 
     async def _open(self, asks: Asks) -> None:
         self._opening = self._opening or asyncio.Lock()

@@ -60,7 +60,7 @@ class AskLog:
         self._clock = clock
         self._content = content
         self._process = process
-        self._open: dict[str, _Open] = {}
+        self._open: dict[str, _OpenAsk] = {}
         self._answers: OrderedDict[str, Answer] = OrderedDict()  # of asks that may be answered again
 
     # -- one ask
@@ -76,7 +76,7 @@ class AskLog:
             inputs=dict(asked.inputs) if self._content else None,
             attributes={"version": asked.version},
         )
-        self._open[asked.id] = _Open(workflow)
+        self._open[asked.id] = _OpenAsk(workflow)
         self._write(workflow)
 
     def end_ask(self, ask_id: str, output: JsonValue, *, error: BaseException | None, default: bool = False) -> None:
@@ -252,7 +252,7 @@ class AskLog:
         """Wait for nothing: an ask that is killed shows as one that has not ended."""
 
 
-class _Open:
+class _OpenAsk:
     """An ask on its way."""
 
     def __init__(self, workflow: records.Workflow) -> None:

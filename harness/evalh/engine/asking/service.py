@@ -38,7 +38,7 @@ IN_FLIGHT = 256
 Asks: TypeAlias = PromptAsking | PipelineAsking
 
 
-class Wanted(Value, kw_only=True):
+class Terms(Value, kw_only=True):
     """What a program wants of one ask beside its answer."""
 
     timeout_s: float | None = None  # None: the route's deadline, if it has one
@@ -105,13 +105,13 @@ class AskService:
 
     # -- one ask
 
-    async def ask(self, asks: Asks, asked: AskRequest, prepared: Request | None, wanted: Wanted) -> Reply:
+    async def ask(self, asks: Asks, asked: AskRequest, prepared: Request | None, terms: Terms) -> Reply:
         """Ask once. Raises AskError; CancelledError leaves nothing on its way."""
         self.log.begin_ask(asked)
         try:
-            came, value = await self._within(asks, asked, prepared, wanted)
+            came, value = await self._within(asks, asked, prepared, terms)
         except AskError as exc:
-            default = None if isinstance(exc, Withheld) else wanted.default
+            default = None if isinstance(exc, Withheld) else terms.default
             cost = self.log.cost_of(asked.id)
             output = None if default is None else default[0]
             self.log.end_ask(asked.id, output, error=exc, default=default is not None)
@@ -134,9 +134,9 @@ class AskService:
         )
 
     async def _within(
-        self, asks: Asks, asked: AskRequest, prepared: Request | None, wanted: Wanted
+        self, asks: Asks, asked: AskRequest, prepared: Request | None, terms: Terms
     ) -> tuple[Came, object]:
-        seconds = _deadline_s(asks) if wanted.timeout_s is None else wanted.timeout_s
+        seconds = _deadline_s(asks) if terms.timeout_s is None else terms.timeout_s
         patience = asyncio.timeout(seconds)
         try:
             async with patience:
@@ -153,10 +153,10 @@ class AskService:
             if error.kind is ErrorKind.BUDGET:
                 raise BudgetSpent(error.message, id=asked.id) from None
             raise NoAnswer(error, id=asked.id) from None
-        if wanted.read is None:
+        if terms.read is None:
             return came, came.value
         try:
-            return came, wanted.read(came)
+            return came, terms.read(came)
         except ValueError as exc:
             raise AnswerRefused(str(exc), id=asked.id, text=came.text) from None
 
