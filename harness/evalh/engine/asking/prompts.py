@@ -137,8 +137,8 @@ def _handing_on(call: Call, tell: Callable[[str], None]) -> Callable[[str], None
 def refuse_inputs(version: PromptVersion, inputs: Mapping[str, JsonValue], contract: Contract | None) -> None:
     """Raise InvalidInputs for what is not JSON, what does not fit the schema, and a name that is a slip of the pen.
 
-    Other names that the prompt does not use are let through: the next version may use fewer inputs than the program
-    gives, and releasing it must not stop the program.
+    Other names that the prompt does not use are let through, as in a run: the next version may use fewer inputs than
+    the program gives, and releasing it must not stop the program.
     """
     wrong = not_json(inputs)
     if wrong is not None:
@@ -149,6 +149,9 @@ def refuse_inputs(version: PromptVersion, inputs: Mapping[str, JsonValue], contr
         if meant is not None:
             hint = did_you_mean(name, known)
             raise InvalidInputs(f"{version.label} has no input {name!r}, and {meant!r} is missing", hint=hint)
+    schema = version.input_schema or {}
+    if schema.get("additionalProperties") is False and "patternProperties" not in schema:
+        inputs = {name: value for name, value in inputs.items() if name in known}
     violation = None if contract is None else contract.violation(inputs)
     if violation is not None:
         name, why = violation
