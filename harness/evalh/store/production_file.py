@@ -26,6 +26,7 @@ class ProductionFile:
         self.path = store_folder / _FOLDER / f"{self.process}.jsonl"
         self._waiting: deque[AnyRecord] = deque()
         self._lost: dict[str, int] = {}
+        self._counting = threading.Lock()
         self._file: int | None = None
         self._wake = threading.Event()
         self._written = threading.Condition()
@@ -85,7 +86,8 @@ class ProductionFile:
                 count += 1
             except (TypeError, ValueError, OverflowError, RecursionError):
                 self._lose("unreadable", 1)
-        lost, self._lost = self._lost, {}
+        with self._counting:
+            lost, self._lost = self._lost, {}
         for why, number in lost.items():
             loss = Loss(id=secrets.token_hex(8), count=number, why=why, at=time.time(), process=self.process)
             lines.append(encode(loss))
@@ -109,4 +111,5 @@ class ProductionFile:
         return True
 
     def _lose(self, why: str, count: int) -> None:
-        self._lost[why] = self._lost.get(why, 0) + count
+        with self._counting:
+            self._lost[why] = self._lost.get(why, 0) + count

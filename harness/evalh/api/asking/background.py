@@ -28,6 +28,7 @@ class Background:
         self.loop = (loop_factory() or asyncio.new_event_loop)()
         self._thread = threading.Thread(target=self._run, name="evalh-ask", daemon=True)
         self._closing: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self._last: list[Callable[[], None]] = []
         self._thread.start()
 
     def _run(self) -> None:
@@ -44,14 +45,17 @@ class Background:
             what = "evalh.ask would wait for itself: it is called on the thread that asks"
             raise UsageError(what, hint="await evalh.ask_async(…); in a function of a pipeline: await ctx.ask(…)")
 
-    def at_close(self, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Call this on the loop before it ends."""
+    def at_close(self, close: Callable[[], Coroutine[Any, Any, None]], last: Callable[[], None]) -> None:
+        """Call `close` on the loop before it ends, and `last` on the thread that ends it."""
         self._closing.append(close)
+        self._last.append(last)
 
     def close(self) -> None:
         """Cancel what is on its way, close what is open, and end. Takes two seconds at most."""
         with suppress(Exception):
             self.submit(self._end()).result(_CLOSE_WITHIN_S)
+        for last in self._last:
+            last()
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(_CLOSE_WITHIN_S)

@@ -57,7 +57,7 @@ class WorkspaceService:
         self._opened: set[int] = set()
         self._opening: asyncio.Lock | None = None
         self._resources = AsyncExitStack()
-        background().at_close(self._close)
+        background().at_close(self._resources.aclose, self._file.close)
 
     # -- what is asked
 
@@ -164,10 +164,6 @@ class WorkspaceService:
             if id(asks) not in self._opened:
                 await self._resources.enter_async_context(self._doors.open([*asks.targets, *asks.judges]))
                 self._opened.add(id(asks))
-
-    async def _close(self) -> None:
-        await self._resources.aclose()
-        await asyncio.to_thread(self._file.close)
 
     def flush(self) -> None:
         """Wait until what was logged is in the file, two seconds at most."""
