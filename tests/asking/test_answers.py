@@ -199,3 +199,70 @@ def test_no_content_is_written_unless_it_is_asked_for(tmp_path: Path) -> None:
     (file,) = (folder / ".evalh/production").glob("*.jsonl")
     assert "secret" not in file.read_text()
     assert "billing" not in file.read_text()
+
+
+TOOL = """---
+config: {max_tokens: 24}
+tools:
+  - name: find_order
+    description: Finds an order
+    parameters: {type: object, properties: {id: {type: integer}}, required: [id]}
+---
+{{ticket}}
+"""
+
+
+def test_the_calls_of_tools_are_in_the_whole_reply(tmp_path: Path) -> None:
+    said = OPENAI.said("", "tool_calls")
+    function = {"name": "find_order", "arguments": '{"id": 3}'}
+    said["choices"][0]["message"]["tool_calls"] = [{"id": "c-1", "type": "function", "function": function}]
+    with served(tmp_path, lambda _: act(said), QUICK, cases=1) as (_, folder):
+        (folder / "prompts/triage/v1.prompt").write_text(TOOL)
+        reply = evalh.ask("triage", TICKET, whole=True, workspace=folder)
+
+    assert [(one.name, one.arguments) for one in reply.tool_calls] == [("find_order", '{"id": 3}')]
+    assert (reply.value, reply.finish) == ("", "tool_calls")
+
+
+PLUGIN = """import sys
+from evalh import provider
+
+
+class Rude:
+    kind, max_in_flight = "rude", None
+
+    def __init__(self, spec):
+        self.spec, self.name, self.model, self.params = spec, spec.name, spec.model, spec.params
+        self.identity = {"provider": "rude"}
+
+    async def open(self): ...
+
+    async def close(self): ...
+
+    async def send(self, request, call):
+        if "order 1" in request.messages[-1].text:
+            sys.exit("no")
+        raise ValueError("by mistake")
+
+
+@provider("rude")
+def build(spec, context):
+    return Rude(spec)
+"""
+
+
+def test_a_plugin_that_exits_or_raises_ends_its_own_ask_and_no_other(tmp_path: Path) -> None:
+    with served(tmp_path, OPENAI.right, QUICK, cases=1) as (_, folder):
+        (folder / "evals/rude.py").write_text(PLUGIN)
+        config = folder / "evalh.toml"
+        text = config.read_text().replace("[workspace]\n", '[workspace]\nplugins = ["evals/rude.py"]\n')
+        config.write_text(
+            f'{text}\n[models.rude]\nprovider = "rude"\n[routes.once]\nmodel = "rude"\nretry = {{attempts = 1}}\n'
+        )
+        with pytest.raises(RuntimeError, match="SystemExit: no"):
+            evalh.ask("triage", {"ticket": "order 1"}, model="once", workspace=folder)
+        with pytest.raises(evalh.NoAnswer, match=r"rude\.py:19: ValueError: by mistake"):
+            evalh.ask("triage", {"ticket": "order 2"}, model="once", workspace=folder)
+        value = evalh.ask("triage", TICKET, workspace=folder)
+
+    assert value == {"label": "billing"}

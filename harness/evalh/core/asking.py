@@ -16,6 +16,7 @@ from decimal import Decimal
 
 from evalh.core.attempt import CallError, ErrorKind, FinishReason
 from evalh.core.errors import EvalhError, ExitCode, UsageError
+from evalh.core.request import ToolCall
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
@@ -82,5 +83,6 @@ class Reply(Value, kw_only=True):
     version: str  # triage@v3
     cost_usd: Decimal | None = None  # of all attempts and checks; None if unknown
     model: str | None = None  # that answered, by its name in evalh.toml; None: a function, or several
+    tool_calls: tuple[ToolCall, ...] = ()  # of a prompt with tools: what the model wants called
     finish: FinishReason | None = None  # `length`: the answer was cut off; None: of a function, or a default
     default: str | None = None  # why the default stands in; None: it is an answer

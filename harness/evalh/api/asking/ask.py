@@ -158,7 +158,11 @@ async def _asking(
 ) -> Reply:
     """Ask, on the background loop."""
     asked, prepared = _prepared(service, asks, inputs, options, on_text)
-    return await service.ask(asks, asked, prepared, _terms(asks, options))
+    terms = _terms(asks, options)
+    try:
+        return await service.ask(asks, asked, prepared, terms)
+    except (SystemExit, KeyboardInterrupt) as exc:  # raised by a plugin; it must not end the program that asks
+        raise RuntimeError(f"{type(exc).__name__}: {exc}") from exc
 
 
 def _prepared(

@@ -29,14 +29,20 @@ class Background:
         self._thread = threading.Thread(target=self._run, name="evalh-ask", daemon=True)
         self._closing: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._last: list[Callable[[], None]] = []
+        self._ended = False
         self._thread.start()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+        while not self._ended:
+            with suppress(SystemExit, KeyboardInterrupt):  # of a plugin: it ends its own ask, and no other
+                self.loop.run_forever()
 
     def submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
-        """Begin work; cancelling the future cancels it. Raises UsageError on the loop's own thread."""
+        """Begin work; cancelling the future cancels it. Raises UsageError where the program is ending."""
+        if self._ended:
+            work.close()
+            raise UsageError("the program is ending: nothing is asked any more")
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
     def refuse_own_thread(self) -> None:
@@ -56,6 +62,7 @@ class Background:
             self.submit(self._end()).result(_CLOSE_WITHIN_S)
         for last in self._last:
             last()
+        self._ended = True
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(_CLOSE_WITHIN_S)

@@ -9,7 +9,7 @@ from evalh.core.case import Case
 from evalh.core.errors import EvalhError, did_you_mean, nearest
 from evalh.core.ports import Provider
 from evalh.core.prompt import PromptVersion
-from evalh.core.request import Request
+from evalh.core.request import Request, ToolCall
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext
@@ -31,6 +31,7 @@ class Came(Value, kw_only=True):
     text: str
     model: str | None = None
     finish: FinishReason | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -112,7 +113,13 @@ class PromptAsking:
         value: JsonValue = completion.text
         if self.version.json_output and not completion.tool_calls:
             value = self._json(asked, call, completion)
-        return Came(value=value, text=completion.text, model=call.answered_model, finish=completion.finish)
+        return Came(
+            value=value,
+            text=completion.text,
+            model=call.answered_model,
+            finish=completion.finish,
+            tool_calls=completion.tool_calls,
+        )
 
     def _json(self, asked: AskRequest, call: Call, completion: Completion) -> JsonValue:
         try:

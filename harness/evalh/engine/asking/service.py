@@ -131,6 +131,7 @@ class AskService:
             cost_usd=cost,
             model=came.model,
             finish=came.finish,
+            tool_calls=came.tool_calls,
         )
 
     async def _within(
