@@ -18,6 +18,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
         pytest.param(["embedded_model.py", "--cases", "1"], "v3, 1 cases", marks=pytest.mark.slow),
         (["peers/side_by_side.py", "--help"], "--in-flight"),
         (["tracing.py", "50"], "trace.client, one call"),
+        (["asking.py", "--calls", "50", "--in-flight", "8", "--delay-ms", "1", "--rounds", "1"], "ask_async"),
         (["house.py"], "modules under 60 lines"),
     ],
 )

@@ -280,6 +280,9 @@ def _bounds(budget: BudgetPolicy) -> Iterator[tuple[str, str]]:
     stop = "no new call is sent, calls in flight finish, and the run is saved with exit code 4"
     if budget.usd_per_run is not None:
         yield f"the worst case of the next call would pass ${budget.usd_per_run:f} for the run", stop
+    if budget.usd_per_day is not None:
+        day = f"the worst case of the next call of `evalh.ask` would pass ${budget.usd_per_day:f} for 24 hours"
+        yield day, "it is not made, and that ask raises BudgetSpent; a run goes on"
     if budget.tokens_per_run is not None:
         yield f"the worst case of the next call would pass {budget.tokens_per_run} tokens for the run", stop
     if budget.usd_per_case is not None:

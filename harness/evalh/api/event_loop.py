@@ -41,7 +41,7 @@ def in_loop(work: Coroutine[Any, Any, T]) -> T:
         hint = "await asyncio.to_thread(workspace.run, …)"
         raise UsageError("a run cannot start inside a running event loop", hint=hint)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(_ended_by_sigterm(work))
     except asyncio.CancelledError:  # by SIGTERM, or by SIGTERM and Ctrl-C: the runner knows Ctrl-C alone
         raise KeyboardInterrupt from None
@@ -63,7 +63,8 @@ async def _ended_by_sigterm(work: Coroutine[Any, Any, T]) -> T:
             signal.signal(signal.SIGTERM, before)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes the fastest loop that is installed; None: asyncio's own."""
     try:
         import uvloop
     except ImportError:

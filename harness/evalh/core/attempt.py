@@ -290,6 +290,9 @@ class Call(Struct, kw_only=True):
     part_of: "Call | None" = None  # the call whose answer this one checks inside a route: one case pays for both
     asked: "dict[tuple[str, int], Answer]" = field(default_factory=dict)  # about it, by graders and checks
     route: str | None = None  # the route that chose who answers; None: a model was asked directly
+    asked_as: str | None = None  # the model or route that was asked: whose budget of a day pays
+    on_text: Callable[[str], None] | None = None  # is handed the answer's text while it arrives; None: nobody waits
+    handed_on: bool = False  # whether a part of the answer was handed on: another answer would contradict it
     counted: bool = False  # whether the run's retry budget has counted this call
     still_wanted: Callable[[], None] | None = None  # asked as a request leaves, after its wait; raises CallError
     max_wait_s: float | None = None  # longest wait for a model that asks us to wait; None: no limit

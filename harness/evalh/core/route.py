@@ -98,6 +98,7 @@ class BudgetPolicy(Value, kw_only=True):
     """What a run may spend. Amounts are reserved before a request is sent, and settled after."""
 
     usd_per_run: Decimal | None = None
+    usd_per_day: Decimal | None = None  # of a service: in any 24 hours, in one process
     usd_per_case: Decimal | None = None
     tokens_per_run: int | None = None
     deadline_s: float | None = None  # from the run's start; requests in flight are cancelled then

@@ -38,6 +38,17 @@ class Contract:
             return str(name), one_line(f"{place} {error.message}".lstrip())
         return _key_of(error), one_line(error.message)
 
+    def refusal(self, value: JsonValue) -> str | None:
+        """Say why a value as a whole does not fit; None: it does."""
+        try:
+            if self._validator.is_valid(value):
+                return None
+            error = next(self._validator.iter_errors(value))
+        except UnicodeEncodeError:
+            return "holds a lone surrogate, which is not text"
+        place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.instance_path)
+        return one_line(f"{place.lstrip('.')} {error.message}".lstrip())
+
     def _holds_a_surrogate(self, value: JsonValue) -> bool:
         try:
             self._validator.is_valid(value)

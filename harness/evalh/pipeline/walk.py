@@ -68,6 +68,7 @@ class Walk(Struct):
     bad: dict[str, str] = field(default_factory=dict)  # steps whose output is bad by what is known in a run, and why
     handed: dict[str, Mapping[str, JsonValue]] = field(default_factory=dict)
     doubles: Mapping[str, JsonValue] = field(default_factory=dict)  # by step: what stands in for its output
+    holds: bool = False  # whether a step that a person must look at is waited for; a test goes on, to see what comes
     _values: dict[str, JsonValue] = field(default_factory=dict)
     _begun: set[str] = field(default_factory=set)
 
@@ -121,7 +122,7 @@ class Walk(Struct):
         """Say that a step's checks failed; return what the pipeline does about it."""
         self.bad[name] = reason
         policy = self.flow.pipeline.step(name).on_bad
-        if policy is OnBad.STOP:
+        if policy is OnBad.STOP or (self.holds and policy is OnBad.REVIEW):
             self.settled[name].halts = True
             self.settled[name].reason = reason
         return policy

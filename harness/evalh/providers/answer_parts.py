@@ -74,6 +74,13 @@ class Assembler(ABC):
     def reading(self) -> Reading:
         """Return the whole answer. Raises ValueError where the stream ended before it."""
 
+    def so_far(self) -> str:
+        """Return the answer's text as far as it has come; "" where that cannot be said before the end."""
+        return "" if self._json.mended else "".join(self._pieces_so_far())
+
+    def _pieces_so_far(self) -> Iterable[str]:
+        return ()
+
     def _describe(self, model: object, id_: object) -> None:
         self._model = model if isinstance(model, str) and model else self._model
         self._id = id_of(id_) or self._id

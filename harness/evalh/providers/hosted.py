@@ -27,6 +27,7 @@ from evalh.providers.http.errors import (
     shown,
 )
 from evalh.providers.http.transport import OK, Response, Transport, answers
+from evalh.providers.live_text import Arriving
 from evalh.providers.prices import Bill
 from evalh.providers.registry import SpecifiedProvider
 from evalh.providers.request_parts import encode
@@ -104,14 +105,15 @@ class Hosted(SpecifiedProvider):
         if transport is not None and transport is not self._given:
             await unshare(self._egress)
 
-    async def send(self, request: Request, call: Call) -> Completion:  # noqa: ARG002 (the port's)
+    async def send(self, request: Request, call: Call) -> Completion:
         """Ask once. Raises CallError; whatever it carries is free of the key."""
+        arriving = None if call.on_text is None else Arriving(call.on_text, self._redact)
         try:
-            return await self._send(request)
+            return await self._send(request, arriving)
         except CallError as error:
             raise self._redact.error(error) from None
 
-    async def _send(self, request: Request) -> Completion:
+    async def _send(self, request: Request, arriving: Arriving | None) -> Completion:
         transport = self._transport
         if transport is None:
             raise RuntimeError(f"model {self.name!r} is used before open() or after close()")
@@ -120,7 +122,7 @@ class Hosted(SpecifiedProvider):
         tail = encode(self._wire.tail(request.messages, settings))
         body = b"%b,%b" % (prepared.head, tail[1:])
         assembler = self._wire.assembler(settings)
-        stream = _Stream(assembler, self._error, self._bill) if settings.stream else None
+        stream = _Stream(assembler, self._error, self._bill, arriving) if settings.stream else None
         began = time.perf_counter()
         response = await transport.post(
             prepared.url,
@@ -226,11 +228,14 @@ _UNREADABLE_EVENT = WireError(ErrorKind.BAD_RESPONSE, "an event cannot be read")
 class _Stream:
     """One streamed answer while it arrives."""
 
-    def __init__(self, assembler: Assembler, error: Callable[..., CallError], bill: Bill) -> None:
+    def __init__(
+        self, assembler: Assembler, error: Callable[..., CallError], bill: Bill, arriving: Arriving | None
+    ) -> None:
         self._assembler = assembler
         self._bill = bill
         self.charged: Decimal | None = None
         self._error = error
+        self._arriving = arriving
         self._source = EventStream()
         self.events = 0
         self.first: float | None = None  # when the first token came, by perf_counter
@@ -255,3 +260,5 @@ class _Stream:
             self.charged = self.charged if charge is None else charge
             if self.first is None and self._assembler.started:
                 self.first = time.perf_counter()
+            if self._arriving is not None and (text := self._assembler.so_far()):
+                self._arriving.so_far(text)

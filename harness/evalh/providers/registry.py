@@ -16,6 +16,7 @@ from evalh.core.reasoning import KEEP, KEPT, apart
 from evalh.core.request import Request
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
+from evalh.providers.live_text import WithoutReasoning
 
 if TYPE_CHECKING:
     from evalh.core.declared import FileModel
@@ -215,7 +216,13 @@ class Reasoned:
         return {**self._inner.identity, **KEPT} if self._keep else self._inner.identity
 
     async def send(self, request: Request, call: Call) -> Completion:
-        completion = await self._inner.send(request, call)
         if self._keep:
+            completion = await self._inner.send(request, call)
             return replace(completion, reasoning=completion.reasoning or "")
-        return apart(completion)
+        if call.on_text is None:
+            return apart(await self._inner.send(request, call))
+        tell, call.on_text = call.on_text, WithoutReasoning(call.on_text)
+        try:
+            return apart(await self._inner.send(request, call))
+        finally:
+            call.on_text = tell

@@ -50,7 +50,7 @@ class RepairedJson:
     """Reads the JSON of one answer, all its events."""
 
     def __init__(self) -> None:
-        self._mended = False
+        self.mended = False  # whether a text may hold characters that stand for others until it is whole
 
     def read(self, decode: Callable[[bytes | msgspec.Raw], _T], body: bytes | msgspec.Raw) -> _T:
         """Decode, mended where need be. Raises ValueError."""
@@ -60,7 +60,7 @@ class RepairedJson:
             text = bytes(body)
             if text[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in _BEGINNINGS:
                 raise
-        self._mended = True
+        self.mended = True
         return decode(_mend(text))
 
     def items(self, decode: Callable[[bytes | msgspec.Raw], list[_T]], raw: msgspec.Raw) -> list[_T]:
@@ -69,7 +69,7 @@ class RepairedJson:
 
     def text(self, text: str) -> str:
         """Return what a string says, once all its pieces are there."""
-        if not self._mended:
+        if not self.mended:
             return text
         text = _BYTES.sub(lambda match: bytes(ord(one) - _BYTE for one in match[0]).decode("utf-8", "replace"), text)
         text = _HALVES.sub(lambda match: chr(ord(match[0]) - _HALF), text)

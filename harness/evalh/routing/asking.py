@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from evalh.core.attempt import FATAL_KINDS, Answer, Call, CallError, CallKey, Latency, NotSent
+from evalh.core.attempt import Answer, Call, CallError, CallKey, Latency, NotSent
 from evalh.core.digest import digest
 from evalh.core.money import plus
 from evalh.core.ports import CallLog, Clock, Provider
@@ -21,7 +21,7 @@ from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import Form, Question
 from evalh.routing.target import Leaf, Target
-from evalh.routing.wrapper import Find
+from evalh.routing.wrapper import Find, Refusals
 
 Span: TypeAlias = tuple[float, float, Latency]
 """When a question began and ended, in milliseconds by the clock, and its latency."""
@@ -91,9 +91,7 @@ class Inquiry:
     find: Find | None = None  # None: ask again, without the log
     find_routed: FindRouted | None = None
     _stacks: dict[tuple[str | None, int], tuple[Form, Stack]] = field(default_factory=dict, init=False)
-    _hopeless: dict[str, CallError] = field(
-        default_factory=dict, init=False
-    )  # why a model refuses everything: its key, an empty account
+    hopeless: Refusals = field(default_factory=Refusals)  # by the name of what is asked
 
     def about(self, call: Call, *, part: bool = False) -> "Asking":
         """Return what asks about one call's answer. `part`: its spending belongs to that call."""
@@ -119,15 +117,15 @@ class Inquiry:
 
     async def send(self, stack: Stack, request: Request, call: Call) -> Answer:
         """Ask, unless this model refuses everything. Raises CallError, NotSent."""
-        hopeless = self._hopeless.get(stack.target.name)
+        hopeless = self.hopeless.of(stack.target.name)
         if hopeless is not None:
             raise hopeless
         try:
             completion = await stack.provider.send(request, call)
         except CallError as error:
-            if error.kind in FATAL_KINDS:
-                self._hopeless[stack.target.name] = error
+            self.hopeless.add(stack.target.name, error)
             raise
+        self.hopeless.answered(stack.target.name)
         cost = plus(call.cost_usd, call.cached_cost_usd)
         return Answer(call.answered_by or "", completion, cost, call.answered_model, call.latency)
 
@@ -184,6 +182,7 @@ class Asking:
             case=about.case,
             purpose=question.form.purpose,
             route=stack.target.name if stack.target.chooses else None,
+            asked_as=stack.target.name,
             part_of=about if self._part else None,
         )
 

@@ -127,7 +127,7 @@ class Breaking(Wrapper):
         breaker, clock = self.breaker, self._clock
         while True:
             while not breaker.admit(clock.monotonic()):
-                if not self.alone:
+                if not self.alone or (self._shared.halt.goes_on and breaker.failed_probes >= PROBES):
                     raise self._left_alone()
                 shut = clock.monotonic()
                 await self._shared.halt.sleep(max(breaker.probe_at - shut, 0.05))

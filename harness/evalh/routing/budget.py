@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Context, Decimal
 
 from msgspec import Struct, field
@@ -10,6 +10,8 @@ from msgspec import Struct, field
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, Usage
 from evalh.core.ports import Pricer, Provider
 from evalh.core.request import Media, Request, Text
+from evalh.core.route import BudgetPolicy
+from evalh.core.values import Value
 from evalh.routing.run_context import Halt
 from evalh.routing.wrapper import Wrapper
 
@@ -96,6 +98,40 @@ def _spending(purse: Purse, write: Callable[[Decimal], str], unit: str) -> str:
     return f"{spent}, {write(purse.reserved)} set aside for what is in flight" if purse.reserved else spent
 
 
+DAY_S = 86_400.0
+_SLOT_S = 900.0
+
+
+class DayPurse(Purse, kw_only=True):
+    """A limit on what is spent in any 24 hours. `now`: seconds of a monotonic clock."""
+
+    now: Callable[[], float]
+    _slots: deque[tuple[int, Decimal]] = field(default_factory=deque)  # what was spent in each quarter of an hour
+
+    def reserve(self, amount: Decimal) -> bool:
+        """Reserve an amount; return False if it does not fit now."""
+        self._forget()
+        return Purse.reserve(self, amount)
+
+    def settle(self, reserved: Decimal, spent: Decimal) -> None:
+        """Release a reservation and add the actual amount to what was spent now."""
+        Purse.settle(self, reserved, spent)
+        number = int(self.now() // _SLOT_S)
+        if self._slots and self._slots[-1][0] == number:
+            spent += self._slots.pop()[1]
+        self._slots.append((number, spent))
+
+    def never_fits(self, amount: Decimal) -> bool:
+        """Whether an amount does not fit today even if everything in flight costs nothing."""
+        self._forget()
+        return Purse.never_fits(self, amount)
+
+    def _forget(self) -> None:
+        oldest = (self.now() - DAY_S) // _SLOT_S
+        while self._slots and self._slots[0][0] < oldest:
+            self.spent -= self._slots.popleft()[1]
+
+
 class Treasury(Struct):
     """The budget of a run, shared by all models of its route."""
 
@@ -106,8 +142,15 @@ class Treasury(Struct):
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
     _in_flight: int = 0
 
+    def of(self, call: Call) -> "Treasury":  # noqa: ARG002 (as a service's, which has several)
+        """Return itself: a run has one budget."""
+        return self
+
     async def reserve(self, usd: Decimal, tokens: Decimal, call: Call) -> None:
-        """Reserve both; wait while they do not fit and requests are in flight. Raises NotSent if they never will."""
+        """Reserve both; wait while they do not fit and requests are in flight.
+
+        Raises NotSent if they never will; in a service CallError, since tomorrow they may.
+        """
         case = call.part_of or call
         if self.usd_per_case is not None and case.counted_usd + usd > self.usd_per_case:
             raise CallError(
@@ -119,6 +162,9 @@ class Treasury(Struct):
             if not self._in_flight or self.usd.never_fits(usd) or self.tokens.never_fits(tokens):
                 amounts = ((self.usd, _dollars(usd)), (self.tokens, f"{tokens} tokens"))
                 more = " and ".join(amount for purse, amount in amounts if purse.limit < _UNLIMITED)
+                if self.halt.goes_on:
+                    what = f"the budget of 24 hours: {self.told()}, and another attempt could cost {more}"
+                    raise CallError(ErrorKind.BUDGET, what)
                 self.halt.now(f"the budget: {self.told()}, and another attempt could cost {more}")
                 self.halt.check()
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -152,20 +198,48 @@ class Treasury(Struct):
         return True
 
 
+class Treasuries(Value):
+    """The budgets of a service: each route has its own, whatever else asks the same models."""
+
+    by_route: Mapping[str, Treasury]
+
+    @classmethod
+    def of_day(cls, budgets: Mapping[str, BudgetPolicy], halt: Halt, now: Callable[[], float]) -> "Treasuries":
+        """Open the budgets of routes that state one for a day, or for a case."""
+        return cls(
+            {
+                name: Treasury(
+                    halt,
+                    usd=Purse() if budget.usd_per_day is None else DayPurse(limit=budget.usd_per_day, now=now),
+                    usd_per_case=budget.usd_per_case,
+                )
+                for name, budget in budgets.items()
+                if budget.usd_per_day is not None or budget.usd_per_case is not None
+            }
+        )
+
+    def of(self, call: Call) -> Treasury | None:
+        """Return the budget of the route that a call was asked by; a check inside a route spends that route's."""
+        return self.by_route.get((call.part_of or call).asked_as or "")
+
+
 class Budgeted(Wrapper):
     """Reserves the worst case of every attempt, and settles its actual cost."""
 
-    def __init__(self, inner: Provider, treasury: Treasury, pricer: Pricer | None) -> None:
+    def __init__(self, inner: Provider, treasury: Treasury | Treasuries, pricer: Pricer | None) -> None:
         super().__init__(inner)
         self._treasury = treasury
         self._pricer = pricer
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Send once, within the budget. Raises CallError, NotSent."""
+        treasury = self._treasury.of(call)
+        if treasury is None:
+            return await self.inner.send(request, call)
         bound = worst_case_tokens(request)
         tokens = Decimal((bound.input_tokens or 0) + (bound.output_tokens or 0)) if bound else Decimal(0)
         usd = worst_case_usd(request, self._pricer) or Decimal(0)  # both are known: the plan has checked it
-        await self._treasury.reserve(usd, tokens, call)
+        await treasury.reserve(usd, tokens, call)
         before = call.cost_usd
         used = tokens  # without an answer or a count, the reserved amount counts
         try:
@@ -182,4 +256,4 @@ class Budgeted(Wrapper):
             after = call.cost_usd
             cost = usd if before is None or after is None else after - before
             (call.part_of or call).counted_usd += cost - usd
-            self._treasury.settle((usd, tokens), (cost, used))
+            treasury.settle((usd, tokens), (cost, used))

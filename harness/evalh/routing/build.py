@@ -14,30 +14,33 @@ Logged       writes a row for each attempt
 the model
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import count
 
-from evalh.core.attempt import CallError, ErrorKind
+from evalh.core.attempt import ErrorKind
 from evalh.core.digest import digest
 from evalh.core.ports import CallLog, Check, Clock, Prices, Progress, Provider
 from evalh.core.route import BudgetPolicy, LimitPolicy, Route
 from evalh.core.suite import GraderSpec
 from evalh.routing.asking import FindRouted, Inquiry, Resolve
 from evalh.routing.breaker import Breaker, Breaking
-from evalh.routing.budget import Budgeted, Purse, Treasury
+from evalh.routing.budget import Budgeted, Purse, Treasuries, Treasury
 from evalh.routing.checking import Cascading, Examiner, Repairing
 from evalh.routing.limiter import Limited
 from evalh.routing.logged import Logged
 from evalh.routing.pace import Pace
 from evalh.routing.retry import FallingBack, Retrying
-from evalh.routing.run_context import Decisions, Halt, Shared
+from evalh.routing.run_context import Decisions, Halt, RetryBudget, Shared
 from evalh.routing.target import Target, reachable
-from evalh.routing.wrapper import Find, Refusable, Remembered, Targeted
+from evalh.routing.wrapper import Find, Refusable, Refusals, Remembered, Targeted
 
 BuildChecks = Callable[[Sequence[GraderSpec]], Sequence[Check]]
 """Compiles the checks that a route names. Raises WorkspaceError."""
+
+REFUSED_S = 60.0
+"""After so long a service tries a model again that refused its key or had no credit."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
@@ -54,6 +57,7 @@ class Builder:
     find: Find | None  # None: ask again, without the log
     find_routed: FindRouted | None = None  # an answer of a route that a grader asks
     budget: BudgetPolicy = field(default_factory=BudgetPolicy)
+    budgets: Mapping[str, BudgetPolicy] = field(default_factory=dict)  # a service's, by route: for a day, for a case
     progress: Progress | None = None
     resolve: Resolve
     also: tuple[Route, ...] = ()  # the routes of graders' models
@@ -61,16 +65,22 @@ class Builder:
     inquiry: Inquiry = field(init=False)
     _decisions: Decisions = field(init=False)
     _shared: Shared = field(init=False)
-    _refusals: dict[str, CallError] = field(default_factory=dict, init=False)  # of models that refused their key
-    _treasury: Treasury | None = field(init=False)
+    _refusals: Refusals = field(init=False)  # of models, by name
+    _treasury: Treasury | Treasuries | None = field(init=False)
     _breakers: dict[str, Breaker] = field(default_factory=dict, init=False)  # one for each model, whatever leads to it
     _doors: dict[int, Provider] = field(default_factory=dict, init=False)
     _paces: dict[str, Pace] = field(default_factory=dict, init=False)  # one for each model and key at its provider
 
     def __post_init__(self) -> None:
         self._decisions = Decisions(self.log, self.clock)
-        self._shared = Shared(self._decisions, self.clock, self.halt, self.progress)
-        self._treasury = _treasury(self.budget, self.halt)
+        now, service = self.clock.monotonic, self.halt.goes_on
+        retries = RetryBudget(now if service else None)
+        self._shared = Shared(self._decisions, self.clock, self.halt, self.progress, retries)
+        self._refusals = self._no_refusals()
+        if service:
+            self._treasury = Treasuries.of_day(self.budgets, self.halt, now) if self.budgets else None
+        else:
+            self._treasury = _treasury(self.budget, self.halt)
         self.inquiry = self.inquiry_for(self.target)
 
     def build(self) -> Provider:
@@ -96,7 +106,11 @@ class Builder:
             clock=self.clock,
             find=self.find,
             find_routed=self.find_routed,
+            hopeless=self._no_refusals(),
         )
+
+    def _no_refusals(self) -> Refusals:
+        return Refusals(self.clock.monotonic, REFUSED_S if self.halt.goes_on else None)
 
     def _route(self, target: Target, route: Route, *, alone: bool, spared: bool = False) -> Provider:
         """Build a route.

@@ -85,6 +85,9 @@ class Tries(Struct):
     reconnected: bool = False
 
 
+_HANDED_ON = "a part of the answer was handed on"
+
+
 class Retrying(Wrapper):
     """Sends a failed request again where that may help. Each retry and each giving up is a decision in the log."""
 
@@ -110,7 +113,7 @@ class Retrying(Wrapper):
                 # The seed is the request and the case, not the time: the same run waits the same times, and the
                 # trials of one case, which ask the same, do not come back in lockstep.
                 rng = Random(f"{request.digest()}/{call.key!r}/{tries.sent}")  # noqa: S311 (jitter, not a secret)
-                step = self._next_step(tries, error, rng)
+                step = GiveUp(_HANDED_ON) if call.handed_on else self._next_step(tries, error, rng)
                 if isinstance(step, GiveUp):
                     if step.reason is not None:
                         self._record(call, "give_up", error, {"why": step.reason, "attempts": tries.sent})
@@ -163,7 +166,7 @@ class FallingBack(Wrapper):
             try:
                 completion = await provider.send(request, call)
             except CallError as error:
-                if error.kind not in self._on:
+                if error.kind not in self._on or call.handed_on:
                     raise
                 kind = error.kind
                 hopeless = hopeless and (error.ends_run or kind is ErrorKind.BREAKER_OPEN)

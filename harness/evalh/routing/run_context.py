@@ -1,7 +1,8 @@
 """What all layers of one run's stack share: the log of decisions, the clock, and the end of the run."""
 
 import asyncio
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 
 from msgspec import field
 
@@ -32,17 +33,21 @@ DEADLINE = "the run's deadline has passed"
 
 
 class Halt:
-    """Ends a run early and wakes waiting requests: a budget is spent, a provider is down, a deadline has passed."""
+    """Ends a run early and wakes waiting requests: a budget is spent, a provider is down, a deadline has passed.
 
-    def __init__(self, clock: Clock) -> None:
+    A service goes on: what would end a run fails the calls that it concerns, and later calls try again.
+    """
+
+    def __init__(self, clock: Clock, *, goes_on: bool = False) -> None:
         self._clock = clock
+        self.goes_on = goes_on
         self._waiting: set[asyncio.Task[None]] = set()
         self.reason: str | None = None
         self.until: float | None = None  # the run's deadline, by the clock's monotonic time
 
     def now(self, reason: str) -> None:
         """End the run: nothing more is sent; requests in flight finish. The first reason is kept."""
-        if self.reason is None:
+        if self.reason is None and not self.goes_on:
             self.reason = reason
             for task in self._waiting:
                 task.cancel()
@@ -77,24 +82,52 @@ class Halt:
         self.check()
 
 
+RETRY_WINDOW_S = 300.0
+"""A service's retries are a share of its calls of so many seconds."""
+
+_SLOT_S = 10.0
+
+
 class RetryBudget:
-    """Limits the retries of a run to a share of its calls, so that an outage does not cause a flood of requests."""
+    """Limits the retries of a run to a share of its calls, so that an outage does not cause a flood of requests.
+
+    With a clock (seconds, monotonic) only the calls and retries of the last `RETRY_WINDOW_S` count: a quiet week of a
+    service must not pay for a flood.
+    """
 
     _FREE = 10  # a share of the first few calls would be less than one
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] | None = None) -> None:
+        self._now = now
         self._calls = 0
         self._retries = 0
+        self._slots: deque[list[int]] = deque()  # (number of the slot, calls, retries), oldest first
 
     def call(self) -> None:
         self._calls += 1
+        if self._now is not None:
+            self._slot(self._now())[1] += 1
 
     def take(self, share: float) -> bool:
         """Take one retry; return False if none is left."""
+        slot = None if self._now is None else self._slot(self._now())
         if self._retries >= self._FREE + share * self._calls:
             return False
         self._retries += 1
+        if slot is not None:
+            slot[2] += 1
         return True
+
+    def _slot(self, now: float) -> list[int]:
+        """Forget what is too old; return the slot of this moment."""
+        number, slots = int(now // _SLOT_S), self._slots
+        while slots and slots[0][0] <= number - RETRY_WINDOW_S / _SLOT_S:
+            _, calls, retries = slots.popleft()
+            self._calls -= calls
+            self._retries -= retries
+        if not slots or slots[-1][0] != number:
+            slots.append([number, 0, 0])
+        return slots[-1]
 
 
 class Shared(Value):

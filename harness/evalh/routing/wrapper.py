@@ -1,5 +1,7 @@
 """Wrappers of a provider: each behaves like the provider that it wraps, except for `send`."""
 
+import asyncio
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -46,24 +48,70 @@ class Targeted(Wrapper):
         return await self.inner.send(Request(request.messages, self._settings, self._settings_digest), call)
 
 
+class Refusals:
+    """Who refuses everything, and why: a key that is not accepted, an empty account.
+
+    It holds for the whole run. In a service it holds for `for_s`: then one call tries, while the others are refused.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic, for_s: float | None = None) -> None:
+        self._now = now
+        self._for_s = for_s
+        self._known: dict[str, tuple[float, CallError]] = {}  # when it was last tried, by name
+
+    def of(self, name: str) -> CallError | None:
+        """Return why nothing is to be sent; None: send."""
+        found = self._known.get(name)
+        if found is None:
+            return None
+        tried_at, error = found
+        if self._for_s is not None and self._now() - tried_at >= self._for_s:
+            self._known[name] = (self._now(), error)  # the others go without until this one is back
+            return None
+        return error
+
+    def add(self, name: str, error: CallError) -> None:
+        if error.kind in FATAL_KINDS:
+            self._known[name] = (self._now(), error)
+
+    def answered(self, name: str) -> None:
+        """Forget: it answers again."""
+        if self._known:
+            self._known.pop(name, None)
+
+    def not_tried(self, name: str) -> None:
+        """Say that a call was cancelled before it could tell: the next one tries."""
+        if name in self._known:
+            self._known[name] = (float("-inf"), self._known[name][1])
+
+    def told(self, error: CallError) -> CallError:
+        """Return the failure of a call that is not sent."""
+        when = "in this run" if self._for_s is None else f"for {self._for_s:g} s"
+        return CallError(error.kind, f"{error.message} (not asked again {when})", status=error.status)
+
+
 class Refusable(Wrapper):
     """Does not ask a model again that refused its key or has no credit; a fallback may follow."""
 
-    def __init__(self, inner: Provider, refusals: dict[str, CallError]) -> None:
+    def __init__(self, inner: Provider, refusals: Refusals) -> None:
         super().__init__(inner)
-        self._refusals = refusals  # of all models that have refused, by name
+        self._refusals = refusals
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Send, unless the model has refused before. Raises CallError, NotSent."""
-        known = self._refusals.get(self.name)
+        known = self._refusals.of(self.name)
         if known is not None:
-            raise CallError(known.kind, f"{known.message} (not asked again in this run)", status=known.status)
+            raise self._refusals.told(known)
         try:
-            return await self.inner.send(request, call)
+            completion = await self.inner.send(request, call)
         except CallError as error:
-            if error.kind in FATAL_KINDS:
-                self._refusals[self.name] = error
+            self._refusals.add(self.name, error)
             raise
+        except asyncio.CancelledError:
+            self._refusals.not_tried(self.name)
+            raise
+        self._refusals.answered(self.name)
+        return completion
 
 
 Find = Callable[[str, CallKey], Answer | None]

@@ -106,6 +106,7 @@ class BudgetTable(FileModel):
     """What a run may spend."""
 
     usd_per_run: Decimal | None = Field(None, ge=0)
+    usd_per_day: Decimal | None = Field(None, ge=0, description="In any 24 hours, for programs that ask.")
     usd_per_case: Decimal | None = Field(None, ge=0)
     tokens_per_run: Count | None = None
     deadline_s: Seconds | None = Field(None, description="From the run's start; what is in flight then ends.")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from evalh.core.attempt import CallError, Completion, ErrorKind, Usage
+from evalh.core.attempt import Call, CallError, CallKey, Completion, ErrorKind, Usage
 from evalh.core.errors import WorkspaceError
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Role, Settings
@@ -46,7 +46,9 @@ def asked(
             settings = Settings(model=spec.model, sent_to=provider.identity, params=sent)
             request = Request((Message.of(Role.USER, text),), settings)
             try:
-                came: Completion | CallError = await provider.send(request, None)
+                came: Completion | CallError = await provider.send(
+                    request, Call(id="r1:1", run_id="r1", key=CallKey("t-1"), request=request)
+                )
             except CallError as error:
                 came = error
             finally:

@@ -37,7 +37,7 @@ breaker = {rate = 0.25, min = 10, window_s = 15, cooldown_s = 2.5}
 limit = {concurrency = 4, rpm = 60, tpm = 90000}
 fallback = ["third", "other"]
 fallback_on = ["quota", "refusal"]
-budget = {usd_per_run = 2.10, usd_per_case = 0.01, tokens_per_run = 100000, deadline_s = 90}
+budget = {usd_per_run = 2.10, usd_per_day = 20, usd_per_case = 0.01, tokens_per_run = 100000, deadline_s = 90}
 
 [routes.careful.repair]
 checks = ["schema"]
@@ -95,7 +95,11 @@ def test_every_key_is_read(tmp_path: Path) -> None:
             by=EscalateBy.VERIFY,
         ),
         budget=BudgetPolicy(
-            usd_per_run=Decimal("2.10"), usd_per_case=Decimal("0.01"), tokens_per_run=100000, deadline_s=90.0
+            usd_per_run=Decimal("2.10"),
+            usd_per_day=Decimal(20),
+            usd_per_case=Decimal("0.01"),
+            tokens_per_run=100000,
+            deadline_s=90.0,
         ),
         where="evalh.toml:1",
     )
@@ -202,7 +206,11 @@ def test_a_kind_that_every_model_would_meet_is_refused_under_fallback(tmp_path: 
         ("limit = {rps = 2}", "unknown key 'rps'", "did you mean 'rpm'?"),
         ("repair = {check = ['json']}", "unknown key 'check'", "did you mean 'checks'?"),
         ("cascade = {checks = ['json'], escalate = 'x'}", "unknown key 'escalate'", "did you mean 'escalate_to'?"),
-        ("budget = {usd = 2}", "unknown key 'usd'", "have: deadline_s, tokens_per_run, usd_per_case, usd_per_run"),
+        (
+            "budget = {usd = 2}",
+            "unknown key 'usd'",
+            "have: deadline_s, tokens_per_run, usd_per_case, usd_per_day, usd_per_run",
+        ),
         ("retry = 3", "'retry' must be a mapping, not a number", None),
         ("repair = 'json'", "'repair' must be a mapping, not text", None),
         ("cascade = ['json']", "'cascade' must be a mapping, not a list", None),

@@ -92,7 +92,7 @@ breaker = {rate = 0.25, min = 10, window_s = 15, cooldown_s = 2.5}
 limit = {concurrency = 4, rpm = 60, tpm = 90000, max_wait_s = 7}
 fallback = ["plain", "other"]
 fallback_on = ["quota", "refusal"]
-budget = {usd_per_run = 2.10, usd_per_case = 0.01, tokens_per_run = 100000, deadline_s = 90}
+budget = {usd_per_run = 2.10, usd_per_day = 20, usd_per_case = 0.01, tokens_per_run = 100000, deadline_s = 90}
 repair = {checks = ["schema", {latency = 812.5}], by = "vary", attempts = 2}
 cascade = {checks = ["json", {contains = "because"}, {cost = {max_usd = 0.10}}], escalate_to = "strong", by = "verify"}
 """

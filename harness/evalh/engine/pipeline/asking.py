@@ -63,7 +63,8 @@ class SampleAsking:
         self.case = case
         self.case_index = case_index
         self.trial = trial
-        self.walk = Walk(tools.pipeline.flow, case.inputs, doubles=tools.pipeline.doubles(case, trial))
+        doubles = tools.pipeline.doubles(case, trial)
+        self.walk = Walk(tools.pipeline.flow, case.inputs, doubles=doubles, holds=tools.holds)
         self.traces: dict[str, Trace] = {name: Trace() for name in tools.pipeline.steps}
         self._live = False
         self.judges_usd: Decimal | None = Decimal(0)
@@ -173,6 +174,7 @@ class SampleAsking:
             request=request,
             case=case,
             route=target.name if target.chooses else None,
+            asked_as=target.name,
         )
 
     async def _answer(self, door: StepDoor, request: Request, key: CallKey, case: Case, trace: Trace) -> Call:

@@ -40,4 +40,5 @@ class Tools(Value, kw_only=True):
     flights: Flights
     inquiry: Inquiry  # about what no model gave
     fresh: bool
+    holds: bool = False  # whether a sample waits at a step that a person must look at
     places: asyncio.Semaphore  # for samples that ask models; those that the log answers need none

@@ -152,6 +152,11 @@ class MessageAssembler(Assembler):
         elif delta.type == "input_json_delta" and block is not None and block.type == "tool_use":
             block.pieces.append(_text(delta.partial_json))
 
+    def _pieces_so_far(self) -> list[str]:
+        if self._answer_tool is not None:
+            return []  # the answer is what a tool is handed, and text beside it is none
+        return [piece for block in in_order(self._blocks) if block.type == "text" for piece in block.pieces]
+
     def reading(self) -> Reading:
         if self._stop is None and not self._whole:
             raise ValueError("the stream ended before the answer")

@@ -122,6 +122,9 @@ class ContentAssembler(Assembler):
                 name = id_of(call.id) or f"call_{len(self._calls)}"
                 self._calls.append(ToolCall(name, call.name or "", arguments_of(call.args)))
 
+    def _pieces_so_far(self) -> list[str]:
+        return self._texts
+
     def reading(self) -> Reading:
         """Return the whole answer. Raises ValueError where nothing was generated, or the stream ended before."""
         if not self.finished:

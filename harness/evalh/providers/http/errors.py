@@ -235,6 +235,14 @@ class Redactor:
                 text = text.replace(secret, MASK)
         return text
 
+    def begun(self, text: str) -> int:
+        """Return how many characters at the end of a text may be the beginning of a secret."""
+        most = max((len(secret) for secret in self._secrets), default=1) - 1
+        for size in range(min(most, len(text)), 0, -1):
+            if any(secret.startswith(text[-size:]) for secret in self._secrets):
+                return size
+        return 0
+
     def holds(self, text: str) -> bool:
         return any(secret in text for secret in self._secrets)
 

@@ -136,6 +136,9 @@ class ChatAssembler(Assembler):
             one.add(choice, message, whole=whole_message)
         return messages
 
+    def _pieces_so_far(self) -> list[str]:
+        return next((self._said[place].content for place in sorted(self._said) if self._said[place].content), [])
+
     def reading(self) -> Reading:
         choices = [self._said[place] for place in sorted(self._said)]
         whole = choices if self._whole else self._ended and self.started  # `[DONE]` alone is no answer

@@ -1,7 +1,7 @@
 """OpenAI's chat completions, and every server that speaks them: vLLM, Ollama, llama-server, gateways."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -113,13 +113,18 @@ class ChatCompletions:
         }
 
     def tail(self, messages: tuple[Message, ...], settings: Settings) -> dict[str, JsonValue]:  # noqa: ARG002 (the protocol's)
-        return {"messages": [said for message in messages for said in _messages(message)]}
+        return {"messages": chat_messages(messages)}
 
     def assembler(self, settings: Settings) -> ChatAssembler:  # noqa: ARG002 (the protocol's)
         return ChatAssembler()
 
     refusal = staticmethod(refusal_of)
     request_id = staticmethod(request_id_of)
+
+
+def chat_messages(messages: Iterable[Message]) -> list[dict[str, JsonValue]]:
+    """Return messages in the form of chat completions. Raises CallError for what it cannot carry."""
+    return [said for message in messages for said in _messages(message)]
 
 
 def _messages(message: Message) -> Iterator[dict[str, JsonValue]]:
