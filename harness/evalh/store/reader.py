@@ -193,7 +193,7 @@ class Reader(SampleReader, TotalsReader):
         guess = nearest(name, [*cases, *runs])
         have = f"newest run: {runs[0] if runs else 'none'}; cases: {some_of(cases, most=8) or 'none'}"
         raise NotFound(
-            f"{name!r} names no run, sample, call, attempt, comparison, gate or case",
+            f"{name!r} does not name a run, sample, call, attempt, comparison, gate or case",
             hint=f"did you mean {guess!r}?" if guess else have,
         )
 

@@ -149,7 +149,7 @@ class Repository:
         commit = None if revision.startswith("-") else next(filter(None, map(self._commit_or_none, names)), None)
         if commit is None:
             hint = _DEEPER if self.is_shallow else did_you_mean(revision, self._references())
-            raise NotFound(f"git knows no revision {revision!r}", hint=hint)
+            raise NotFound(f"git does not know the revision {revision!r}", hint=hint)
         return commit
 
     def head_commit(self) -> str | None:
