@@ -244,7 +244,7 @@ class WorkspaceTexts(Value):
 
 
 def target_hint(ref: PromptRef, suites: Sequence[str], prompts: Sequence[str], folder: str) -> str:
-    """Say what to type instead of a target that is no suite and no prompt with one."""
+    """Say what to type instead of a target that is neither a suite nor a prompt with one."""
     if ref.name is None:
         return f"evalh run --prompt {ref}"
     if ref.name in prompts or not suites:

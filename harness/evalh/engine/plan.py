@@ -334,9 +334,9 @@ def first_requests(plan: Plan, case: Case, trial: int) -> list[tuple[str, CallKe
 
 
 def in_log(plan: Plan, store: Store, wanted: Iterable[tuple[Case, int]]) -> list[bool]:
-    """Say of samples, by case and trial, whether the log holds the answer to what each asks first. Raises EvalhError.
+    """Say for each sample whether the log holds the answers to its first requests. Raises EvalhError.
 
-    A pipeline's later steps may be missing all the same.
+    Answers to a pipeline's later steps may still be missing.
     """
     asked = [first_requests(plan, case, trial) for case, trial in wanted]
     flat = list(dict.fromkeys(one for each in asked for one in each))

@@ -107,7 +107,7 @@ def health(spec: ModelSpec, root: Path, cache_dir: Path) -> Health:
 
 
 def is_whole(name: str, path: Path, cache_dir: Path) -> bool:
-    """Tell whether a file holds a model's weights, byte for byte; remembered, so that it costs 0.1 s once."""
+    """Whether a file holds a model's weights, byte for byte; remembered, so that it costs 0.1 s once."""
     try:
         return digest_of(path, cache_dir) == known(name).sha256
     except UsageError:

@@ -241,8 +241,8 @@ def open_reader(folder: Path, *, mend: bool = True) -> Reader:
     """Open the store in a folder such as `.evalh`, for reading.
 
     An older schema is migrated and runs that `kill -9` ended are closed first; without `mend` nothing is
-    written at all. Raises NotFound if there is none, WorkspaceError for a file that is no store or a newer version's,
-    and without `mend` for an older one's.
+    written at all. Raises NotFound if there is none; WorkspaceError for a file that is not a store, for a newer
+    version's, and without `mend` for an older version's.
     """
     path = existing(folder)
     try:

@@ -228,7 +228,7 @@ class Repository:
             below = pending.pop()
             for name in tree.names(below):
                 path = f"{below}/{name}".lstrip("/")
-                with suppress(WorkspaceError):  # what lies in Git LFS is no code; a link that leads out is left out
+                with suppress(WorkspaceError):  # files in Git LFS are not code; links that lead out are left out
                     if tree.exists(path):
                         place = home.joinpath(*parts_of(path))
                         place.parent.mkdir(parents=True, exist_ok=True)

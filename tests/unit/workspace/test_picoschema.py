@@ -63,7 +63,7 @@ def test_a_property_may_be_called_type_below_the_root() -> None:
 def test_any_at_the_root_allows_anything() -> None:
     assert read("any") == {}
     assert read("any, whatever") == {"description": "whatever"}
-    assert reference("any") == {"type": "any"}  # which is no JSON Schema
+    assert reference("any") == {"type": "any"}  # which is not JSON Schema
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ class ResultStep(Value, kw_only=True):
 
 
 class SpentAfter(Value, kw_only=True):
-    """What was spent behind steps that were bad already, in how many samples, and how many of these were good."""
+    """What was spent after a bad step, in how many samples, and how many of these were good."""
 
     usd: float | None
     samples: int

@@ -63,7 +63,7 @@ def _refuse(uri: str) -> NoReturn:
 
 
 def _is_json_schema(value: JsonValue) -> bool:
-    """Tell the two apart as Dotprompt does, and by words that Picoschema cannot hold."""
+    """Distinguish the two as Dotprompt does, and by words that Picoschema cannot hold."""
     if not isinstance(value, Mapping):
         return False
     kind = value.get("type")
