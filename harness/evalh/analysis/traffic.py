@@ -33,7 +33,7 @@ class Travelled(Value):
 class Traffic(Struct):
     """Counts a run's samples, one by one."""
 
-    reads: Mapping[str, Sequence[str]]  # by step, each after all that it reads
+    reads: Mapping[str, Sequence[str]]  # by step, in topological order
     outputs: Sequence[str]
     words: Counter[SampleWord] = field(default_factory=Counter)
     standings: Counter[Standing] = field(default_factory=Counter)  # of samples that came to the result

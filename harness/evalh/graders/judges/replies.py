@@ -1,6 +1,6 @@
 """Reading a model's reply: the last thing that looks like a verdict is the verdict, or there is none.
 
-A reply may hold its verdict as JSON, strict or repaired (`loose_json`), and in words (`claims`). Verdicts that are quoted
+A reply may hold its verdict as JSON, strict or repaired (`loose_json`), and in words (`claims`). Verdicts quoted
 from what was graded (`quotes`) are left out. All of the judge's own verdicts must say the same, the last one must be
 readable and one of them, and nothing after it may take it back. Anything else is an error, never an earlier verdict.
 Where a provider holds its model to the schema, the reply is that JSON and no prose.

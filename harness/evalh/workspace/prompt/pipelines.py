@@ -98,18 +98,18 @@ class PipelineStep(FileModel):
         OnBad.CONTINUE,
         description="After a bad step: continue, stop what depends on it, or withhold the output for a person.",
     )
-    timeout_s: float = Field(30.0, gt=0, le=3600, description="Of a function: how long one call may take.")
-    retry: StepRetry | None = Field(None, description="Of a function: how often it is called if it raises.")
-    limit: StepLimit | None = Field(None, description="Of a function: how many samples may call it at the same time.")
-    env: tuple[Variable, ...] = Field((), description="Of a function: the environment variables that it gets.")
-    keep: bool = Field(default=False, description="Of a function: keep its results, as answers of a model are kept.")
-    revision: Text | None = Field(None, description="Of a function: any text; change it to make kept results invalid.")
+    timeout_s: float = Field(30.0, gt=0, le=3600, description="For functions: how long one call may take.")
+    retry: StepRetry | None = Field(None, description="For functions: how often it is called if it raises.")
+    limit: StepLimit | None = Field(None, description="For functions: how many samples may call it at the same time.")
+    env: tuple[Variable, ...] = Field((), description="For functions: the environment variables that it gets.")
+    keep: bool = Field(default=False, description="For functions: keep its results, as answers of a model are kept.")
+    revision: Text | None = Field(None, description="For functions: any text; change it to make kept results invalid.")
     effects: bool = Field(
         default=False,
-        description="Of a function: it has side effects; without a double it is called only with --allow-effects.",
+        description="For functions: it has side effects; without a double it is called only with --allow-effects.",
     )
     max_chars: int = Field(
-        20_000, ge=1, le=10_000_000, description="Of a function: the most characters of its output as JSON."
+        20_000, ge=1, le=10_000_000, description="For functions: the most characters of its output as JSON."
     )
 
     @model_validator(mode="before")
