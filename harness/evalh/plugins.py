@@ -107,7 +107,9 @@ def function_loader(root: Path) -> FunctionLoader:
     def load(path: str) -> Callable[..., Any]:
         source, colon, name = path.rpartition(":")
         if not colon or not source or not name:
-            raise WorkspaceError(f"{path!r} names no function", hint="evals/checks.py:name, or package.module:name")
+            raise WorkspaceError(
+                f"{path!r} does not name a function", hint="evals/checks.py:name, or package.module:name"
+            )
         if source.endswith(".py"):
             module = _executed(root, source, None).module
         else:

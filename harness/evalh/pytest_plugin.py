@@ -29,7 +29,7 @@ class Gated:
         return self.decision.exit == 0
 
     def assert_accepted(self) -> None:
-        """Fail the test, with the gate's reasons, unless it accepts; inconclusive is no yes."""
+        """Fail the test, with the gate's reasons, unless it accepts; inconclusive does not pass."""
         __tracebackhide__ = True
         if not self.accepted:
             from evalh.report.terminal.gate import decision_word

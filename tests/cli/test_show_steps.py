@@ -94,7 +94,7 @@ def test_a_pipelines_samples_are_shown_word_for_word(workspace: Path) -> None:
     assert shown == GOLDEN.read_text(encoding="utf-8")
 
 
-def test_what_strangers_wrote_is_inert_and_cut(workspace: Path) -> None:
+def test_text_from_strangers_is_inert_and_cut(workspace: Path) -> None:
     shown = evalh(workspace, "show", "r1/hostile/0", env=WIDE).stdout
 
     assert "\x1b" not in shown

@@ -44,7 +44,7 @@ def test_a_shallow_clone_says_how_to_get_the_rest(repository: Path, evalh: Comma
 
     assert done.code == 2
     assert done.err == (
-        "error: git knows no revision 'HEAD~1'\n"
+        "error: git does not know the revision 'HEAD~1'\n"
         "  this clone is shallow: git fetch --unshallow (in CI: fetch-depth: 0)\n"
     )
 

@@ -66,7 +66,7 @@ DAMAGES: dict[str, Damage] = {
     "a column of calls is gone": changed("alter table calls rename column case_id to other"),
     "a column of attempts is gone": changed("alter table attempts rename column run_id to other"),
     "a column of verdicts is gone": changed("alter table verdicts rename column outcome to other"),
-    "a summary is no JSON": changed("update runs set summary = '{cut'"),
+    "a summary is not JSON": changed("update runs set summary = '{cut'"),
     "graders are no JSON": changed("update runs set graders = '{cut'"),
     "a standing is none": changed("update samples set standing = 'fine'"),
     "an outcome is none": changed("update verdicts set outcome = 'fine'"),

@@ -30,7 +30,7 @@ def test_the_step_that_loses_the_cases_is_named(tmp_path: Path, design: str) -> 
     assert server.count("reply") - replies == 60
 
 
-def test_what_no_step_explains_is_said(tmp_path: Path) -> None:
+def test_bad_cases_that_no_step_explains_are_reported(tmp_path: Path) -> None:
     with step_server() as (server, port):
         server.wrong_replies = frozenset(range(1, 31, 3))
         folder = write_pipeline(tmp_path, port, cases=30)
@@ -39,10 +39,10 @@ def test_what_no_step_explains_is_said(tmp_path: Path) -> None:
         told = evalh(folder, "blame").stdout
     assert found["leading"] == []
     assert found["residual"]["value"] == pytest.approx(1.0)
-    assert "no step is shown to lose them" in told
+    assert "no step is shown to lose the bad cases" in told
 
 
-def test_a_stronger_model_stands_in_where_there_is_no_gold(tmp_path: Path) -> None:
+def test_a_stronger_model_gives_outputs_where_there_is_no_gold(tmp_path: Path) -> None:
     suite = "prompt: refund\ndataset: refunds\nmodel: small\ngraders: [contains: {expected: says}]\n"
     with step_server() as (weak, port), step_server() as (_, other):
         weak.wrong_extracts = frozenset(range(1, 21, 2))
@@ -56,7 +56,7 @@ def test_a_stronger_model_stands_in_where_there_is_no_gold(tmp_path: Path) -> No
     assert found["leading"] == ["extract"]
 
 
-def test_a_blame_leaves_what_other_verbs_say_as_it_was(tmp_path: Path) -> None:
+def test_a_blame_does_not_change_what_other_verbs_show(tmp_path: Path) -> None:
     verbs = (["show", "last"], ["report", "last"])
     with step_server() as (server, port):
         server.wrong_extracts = frozenset({1, 2, 3})
@@ -68,7 +68,7 @@ def test_a_blame_leaves_what_other_verbs_say_as_it_was(tmp_path: Path) -> None:
     assert before == after
 
 
-def test_what_cannot_be_blamed_says_why(tmp_path: Path) -> None:
+def test_a_run_that_cannot_be_blamed_is_refused_with_the_reason(tmp_path: Path) -> None:
     with step_server() as (server, port):
         folder = write_pipeline(tmp_path, port, cases=3)
         run(folder)
@@ -82,7 +82,7 @@ def test_what_cannot_be_blamed_says_why(tmp_path: Path) -> None:
     assert (changed.returncode, "prompt changed" in changed.stderr) == (3, True)
 
 
-def test_the_price_is_told_before(tmp_path: Path) -> None:
+def test_the_cost_is_known_before_a_blame(tmp_path: Path) -> None:
     with step_server() as (server, port):
         server.wrong_extracts = frozenset({1, 2})
         folder = write_pipeline(tmp_path, port, cases=4)
@@ -96,11 +96,11 @@ def test_the_price_is_told_before(tmp_path: Path) -> None:
     assert budget.returncode == 4
 
 
-def test_a_run_that_was_handed_outputs_is_not_blamed_and_it_says_what_to_run(tmp_path: Path) -> None:
+def test_a_run_with_given_outputs_is_refused_with_what_to_run(tmp_path: Path) -> None:
     with step_server() as (server, port):
         server.wrong_replies = frozenset({1})
         folder = write_pipeline(tmp_path, port, cases=2)
         evalh(folder, "run", "--given", "extract=expected")
         done = evalh(folder, "blame")
     assert done.returncode == 3
-    assert "evalh run refund, without --given or --model <step>=…; then blame that run" in done.stderr
+    assert "evalh run refund, without --given or --model <step>=…; then evalh blame" in done.stderr

@@ -15,7 +15,7 @@ CHECKED = PIPELINE.replace(
 
 
 @pytest.mark.parametrize(("policy", "word", "behind"), [("continue", "poisoned", 2), ("stop", "failed at the end", 0)])
-def test_stopping_at_a_bad_step_spends_nothing_behind_it(tmp_path: Path, policy: str, word: str, behind: int) -> None:
+def test_stopping_at_a_bad_step_spends_nothing_after_it(tmp_path: Path, policy: str, word: str, behind: int) -> None:
     with step_server() as (server, port):
         server.wrong_extracts = frozenset({3, 5})
         folder = write_pipeline(tmp_path, port, cases=9, pipeline=CHECKED.replace("POLICY", policy))
@@ -41,4 +41,4 @@ def test_the_terminal_has_a_line_for_each_step(tmp_path: Path) -> None:
     assert any(line.startswith("extract 20 18 2 2 $") for line in told)
     assert any(line.startswith("reply 20 18 2 · $") for line in told)
     assert "samples 18 clean 90 % · 2 poisoned 10 %" in told
-    assert any("spent in 2 samples: stopping there saves at most that" in line for line in told)
+    assert any("spent in 2 samples: stopping there would save at most that" in line for line in told)

@@ -103,7 +103,7 @@ def test_what_a_function_asks_is_a_call_that_is_logged_priced_and_reused(tmp_pat
     assert "order/reply" in counted
 
 
-def test_an_unknown_prompt_of_a_function_is_told_at_its_line(tmp_path: Path) -> None:
+def test_an_unknown_prompt_of_a_function_is_reported_at_its_line(tmp_path: Path) -> None:
     with step_server() as (_, port):
         folder = write_pipeline(tmp_path, port, cases=1)
         (folder / "steps/orders.py").write_text(ASKING.replace('"reply"', '"repyl"'))
@@ -113,16 +113,16 @@ def test_an_unknown_prompt_of_a_function_is_told_at_its_line(tmp_path: Path) -> 
     assert "reply" in done.stderr
 
 
-def test_what_a_step_hands_over_and_a_function_takes_must_agree(tmp_path: Path) -> None:
+def test_the_inputs_of_a_step_must_match_its_functions_parameters(tmp_path: Path) -> None:
     with step_server() as (_, port):
         folder = write_pipeline(tmp_path, port, cases=1)
         (folder / "steps/orders.py").write_text("def find(order, limit):\n    return {}\n")
         done = evalh(folder, "run")
     assert done.returncode == 2
-    assert "takes no 'order_id'" in done.stderr
+    assert "has no parameter 'order_id'" in done.stderr
 
 
-def test_a_secret_that_a_function_is_handed_is_not_stored(tmp_path: Path) -> None:
+def test_a_secret_that_a_function_gets_is_not_stored(tmp_path: Path) -> None:
     pipeline = PIPELINE.replace("orders.py:find\n", "orders.py:find\n    env: [ORDER_KEY]\n")
     with step_server() as (server, port):
         folder = write_pipeline(tmp_path, port, cases=1, pipeline=pipeline)

@@ -104,7 +104,7 @@ def handed(ctx):
 """
 
 
-def test_a_function_and_a_plugin_see_what_each_step_that_ran_was_handed_and_gave(tmp_path: Path) -> None:
+def test_functions_and_plugins_see_the_inputs_and_outputs_of_steps_that_ran(tmp_path: Path) -> None:
     suite = """  - python: evals/checks.py:sees
   - state: {want: late, required: false}
 step_graders:
@@ -138,7 +138,7 @@ step_graders:
 SHOWN = "  - judge: {rubric: It is polite., model: strong, scale: pass/fail, show: [order, extract]}\n"
 
 
-def test_a_judge_is_shown_what_steps_gave_as_data_and_that_one_did_not_run(tmp_path: Path) -> None:
+def test_a_judge_is_shown_outputs_of_steps_as_data_and_which_step_did_not_run(tmp_path: Path) -> None:
     with step_server() as (_, port):
         folder = workspace(tmp_path, port, SHOWN, pipeline=BRANCH)
         (folder / "steps/orders.py").write_text(
@@ -232,22 +232,22 @@ def test_the_dry_run_bounds_what_judges_of_steps_and_of_the_whole_can_cost(tmp_p
 @pytest.mark.parametrize(
     ("suite", "told", "line"),
     [
-        (SHOWN.replace("order", "ordr"), "looks at a step, and refund@draft has no step 'ordr'", 5),
+        (SHOWN.replace("order", "ordr"), "reads a step, but refund@draft has no step 'ordr'", 5),
         ("  - not: {cites: {ids: a, of: serch.ids}}\n", "has no step 'serch'", 5),
         (
             "  - length: {min_chars: 1}\nstep_graders:\n  reply:\n  "
             + SHOWN.replace("judge:", "judge:").replace("show: [order, extract]", "show: [order]"),
-            "'judge' looks at the step 'order', and only a suite's graders see the steps",
+            "'judge' reads the step 'order', but only a suite's graders can read steps",
             8,
         ),
         (
             "  - length: {min_chars: 1}\nstep_graders:\n  order:\n    - self_critique: {critics: 1}\n",
-            "asks the model that answered, and the step 'order' is a function",
+            "asks the model that answered, but the step 'order' is a function",
             8,
         ),
     ],
 )
-def test_a_grader_that_looks_where_it_cannot_is_refused_at_its_line(
+def test_a_grader_that_reads_a_step_it_cannot_see_is_refused_at_its_line(
     tmp_path: Path, suite: str, told: str, line: int
 ) -> None:
     folder = workspace(tmp_path, 9, suite)
@@ -265,7 +265,7 @@ def test_show_in_a_suite_of_one_prompt_is_refused(tmp_path: Path) -> None:
         file.write("  - judge: {rubric: It is right., model: small, scale: pass/fail, show: [order]}\n")
     for verb in ("run", "check"):
         done = evalh(folder, verb)
-        assert "triage@v1 is one prompt: it has no step 'order'" in done.stdout + done.stderr
+        assert "triage@v1 is a single prompt: it has no step 'order'" in done.stdout + done.stderr
         assert "evals/triage.yaml:7" in done.stdout + done.stderr
 
 
@@ -279,10 +279,10 @@ def test_a_check_sees_no_other_steps(tmp_path: Path, where: str) -> None:
         with (folder / "evalh.toml").open("a") as file:
             file.write(route)
     done = evalh(folder, "check")
-    assert "looks at the step 'order', and only a suite's graders see the steps" in done.stdout + done.stderr
+    assert "reads the step 'order', but only a suite's graders can read steps" in done.stdout + done.stderr
 
 
-def test_partial_gold_leaves_a_step_unknown_where_it_lacks_and_check_names_what_no_row_has(tmp_path: Path) -> None:
+def test_a_step_without_gold_in_a_row_is_unknown_and_check_names_gold_that_no_row_has(tmp_path: Path) -> None:
     suite = """  - length: {min_chars: 1}
 step_graders:
   extract: [{equals: {path: order_id, expected: order_id}}]
@@ -332,7 +332,7 @@ step_graders:
 """
 
 
-def test_judges_of_steps_and_of_functions_ask_are_paid_for_and_are_warned_of_by_their_names(tmp_path: Path) -> None:
+def test_judges_of_steps_and_of_functions_are_charged_and_their_warnings_name_them(tmp_path: Path) -> None:
     with step_server() as (_, port):
         folder = workspace(tmp_path, port, JUDGED)
         done = evalh(folder, "run", "--json")

@@ -17,7 +17,7 @@ CASES = 80
 
 
 @pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
-def test_a_killed_run_goes_on_at_the_step_where_it_was(tmp_path: Path, kills: int) -> None:
+def test_a_killed_run_continues_at_the_step_where_it_ended(tmp_path: Path, kills: int) -> None:
     rng = Random(20261129)
     with step_server(delay_s=0.05) as (server, port):
         folder = write_pipeline(tmp_path, port, cases=CASES)

@@ -54,7 +54,7 @@ def test_a_recorded_pipeline_replays_with_all_that_its_functions_asked(tmp_path:
     assert {count for *_, count in outputs} == {2}, "both runs handed on the same"
 
 
-def test_what_was_spent_behind_bad_steps_adds_up_to_what_the_run_says(tmp_path: Path) -> None:
+def test_money_spent_after_bad_steps_adds_up_to_the_runs_total(tmp_path: Path) -> None:
     with step_server() as (server, port):
         server.wrong_extracts = frozenset({2, 5, 7})
         server.wrong_replies = frozenset({8})
@@ -70,7 +70,7 @@ def test_what_was_spent_behind_bad_steps_adds_up_to_what_the_run_says(tmp_path: 
     assert words == [["failed at the end", 1], ["poisoned", 3]]
 
 
-def test_a_waterfall_and_its_document_come_of_a_real_run(tmp_path: Path) -> None:
+def test_a_real_run_has_a_waterfall_and_its_document(tmp_path: Path) -> None:
     with step_server() as (server, port):
         server.wrong_extracts = frozenset({2})
         folder = write_pipeline(tmp_path, port, cases=3, pipeline=PIPELINE)

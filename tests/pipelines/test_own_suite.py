@@ -44,7 +44,7 @@ def go_live(folder: Path, version: str) -> None:
     (folder / "evalh.toml").write_text(f'{config}{RECORDED}\n[prompts.order_status]\nlive = "{version}"\n')
 
 
-def test_each_version_mends_the_step_that_it_says(folder: Path) -> None:
+def test_each_version_improves_the_step_that_it_names(folder: Path) -> None:
     versions = [option for version in WORDS for option in ("--prompt", version)]
 
     done = evalh(folder, "run", "order_status", *versions, "--model", "recorded", "--json")
@@ -59,18 +59,18 @@ def test_each_version_mends_the_step_that_it_says(folder: Path) -> None:
     assert [one["reply"] for one in good] == [(13, 11), (31, 14), (43, 2)], "v4 mends `reply`"
 
 
-def test_a_number_out_of_an_example_is_stopped_before_a_customer_reads_it(folder: Path) -> None:
+def test_a_number_from_an_example_is_stopped_before_a_customer_reads_it(folder: Path) -> None:
     """The model answers a message without a number with the one of a worked example."""
     evalh(folder, "run", "order_status", "--prompt", "v4", "--model", "recorded")
 
     shown = evalh(folder, "show", "o-026").stdout
 
-    assert '"46091" does not stand in inputs.message' in shown
+    assert '"46091" does not occur in inputs.message' in shown
     assert "We have no order 46091" not in shown
 
 
 @pytest.mark.parametrize(("before", "after", "code"), [("v2", "v4", 0), ("v4", "v2", 1)])
-def test_the_gate_takes_the_mended_pipeline_and_refuses_the_old_one(
+def test_the_gate_accepts_the_fixed_pipeline_and_refuses_the_old_one(
     folder: Path, before: str, after: str, code: int
 ) -> None:
     go_live(folder, before)
@@ -93,7 +93,7 @@ def test_the_gate_takes_the_mended_pipeline_and_refuses_the_old_one(
         assert "shown to be worse" in suite["reasons"][0]
 
 
-def test_a_comparison_shows_the_result_of_a_pipeline_and_not_what_its_last_call_answered(folder: Path) -> None:
+def test_a_comparison_shows_a_pipelines_result_and_not_its_last_call(folder: Path) -> None:
     sides = ("order_status@v2", "order_status@v4", "--model", "recorded", "--case", "o-002", "--case", "o-006")
 
     shown = evalh(folder, "compare", *sides).stdout
@@ -102,7 +102,7 @@ def test_a_comparison_shows_the_result_of_a_pipeline_and_not_what_its_last_call_
     assert '"number"' not in shown.partition("better: 2")[2]
 
 
-def test_a_stop_is_told_with_how_often_it_was_taken(folder: Path) -> None:
+def test_explain_says_how_often_a_step_stopped_a_sample(folder: Path) -> None:
     evalh(folder, "run", "order_status", "--prompt", "v4", "--model", "recorded")
     suite = folder / "evals/order_status.yaml"
     suite.write_text(suite.read_text().replace("model: small", "model: recorded"))
@@ -110,4 +110,4 @@ def test_a_stop_is_told_with_how_often_it_was_taken(folder: Path) -> None:
     steps, _ = document(evalh(folder, "explain", "order_status", "--json"))["routes"]
 
     stops = next(one for one in steps["decisions"] if one["when"].startswith("read fails a check"))
-    assert (stops["then"], stops["taken"]) == ("nothing behind it is asked, and the sample is bad", 10)
+    assert (stops["then"], stops["taken"]) == ("no step that depends on it runs, and the sample is bad", 10)

@@ -43,7 +43,7 @@ def test_each_step_is_asked_once_and_the_second_run_asks_nothing(tmp_path: Path)
     assert second["good_rate"] == first["good_rate"]
 
 
-def test_the_first_bad_step_is_named_and_what_it_spoiled_behind_it(tmp_path: Path) -> None:
+def test_the_first_bad_step_and_the_steps_that_it_poisoned_are_named(tmp_path: Path) -> None:
     with step_server() as (server, port):
         server.wrong_extracts = frozenset({3, 5})
         server.wrong_replies = frozenset({7})
@@ -102,9 +102,9 @@ def test_a_function_that_raises_makes_the_sample_ungraded_at_its_line(tmp_path: 
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        ("return {1, 2}", "gave set"),
-        ("return float('nan')", "gave nan"),
-        ("return {'a': [object()]}", "gave object at a[0]"),
+        ("return {1, 2}", "returned a value of type set"),
+        ("return float('nan')", "returned nan"),
+        ("return {'a': [object()]}", "returned a value of type object at a[0]"),
         ("return {1: 2}", "a key that is not text"),
         ("return 'x' * 30_000", "max_chars"),
         ("import time; time.sleep(20)", "no answer within 0.5 s"),
@@ -114,7 +114,7 @@ def test_a_function_that_raises_makes_the_sample_ungraded_at_its_line(tmp_path: 
         ("raise type('E', (Exception,), {'__str__': lambda self: 1 / 0})", "orders.py:find: E (orders.py:2)"),
     ],
 )
-def test_what_is_not_json_or_does_not_come_back_is_told(tmp_path: Path, body: str, told: str) -> None:
+def test_a_result_that_is_not_json_or_never_returns_is_reported(tmp_path: Path, body: str, told: str) -> None:
     pipeline = PIPELINE.replace("orders.py:find\n", "orders.py:find\n    timeout_s: 0.5\n")
     with step_server() as (_, port):
         folder = write_pipeline(tmp_path, port, cases=1, pipeline=pipeline)
@@ -124,7 +124,7 @@ def test_what_is_not_json_or_does_not_come_back_is_told(tmp_path: Path, body: st
     assert told in steps_of(folder, "r-0001")["order"]["reason"]
 
 
-def test_a_step_that_failed_is_not_called_one_that_no_case_led_to(tmp_path: Path) -> None:
+def test_a_step_that_failed_is_not_listed_as_never_reached(tmp_path: Path) -> None:
     with step_server() as (_, port):
         folder = write_pipeline(tmp_path, port, cases=1)
         (folder / "steps/orders.py").write_text("def find(order_id):\n    raise KeyError(order_id)\n")
@@ -136,27 +136,27 @@ def test_a_step_that_failed_is_not_called_one_that_no_case_led_to(tmp_path: Path
     assert failed.returncode == 4
     assert "never ran" not in failed.stdout
     assert "never ran" in skipped.stdout
-    assert "reply: no case led there" in skipped.stdout
+    assert "reply: no case reached it" in skipped.stdout
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--model", "extract="], "--model 'extract=' names no value"),
-        (["--given", "=expected"], "--given '=expected' names no step"),
+        (["--model", "extract="], "--model 'extract=' has no value"),
+        (["--given", "=expected"], "--given '=expected' has no step"),
         (["--step", "reply=v1", "--step", "reply=draft"], "--step names the step 'reply' twice: v1 and draft"),
-        (["--model", "order=small"], "draft.pipeline.yaml:4: --model: 'order' is a function that asks no model"),
-        (["--given", "order=expected"], "--given order=expected: no case says what 'order' should give"),
+        (["--model", "order=small"], "draft.pipeline.yaml:4: --model: 'order' is a function that does not ask a model"),
+        (["--given", "order=expected"], "--given order=expected: no case has gold for 'order'"),
     ],
 )
-def test_what_a_run_cannot_ask_of_a_step_is_told(tmp_path: Path, options: list[str], told: str) -> None:
+def test_options_that_do_not_fit_a_step_are_refused(tmp_path: Path, options: list[str], told: str) -> None:
     with step_server() as (server, port):
         done = evalh(write_pipeline(tmp_path, port, cases=1), "run", *options)
     assert (done.returncode, server.asked) == (2, [])
     assert told in done.stderr
 
 
-def test_a_double_stands_in_and_what_only_it_would_read_is_not_asked(tmp_path: Path) -> None:
+def test_a_double_replaces_an_output_and_steps_that_only_it_reads_do_not_run(tmp_path: Path) -> None:
     with step_server() as (server, port):
         folder = write_pipeline(tmp_path, port, cases=4)
         lines = [row(1, given={"order": {"id": 1, "state": "lost"}}), row(2)]
@@ -179,7 +179,7 @@ def test_gold_and_another_run_can_be_given(tmp_path: Path) -> None:
     assert gold["fingerprint"] != wrong["fingerprint"]
 
 
-def test_a_step_more_or_a_prompt_that_became_a_pipeline_is_compared(tmp_path: Path) -> None:
+def test_a_version_with_another_step_and_a_prompt_that_became_a_pipeline_can_be_compared(tmp_path: Path) -> None:
     suite = SUITE.replace("step_graders:\n  extract: [{equals: {path: order_id, expected: order_id}}]\n", "")
     with step_server() as (_, port):
         folder = write_pipeline(tmp_path, port, cases=4, suite=suite)
@@ -195,7 +195,7 @@ def test_a_step_more_or_a_prompt_that_became_a_pipeline_is_compared(tmp_path: Pa
         assert document(done)["mismatches"] == []
 
 
-def test_one_steps_version_and_model_can_be_another(tmp_path: Path) -> None:
+def test_the_version_and_model_of_one_step_can_be_replaced(tmp_path: Path) -> None:
     with step_server() as (server, port):
         folder = write_pipeline(tmp_path, port, cases=2)
         (folder / "prompts/reply/v2.prompt").write_text(
@@ -234,7 +234,7 @@ def test_samples_that_began_are_finished_before_others_begin(tmp_path: Path) -> 
     assert steps.index("reply") < 6  # not all of `extract` first
 
 
-def test_a_run_that_ends_within_a_sample_knows_that_its_graders_cost_nothing(tmp_path: Path) -> None:
+def test_graders_cost_nothing_if_a_run_ends_within_a_sample(tmp_path: Path) -> None:
     with step_server() as (server, port):
         folder = write_pipeline(tmp_path, port, cases=3)
         result = run(folder, "--budget", "0.0003")

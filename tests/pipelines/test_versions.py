@@ -49,7 +49,7 @@ def test_a_pipeline_is_shown_step_by_step(folder: Path) -> None:
     assert document["output_steps"] == ["reply"]
 
 
-def test_a_difference_is_said_by_step(folder: Path) -> None:
+def test_a_difference_is_listed_by_step(folder: Path) -> None:
     assert evalh(folder, "prompt", "release", "refund").out.split()[0::2] == [
         "refund@v1",
         "prompts/refund/v1.pipeline.yaml",
@@ -68,7 +68,7 @@ def test_a_difference_is_said_by_step(folder: Path) -> None:
     assert [one["key"] for one in found["notes"]] == ["reply.model"]
 
 
-def test_a_list_and_live_know_both_kinds(folder: Path) -> None:
+def test_lists_and_live_work_for_prompts_and_pipelines(folder: Path) -> None:
     (folder / "prompts/refund/v1.prompt").write_text("Answer {{email}}")
     evalh(folder, "prompt", "release", "refund")
 
@@ -84,7 +84,7 @@ def test_a_list_and_live_know_both_kinds(folder: Path) -> None:
     assert [one["live"] for one in rows] == [True, False, False]
 
 
-def test_a_pipeline_is_started_from_prompts_that_are_there(folder: Path) -> None:
+def test_a_new_pipeline_is_made_from_existing_prompts(folder: Path) -> None:
     done = evalh(folder, "prompt", "new", "other", "--step", "extract", "--step", "reply@v1")
 
     assert done.out.split() == ["other@draft", "prompts/other/draft.pipeline.yaml"]
@@ -97,7 +97,7 @@ def test_a_pipeline_is_started_from_prompts_that_are_there(folder: Path) -> None
     assert not (folder / "prompts/third").exists()
 
 
-def test_names_that_agree_are_handed_from_step_to_step(folder: Path) -> None:
+def test_inputs_with_the_name_of_an_earlier_output_are_connected(folder: Path) -> None:
     (folder / "prompts/sort").mkdir()
     (folder / "prompts/sort/v1.prompt").write_text("Sort {{topic}} of {{extract}} in {{place}}")
 
@@ -151,7 +151,7 @@ def test_check_finds_nothing_wrong_with_a_good_workspace(folder: Path) -> None:
             '{"order_id": "1"}',
             "expects text at order_id, where extract@v1",
         ),
-        (STEPS, "steps:\n", "output: []\nsteps:\n", f"{STEPS}:2: the output names no step"),
+        (STEPS, "steps:\n", "output: []\nsteps:\n", f"{STEPS}:2: the output does not name a step"),
         (STEPS, "steps/orders.py:find", "steps/orders.py:fnd", f"{STEPS}:6: steps/orders.py has no function 'fnd'"),
     ],
 )
@@ -178,7 +178,7 @@ def test_what_the_first_steps_send_is_rendered(folder: Path) -> None:
     assert "Where is order 1?" in str(document["messages"][1])
 
 
-def test_a_rows_doubles_stand_before_the_step_that_is_rendered(folder: Path) -> None:
+def test_a_rows_doubles_replace_the_steps_before_the_rendered_one(folder: Path) -> None:
     edit(
         folder,
         "datasets/refunds.jsonl",
@@ -214,7 +214,7 @@ def test_a_judge_asks_one_prompt(folder: Path) -> None:
     done = evalh(folder, "check")
 
     assert done.code == 2
-    assert "refund@draft is a pipeline, and a judge asks one prompt" in done.out + done.err
+    assert "refund@draft is a pipeline, but a judge needs a single prompt" in done.out + done.err
 
 
 def test_a_shell_completes_versions_of_both_kinds(folder: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_shell_completes_versions_of_both_kinds(folder: Path) -> None:
     assert found == ["refund@v1", "refund@draft"]
 
 
-def test_a_gates_comment_stands_at_the_first_step_that_changed(folder: Path) -> None:
+def test_a_gates_comment_is_at_the_first_step_that_changed(folder: Path) -> None:
     def pipeline() -> Pipeline:
         found = Prompts(WorkTree(folder), "prompts", {}).load("refund", "draft").pipeline
         assert found is not None

@@ -259,9 +259,9 @@ def test_a_function_is_found_in_a_package_beside_the_workspace(tmp_path, write) 
 @pytest.mark.parametrize(
     ("path", "what", "where"),
     [
-        ("check", "'check' names no function", None),
-        ("evals/checks.py:", "'evals/checks.py:' names no function", None),
-        (":check", "':check' names no function", None),
+        ("check", "'check' does not name a function", None),
+        ("evals/checks.py:", "'evals/checks.py:' does not name a function", None),
+        (":check", "':check' does not name a function", None),
         ("evals/checks.py:chek", "evals/checks.py has no function 'chek'", None),
         ("evals/checks.py:LIMIT", "evals/checks.py has no function 'LIMIT'", None),
         ("evals/none.py:check", "'evals/none.py' cannot be read: No such file or directory", None),

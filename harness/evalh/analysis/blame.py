@@ -1,7 +1,7 @@
-"""Blame by experiment: samples that ended bad run again, with good outputs in the place of some steps' own.
+"""Blame by experiment: run bad samples again, with good outputs in place of some steps' own.
 
-A plan says which outputs are replaced, and asks for one experiment after the other; what came of them gives the blame:
-what was good by chance, what each step loses, and what no step explains.
+A plan says which outputs to replace, one experiment after the other. The results give the blame: what was good by
+chance, what each step loses, and what no step explains.
 """
 
 from collections import Counter
@@ -26,13 +26,13 @@ class Design(StrEnum):
     """Which outputs are replaced."""
 
     IN_ORDER = "in-order"  # of the first step, of the first two, and so on
-    HALVING = "halving"  # the same, but only those that find the step of a case: where each more only helps
-    SINGLE = "single"  # of one step alone: where a good output of one makes later ones worse
+    HALVING = "halving"  # as in order, by binary search in each case; assumes that no replacement harms
+    SINGLE = "single"  # of one step alone: if good outputs of some steps make later ones worse
     ALL_SETS = "all-sets"  # Shapley's values, for few steps
 
 
 class Reruns(Value):
-    """What came of running a sample again."""
+    """The results of running a sample again."""
 
     good: int
     times: int
@@ -40,7 +40,7 @@ class Reruns(Value):
 
     @property
     def all_good(self) -> bool:
-        """Whether it reads as good."""
+        """Whether every rerun was good."""
         return self.good == self.times
 
     @property
@@ -53,22 +53,22 @@ Seen: TypeAlias = Mapping[Replaced, Reruns]
 
 
 class Probe(Value):
-    """An experiment to make: how often a sample runs again with these outputs replaced."""
+    """An experiment: run a sample again this many times with these outputs replaced."""
 
     replaced: Replaced
     times: int
 
 
 class BlamePlan(Value, kw_only=True):
-    """How to find out. `steps` are those that can be replaced, each after all that it reads."""
+    """Which experiments to make. `steps`: those whose outputs can be replaced, in topological order."""
 
     steps: tuple[str, ...]
     design: Design = Design.IN_ORDER
     reruns: int = 3
-    confirm: int = 0  # reruns on both sides of the step that halving found in a case; 0: it is believed
+    confirm: int = 0  # reruns on both sides of the step that halving found in a case; 0: not confirmed
 
     def next_probe(self, seen: Seen) -> Probe | None:
-        """Return what a case lacks next; None: nothing."""
+        """Return the next experiment that a case needs; None if it needs no more."""
         for replaced, times in self._wanted(seen):
             have = seen[replaced].times if replaced in seen else 0
             if have < times:
@@ -76,7 +76,7 @@ class BlamePlan(Value, kw_only=True):
         return None
 
     def _wanted(self, seen: Seen) -> Iterator[tuple[Replaced, int]]:
-        """Yield what is to be seen and how often. What follows may depend on what came of it."""
+        """Yield the sets to replace and how often. Later sets may depend on the results of earlier ones."""
         match self.design:
             case Design.IN_ORDER:
                 sets = [self.through(count) for count in range(len(self.steps) + 1)]
@@ -95,22 +95,22 @@ class BlamePlan(Value, kw_only=True):
             yield self.through(place), self.confirm
 
     def through(self, count: int) -> Replaced:
-        """Return the first steps, so many of them."""
+        """Return the first `count` steps."""
         return frozenset(self.steps[:count])
 
     def _has_a_step(self, seen: Seen) -> bool:
-        """Whether a sample is bad by itself and good where everything is replaced."""
+        """Whether a sample is bad without replacements and good with all of them."""
         return not seen[frozenset()].all_good and seen[frozenset(self.steps)].all_good
 
     def _bounds(self, seen: Seen) -> tuple[int, int]:
-        """Return how many replaced outputs still read bad, and how many good, as far as is seen."""
+        """Return the most replaced outputs with a bad result, and the fewest with a good one, so far."""
         bad, good = 0, len(self.steps)
         while (probe := halfway(bad, good)) is not None and self.through(probe) in seen:
             bad, good = (bad, probe) if seen[self.through(probe)].all_good else (probe, good)
         return bad, good
 
     def found(self, seen: Seen) -> tuple[str, float] | None:
-        """Return the step that halving found in a case, and the p-value that it changes nothing; None: no step."""
+        """Return the step that halving found in a case, with the p-value of no effect; None if it found none."""
         if not self._has_a_step(seen):
             return None
         bad, good = self._bounds(seen)
@@ -118,7 +118,7 @@ class BlamePlan(Value, kw_only=True):
         return self.steps[good - 1], fisher_worse(after.good, after.times, before.good, before.times)
 
     def changes(self, seen: Seen) -> list[float]:
-        """Return what replacing each step's output changes in the rate of one case."""
+        """Return how much replacing each step's output changes the good rate of one case."""
         own = seen[frozenset()].rate
         match self.design:
             case Design.IN_ORDER:
@@ -131,7 +131,7 @@ class BlamePlan(Value, kw_only=True):
                 return rises(self._filled(seen)) if self._has_a_step(seen) else [0.0] * len(self.steps)
 
     def _filled(self, seen: Seen) -> list[float]:
-        """Return f(0) to f(S) of a case, with the last that was looked at in place of those that were not."""
+        """Return f(0) to f(S) of a case; a value that was not measured is the last measured one before it."""
         rates: list[float] = []
         for count in range(len(self.steps) + 1):
             one = seen.get(self.through(count))
@@ -140,7 +140,7 @@ class BlamePlan(Value, kw_only=True):
 
 
 class CaseReruns(Value, kw_only=True):
-    """One case that ended bad. `ties`: what makes it one of a cluster, as `clusters.grouped` takes it."""
+    """One bad case. `ties`: what puts it into a cluster, as `clusters.grouped` takes it."""
 
     case_id: str
     ties: Sequence[Hashable]
@@ -165,7 +165,7 @@ class FoundStep(Value, kw_only=True):
 class Blame(Value, kw_only=True):
     """Where the bad samples of a run were lost. `chance`, the means of `steps` and `residual` add up to 1.
 
-    But not of single replacements: what two steps do together is in none of them.
+    With single replacements they need not, because joint effects of two steps are in none of them.
     """
 
     design: Design
@@ -177,17 +177,17 @@ class Blame(Value, kw_only=True):
     chance: Estimate  # good when run again as it was
     steps: tuple[StepBlame, ...]
     residual: Estimate  # bad with every output replaced: the graders, or steps that cannot be replaced
-    leading: tuple[str, ...]  # one: the culprit; several: they cannot be told apart; none: nothing is shown
+    leading: tuple[str, ...]  # one: it loses the most; several: they cannot be distinguished; none: nothing is shown
     found: tuple[FoundStep, ...]  # by halving, case by case
 
     @property
     def monotone(self) -> bool:
-        """Whether no replacement is shown to harm. Otherwise halving finds nothing: replace single outputs."""
+        """Whether no replacement is shown to harm. Otherwise halving is invalid: use single replacements."""
         return not any(one.effect.below_zero for one in self.steps)
 
 
 class Blamed(Value, kw_only=True):
-    """What came of it. `left_out`: bad cases without gold for what they ran."""
+    """The result of a blame run. `left_out`: bad cases without gold for the steps that they ran."""
 
     run: str
     prompt: str
@@ -200,7 +200,7 @@ class Blamed(Value, kw_only=True):
 
 
 class BlameCost(Value, kw_only=True):
-    """What it would ask, and cost at most, before it is begun."""
+    """What a blame run would ask, and cost at most."""
 
     cases: int
     steps: tuple[str, ...]
@@ -210,7 +210,7 @@ class BlameCost(Value, kw_only=True):
 
 
 def blame(plan: BlamePlan, cases: Sequence[CaseReruns], max_ungraded: float) -> Blame:
-    """Compute the blame. Every case has seen all that the plan asks for. Raises ValueError for no case."""
+    """Compute the blame from the finished reruns of every case. Raises ValueError for no case."""
     reruns = [one for case in cases for one in case.seen.values()]
     times, ungraded = sum(one.times for one in reruns), sum(one.ungraded for one in reruns)
     measured = ungraded <= max_ungraded * times
@@ -248,7 +248,7 @@ def _means(rows: Sequence[Sequence[float]]) -> list[float]:
 
 
 def _rate(rates: Sequence[float], trials: int) -> Estimate:
-    """Estimate a mean over clusters, each of which is one unit."""
+    """Estimate a mean over clusters; each cluster is one unit."""
     clipped = (min(1.0, max(0.0, one)) for one in rates)  # sums of rates miss 0 and 1 by a rounding error
     rate = clustered_rate(Counter(ClusterSum(one, 1) for one in clipped), trials)
     return Estimate(rate.rate, rate.low, rate.high, "wilson-clustered")

@@ -40,9 +40,9 @@ BAD_STEP = "when a step is bad"
 FUNCTIONS = "when a step is a function"
 
 _ON_BAD = {
-    OnBad.STOP: "nothing behind it is asked, and the sample is bad",
-    OnBad.CONTINUE: "its output is handed on all the same",
-    OnBad.REVIEW: "its output is handed on, and a person must look at the result",
+    OnBad.STOP: "no step that depends on it runs, and the sample is bad",
+    OnBad.CONTINUE: "its output is handed on anyway",
+    OnBad.REVIEW: "its output is handed on, and a person must review the result",
 }
 
 _ACCOUNT = (ErrorKind.AUTH, ErrorKind.QUOTA)
@@ -75,7 +75,7 @@ def explain_steps(pipeline: Pipeline, taken: Mapping[tuple[str, str], int]) -> I
             )
     yield Statement(
         topic=BAD_STEP,
-        when="the next step cannot take an output: it is not JSON, a field is missing, or its type is another",
+        when="the next step cannot take an output: it is not JSON, a field is missing, or a type is wrong",
         then="the step that gave it is bad, nothing is sent, and that path ends",
     )
     for spec in pipeline.steps:

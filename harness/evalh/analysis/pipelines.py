@@ -1,6 +1,6 @@
-"""Where the samples of a pipeline went wrong: what each step did, what became of its faults, what was spent after them.
+"""Where the samples of a pipeline went wrong: each step's results, how faults spread, and what was spent after them.
 
-Rates are by case, as a run's own; only cases whose trials are under way are kept.
+Rates count cases, as a run's good rate does. Only cases with unfinished trials are kept in memory.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from evalh.stats.clusters import clustered_rate
 from evalh.stats.intervals import wilson
 from evalh.stats.quantiles import Distribution
 
-FEWEST_CASES = 10  # a rate over fewer is none
+FEWEST_CASES = 10  # with fewer, no rate is shown
 
 
 class PipelineFold:
@@ -37,7 +37,7 @@ class PipelineFold:
         self._after: Counter[Standing] = Counter()
 
     def add(self, sample: Sample) -> None:
-        """Count one sample in."""
+        """Count one sample."""
         story = sample.story
         word = SampleWord.NOT_KNOWN if story is None else story.word
         self._words[word] += 1
@@ -62,7 +62,7 @@ class PipelineFold:
         self._propagation.add(case, propagated, propagated + words[StepWord.RECOVERED])
 
     def _count_spent(self, sample: Sample) -> None:
-        """Count what the steps behind a bad one cost; `tainted` says which read what came of it."""
+        """Count the cost of the steps that read something tainted."""
         tainted = {one.step for one in sample.steps if one.tainted}
         behind = [
             one
@@ -74,7 +74,7 @@ class PipelineFold:
         self._after[sample.standing] += any(one.state is StepState.RAN for one in behind)
 
     def summary(self) -> PipelineSummary:
-        """Compute the numbers of everything taken so far."""
+        """Compute the numbers of all samples so far."""
         unknown = self._words[SampleWord.NOT_KNOWN] > self._max_ungraded * self._words.total()
         return PipelineSummary(
             steps=tuple(one.tally(unknown=unknown) for one in self._steps.values()),
@@ -101,7 +101,7 @@ class _StepFold:
         self._propagation = _Rate(trials, clusters)
 
     def add(self, case_index: int, one: StepResult | None) -> None:
-        """Count a sample in; None: it ended before the step."""
+        """Count a sample. `one` is None if the sample ended before the step."""
         word = None if one is None else one.word
         fine = one is not None and one.state is StepState.RAN and one.grade is StepGrade.GOOD and word is None
         self._own_error.add(case_index, word is StepWord.ORIGIN, fine or word is StepWord.ORIGIN)
@@ -119,7 +119,7 @@ class _StepFold:
                 self._latency.add(took)
 
     def tally(self, *, unknown: bool) -> StepTally:
-        """Return its numbers."""
+        """Return the step's numbers."""
         spent, cached, judges = self._costs
         return StepTally(
             step=self.step,
@@ -137,7 +137,7 @@ class _StepFold:
 
 
 class _Rate:
-    """How often something happened where it could have."""
+    """How often something happened, of the times when it could have."""
 
     def __init__(self, trials: int, clusters: Mapping[int, int]) -> None:
         self._trials = trials
@@ -145,14 +145,14 @@ class _Rate:
         self._count = self._of = 0
 
     def add(self, case_index: int, count: int, of: int) -> None:
-        """Count a trial of a case: every one, also those without an occasion."""
-        if of or self._trials > 1:  # the only trial of a case that had no occasion says nothing
+        """Count a trial of a case. Every trial must be counted, even if `of` is 0."""
+        if of or self._trials > 1:  # with one trial, a case with `of` 0 says nothing
             self._units.count(case_index, count, of)
         self._count += count
         self._of += of
 
     def rate(self, *, unknown: bool) -> ConditionalRate:
-        """Return it; without a number where too much is not known, or too few cases tell."""
+        """Return the rate; without a number if too much is unknown, or there are too few cases."""
         _, rates = self._units.closed()
         cases = sum(one.cases * times for one, times in rates.items())
         if unknown:

@@ -1,4 +1,4 @@
-"""How a run's samples went through its pipeline: what each step did, along which lines, and what the lines carried."""
+"""How a run's samples went through its pipeline: the state of each step, and how many samples each line carried."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from evalh.core.sample import SampleWord, Standing, StepGrade, StepResult, StepS
 from evalh.core.values import Value
 
 RESULT = ""
-"""Where the lines from the steps that give the output lead: what no step is called."""
+"""The end of the lines from the steps that give the output. No step has this name."""
 
 _ASKED = (StepState.RAN, StepState.FAILED)
 
@@ -24,16 +24,16 @@ class Handover(Value):
 
 
 class Travelled(Value):
-    """How many samples went along a line, and of these the ones that carried something bad."""
+    """How many samples went along a line, and how many of these carried something bad."""
 
     samples: int
     bad: int
 
 
 class Traffic(Struct):
-    """Folds a run's samples, one by one."""
+    """Counts a run's samples, one by one."""
 
-    reads: Mapping[str, Sequence[str]]  # by step, each after all that it reads
+    reads: Mapping[str, Sequence[str]]  # by step, in topological order
     outputs: Sequence[str]
     words: Counter[SampleWord] = field(default_factory=Counter)
     standings: Counter[Standing] = field(default_factory=Counter)  # of samples that came to the result
@@ -46,7 +46,7 @@ class Traffic(Struct):
 
     @classmethod
     def of(cls, record: RunRecord) -> "Traffic | None":
-        """Begin with a run's steps; None: it has no pipeline."""
+        """Begin with a run's steps; None if it has no pipeline."""
         if not record.steps:
             return None
         reads = {one.step: one.reads for one in record.steps}
@@ -56,7 +56,7 @@ class Traffic(Struct):
 
     @property
     def lines(self) -> dict[Handover, Travelled]:
-        """Every line with its samples, those that none went along too."""
+        """Every line with its samples, unused lines included."""
         found = [Handover(one, step) for step, parents in self.reads.items() for one in parents]
         found += [Handover(one, RESULT) for one in self.outputs]
         return {line: Travelled(self._went[line], self._bad[line]) for line in found}
@@ -66,11 +66,11 @@ class Traffic(Struct):
         return self._states[step]
 
     def grades(self, step: str) -> Counter[StepGrade]:
-        """Return in how many samples a step was good, bad and not known, where it ran."""
+        """Return in how many samples a step ran and was good, bad or not known."""
         return self._grades[step]
 
     def add(self, sample: SampleRow) -> None:
-        """Count one sample in."""
+        """Count one sample."""
         self.samples += 1
         steps = {one.step: one for one in sample.steps if one.step in self.reads}
         story = sample.story
@@ -89,7 +89,7 @@ class Traffic(Struct):
                 self.standings[sample.standing] += 1
 
     def carriers(self, steps: Mapping[str, StepResult]) -> set[str]:
-        """Return the steps that handed on something bad: bad ones, and ungraded ones that were handed it."""
+        """Return the steps that handed on something bad: bad ones, and ungraded ones that received something bad."""
         found: set[str] = set()
         for name, parents in self.reads.items():
             one = steps.get(name)
@@ -107,7 +107,7 @@ class Traffic(Struct):
         return found if end is None else [*found, Handover(end, RESULT)]
 
     def end(self, sample: SampleRow) -> str | None:
-        """Return the step whose output is the sample's; None: it was stopped before there was one, or failed."""
+        """Return the step whose output is the sample's; None if the sample was stopped first, or failed."""
         gave = {one.step for one in sample.steps if one.gave}
         stopped = any(one.state is StepState.STOPPED for one in sample.steps)
         if stopped and sample.standing is not Standing.GOOD:

@@ -1,4 +1,4 @@
-"""`evalh blame`: which step of a pipeline loses the cases that ended bad in a run."""
+"""`evalh blame`: find which step of a pipeline makes the cases of a run bad."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -37,12 +37,12 @@ class _BlameQuestion(Value, kw_only=True):
     design: BlamePlan
 
     def sources(self) -> dict[str, Given]:
-        """Return where good outputs come from where they are gold."""
+        """Return gold as the source of good outputs."""
         return {step: Given("expected") for step in self.design.steps}
 
 
 def blamed(parts: Parts, options: BlameOptions, progress: Progress | None = None) -> Blamed:
-    """Run bad cases again with outputs replaced. Raises NotFound, UsageError, NotComparable; CannotMeasure."""
+    """Run bad cases again with outputs replaced. Raises NotFound, UsageError, NotComparable, CannotMeasure."""
     question, shown = _question(parts, options), progress or NoProgress()
     plan = question.plan
     check_plans([plan, *([] if question.stronger is None else [question.stronger])], parts.prices, options)
@@ -66,12 +66,12 @@ def blamed(parts: Parts, options: BlameOptions, progress: Progress | None = None
 
 
 def blame_cost(parts: Parts, options: BlameOptions) -> BlameCost:
-    """Say what it would cost at most; nothing is asked. Raises as `blamed`."""
+    """Return the most that it can cost, without sending anything. Raises as `blamed`."""
     question = _question(parts, options)
     design, cases = question.design, question.cases
     sources = question.sources()
     samples, most = 0, Decimal(0) if question.stronger is None else None
-    why = None if question.stronger is None else "what a stand-in gives is not known yet"
+    why = None if question.stronger is None else "the stand-in's outputs are not known yet"
     for count in range(len(design.steps) + 1):
         through = with_outputs(question.plan, design.through(count), sources, cases, design.reruns)
         found = forecast_pipeline(through, None, parts.prices)
@@ -85,13 +85,13 @@ def _question(parts: Parts, options: BlameOptions) -> _BlameQuestion:
     run = parts.log.run(options.run or "last")
     record = run.record
     if not record.steps:
-        what = f"run {record.id} is about one prompt: there is no step to blame"
+        what = f"run {record.id} is a run of a single prompt: it has no steps to blame"
         raise UsageError(what, hint="evalh show " + record.id)
     plan = _plan(parts, run, None)
     now, then = plan.fingerprint().document(), record.fingerprint.document()
     if changed := [part for part in ("prompt", "model", "route") if now[part] != then[part]]:
-        what = f"{record.prompt} is no longer what run {record.id} ran: {', '.join(changed)} changed"
-        hint = f"evalh run {record.suite}, without --given or --model <step>=…; then blame that run"
+        what = f"run {record.id} of {record.prompt} cannot be repeated: {', '.join(changed)} changed"
+        hint = f"evalh run {record.suite}, without --given or --model <step>=…; then evalh blame"
         raise NotComparable(what, hint=hint)
     ran = {row.case_id: row for row in parts.log.samples(record.id, Standing.BAD)}
     if not ran:
@@ -106,7 +106,7 @@ def _question(parts: Parts, options: BlameOptions) -> _BlameQuestion:
         cases = tuple(case for case in known if _has_gold(case, [step for step in steps if step in gave[case.id]]))
         if not steps or not cases:
             hint = '"expected": {"steps": {"<step>": …}} in the rows; or --stand-in MODEL'
-            raise UsageError("no bad case says what its steps should have given", hint=hint)
+            raise UsageError("no bad case has gold for the steps that it ran", hint=hint)
     if options.cases is not None:
         cases = cases[: options.cases]
     return _BlameQuestion(
@@ -120,15 +120,15 @@ def _has_gold(case: Case, steps: Sequence[str]) -> bool:
 
 def _design(options: BlameOptions, steps: tuple[str, ...], cases: int) -> BlamePlan:
     if options.design is Design.ALL_SETS and len(steps) > LARGEST_GAME:
-        what = f"{len(steps)} steps have {2 ** len(steps)} sets: at most {LARGEST_GAME} steps can be replaced so"
+        what = f"{len(steps)} steps have {2 ** len(steps)} sets; --design all-sets takes at most {LARGEST_GAME} steps"
         raise UsageError(what, hint="--design single")
-    assert cases  # or there was nothing to blame
+    assert cases  # `_question` refuses a run without bad cases
     confirm = _CONFIRM if options.design is Design.HALVING else 0
     return BlamePlan(steps=steps, design=Design(options.design), reruns=options.reruns, confirm=confirm)
 
 
 def _plan(parts: Parts, run: RunRow, model: str | None) -> Plan:
-    """Return the plan of a run: its version, with the steps that it had instead of the file's. Raises EvalhError."""
+    """Return the plan of a run: its version, with the step versions and models that it used. Raises EvalhError."""
     record = run.record
     label, _, variant = record.prompt.partition("[")
     steps = tuple(one.replace("@", "=", 1) for one in variant.rstrip("]").split("][") if one)

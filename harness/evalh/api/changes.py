@@ -128,7 +128,7 @@ def _before(base: Parts | None, suite: str, model: str | None) -> tuple[Plan | N
     assert base is not None  # it holds the suite
     try:
         return _plan(base, suite, model), None
-    except EvalhError as exc:  # a change that mends what is broken on base must be able to pass
+    except EvalhError as exc:  # a change that fixes what is broken on base must be able to pass
         return None, exc
 
 

@@ -48,7 +48,7 @@ def in_loop(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _ended_by_sigterm(work: Coroutine[Any, Any, T]) -> T:
-    # Not by raising SIGINT: a shell's background job ignores that, and must end all the same.
+    # Not by raising SIGINT: a shell's background job ignores that, and must end too.
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     if threading.current_thread() is not threading.main_thread() or os.name == "nt":

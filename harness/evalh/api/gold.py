@@ -1,4 +1,4 @@
-"""Expectations that no output can meet: text where the version's own output schema has no text.
+"""Expectations that no output can meet: text where the version's output schema does not allow text.
 
 A spreadsheet's cell is text, and so is a quoted number; the model would be blamed for it on every case.
 """
@@ -66,7 +66,7 @@ def impossible_golds(
 
 
 def missing_golds(graders: Iterable[Grader], step: str, cases: Iterable[Case]) -> Iterator[WorkspaceError]:
-    """Name the graders of a pipeline's step that no case has gold for: they could only abstain."""
+    """Yield an error for each grader of a step without gold in any case: it could only abstain."""
     lacking = [(grader, _wanted(grader)) for grader in graders if grader.needs_expected]
     for case in cases:
         gold = case.gold_of(step)
@@ -76,7 +76,7 @@ def missing_golds(graders: Iterable[Grader], step: str, cases: Iterable[Case]) -
             return
     for grader, path in lacking:
         place = f"expected.steps.{step}" if path is None or not path.steps else f"expected.steps.{step}.{path}"
-        what = f"no case has {place}: {grader.name} can only abstain, and the step {step!r} would never be known"
+        what = f"no case has {place}: {grader.name} can only abstain, so the grade of step {step!r} is never known"
         yield WorkspaceError(
             what, where=grader.spec.where, hint=f'"expected": {{"steps": {{"{step}": …}}}} in some rows'
         )

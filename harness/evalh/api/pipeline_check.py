@@ -1,4 +1,4 @@
-"""What `evalh check` finds in pipelines: their checks and models, and what suites and rows say of their steps."""
+"""`evalh check` of pipelines: their checks and models, and the steps that suites and rows name."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -19,12 +19,12 @@ from evalh.workspace.prompt.prompts import Prompts
 
 
 def step_problems(parts: Parts, prompts: Prompts) -> Iterator[EvalhError]:
-    """Compile the checks of every pipeline, and look for the models that its steps name."""
+    """Compile the checks of every pipeline, and look up the models that its steps name."""
     for name in prompts.names():
         for version in prompts.versions(name):
             try:
                 pipeline = prompts.load(name, version).pipeline
-            except EvalhError:  # told where prompts are checked
+            except EvalhError:  # reported where prompts are checked
                 continue
             yield from () if pipeline is None else _of_steps(parts, pipeline)
 
@@ -45,12 +45,12 @@ def _of_steps(parts: Parts, pipeline: Pipeline) -> Iterator[EvalhError]:
 def graded_steps(
     parts: Parts, suite: Suite, versions: Sequence[PromptVersion], in_use: PromptVersion, dataset: Dataset
 ) -> Iterator[EvalhError]:
-    """Hold a suite's graders of steps, and what its rows say of steps, against the pipeline."""
+    """Check a suite's step graders, and the steps that its rows name, against the pipeline."""
     steps = {} if in_use.pipeline is None else {spec.name: spec for spec in in_use.pipeline.steps}
     for name, specs in suite.step_graders.items():
         where = suite.where_of(f"step_graders.{name}")
         if name not in steps:
-            hint = did_you_mean(name, steps) if steps else "graders: judges what a prompt gives"
+            hint = did_you_mean(name, steps) if steps else "it is a single prompt: put them under `graders`"
             yield WorkspaceError(f"{in_use.label} has no step {name!r}", where=where, hint=hint)
             continue
         try:
@@ -65,7 +65,7 @@ def graded_steps(
         version = steps[name].version
         if version is not None:
             yield from impossible_golds(specs, version, _with_gold_of(name, dataset))
-    with suppress(EvalhError):  # told where the suite's graders are compiled
+    with suppress(EvalhError):  # reported where the suite's graders are compiled
         yield from _read_steps(build_all(suite.graders, parts.grader_environment), in_use)
     known = {spec.name for one in versions if one.pipeline is not None for spec in one.pipeline.steps}
     if known:
@@ -73,7 +73,7 @@ def graded_steps(
 
 
 def _read_steps(graders: Sequence[Grader], version: PromptVersion) -> Iterator[EvalhError]:
-    """Find graders of a suite that look at steps which its prompt does not have."""
+    """Yield an error for each grader of a suite that reads a step which its prompt does not have."""
     for grader in graders:
         try:
             require_steps([grader], version)
@@ -82,7 +82,7 @@ def _read_steps(graders: Sequence[Grader], version: PromptVersion) -> Iterator[E
 
 
 def _with_gold_of(step: str, dataset: Dataset) -> Iterator[Case]:
-    """Yield the cases as a step's graders see them."""
+    """Yield the cases with gold for a step, as the step's graders see them."""
     for case in dataset:
         gold = case.gold_of(step)
         if gold is not ABSENT:
@@ -90,7 +90,7 @@ def _with_gold_of(step: str, dataset: Dataset) -> Iterator[Case]:
 
 
 def _strange_steps(dataset: Dataset, known: set[str]) -> Iterator[WorkspaceError]:
-    """Yield the first row, for each name, with gold for a step or a double of one that no version has."""
+    """Yield, for each unknown step, the first row with gold or a double for it."""
     told: set[str] = set()
     for case in dataset:
         stated = case.expected.get("steps") if isinstance(case.expected, Mapping) else None

@@ -1,4 +1,4 @@
-"""A pipeline for a run: its steps with their versions, models, functions, checks and graders, all resolved."""
+"""Resolve a pipeline for a run: the versions, models, functions, checks and graders of its steps."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -35,33 +35,33 @@ GOLD = "expected"
 
 
 class StepOutputs(Protocol):
-    """What the log knows of the steps of earlier runs."""
+    """The outputs of earlier runs' steps in the log."""
 
     def run(self, name: str) -> RunRow:
         """Return a run. Raises NotFound."""
 
     def step_outputs(self, run_id: str, step: str) -> Mapping[tuple[str, int], JsonValue]:
-        """Return what a step gave, by (case id, trial)."""
+        """Return a step's outputs, by (case id, trial)."""
 
 
 class Workshop(Protocol):
-    """What of a workspace a pipeline is resolved with: `api.parts.Parts`."""
+    """The parts of a workspace that resolve a pipeline: `api.parts.Parts`."""
 
     @property
     def targets(self) -> Targets:
-        """What models come to."""
+        """The resolver of models and routes."""
 
     @property
     def grader_environment(self) -> GraderEnvironment:
-        """What graders are compiled with."""
+        """The environment in which graders are compiled."""
 
     @property
     def under_test(self) -> Prompts:
-        """The prompts that suites are about."""
+        """The prompts under test."""
 
     @property
     def judged(self) -> Tree:
-        """Where what is judged is read from."""
+        """The tree that the prompts under test are read from."""
 
     @property
     def log(self) -> StepOutputs:
@@ -78,7 +78,7 @@ class Workshop(Protocol):
 
 
 class Choice(Value):
-    """What a run asks of a pipeline beside its file: `--model`, `--step`, `--given`."""
+    """The options of a run that change a pipeline: `--model`, `--step`, `--given`, `--allow-effects`."""
 
     model: str | None = None  # of every step
     models: Mapping[str, str] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class Choice(Value):
 
 
 def choices(options: RunOptions) -> list[Choice]:
-    """Return what a run's options ask of a pipeline, one for each model. Raises UsageError."""
+    """Return a run's choices for a pipeline, one for each model. Raises UsageError."""
     plain = [text for text in options.models if "=" not in text]
     chosen = Choice(
         models=_by_step([text for text in options.models if "=" in text], "--model"),
@@ -104,7 +104,7 @@ def _by_step(texts: Sequence[str], option: str) -> dict[str, str]:
     for step, value in (_pair(text, option) for text in texts):
         if found.setdefault(step, value) != value:
             what = f"{option} names the step {step!r} twice: {found[step]} and {value}"
-            raise UsageError(what, hint="once for each step; two runs compare two")
+            raise UsageError(what, hint="name each step once; use two runs to compare two values")
     return found
 
 
@@ -112,12 +112,12 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     step, equals, value = text.partition("=")
     if not equals or not step.strip() or not value.strip():
         lacks = "step" if not equals or not step.strip() else "value"
-        raise UsageError(f"{option} {text!r} names no {lacks}", hint=f"{option} <step>=<value>")
+        raise UsageError(f"{option} {text!r} has no {lacks}", hint=f"{option} <step>=<value>")
     return step.strip(), value.strip()
 
 
 def chosen_version(parts: Workshop, version: PromptVersion, choice: Choice) -> PromptVersion:
-    """Return a pipeline with other versions of some steps. Raises NotFound, UsageError, WorkspaceError."""
+    """Return a pipeline with the chosen versions of its steps. Raises NotFound, UsageError, WorkspaceError."""
     pipeline = version.pipeline
     assert pipeline is not None
     for option, named in (("--step", choice.versions), ("--model", choice.models), ("--given", choice.given)):
@@ -127,7 +127,7 @@ def chosen_version(parts: Workshop, version: PromptVersion, choice: Choice) -> P
                 raise NotFound(f"{option}: {version.label} has no step {name!r}", hint=did_you_mean(name, known))
     for spec in pipeline.steps:
         if spec.name in choice.models and spec.function is not None and not spec.function.asks:
-            raise UsageError(f"--model: {spec.name!r} is a function that asks no model", where=spec.where)
+            raise UsageError(f"--model: {spec.name!r} is a function that does not ask a model", where=spec.where)
     if not choice.versions:
         return version
     steps = tuple(_other_version(parts, one, choice.versions.get(one.name)) for one in pipeline.steps)
@@ -140,20 +140,20 @@ def _other_version(parts: Workshop, spec: StepSpec, stated: str | None) -> StepS
     if stated is None:
         return spec
     if spec.version is None:
-        raise UsageError(f"--step: {spec.name!r} is a function: it has no versions", where=spec.where)
+        raise UsageError(f"--step: {spec.name!r} is a function, and functions have no versions", where=spec.where)
     return replace(spec, version=parts.version(PromptRef.parse(stated), spec.version.name))
 
 
 def resolved(
     parts: Workshop, suite: Suite, version: PromptVersion, options: RunOptions
 ) -> Iterator[tuple[PromptVersion, Target, PlannedPipeline]]:
-    """Yield a pipeline as a run asks it, once for each model: its version, what the run is named by, its steps.
+    """Yield a pipeline for each model of a run: its version, the run's target, and its resolved steps.
 
     Raises EvalhError.
     """
     if version.pipeline is None:
         option = "--step" if options.steps else "--given"
-        what = f"{version.label} is one prompt: it has no steps for {option}"
+        what = f"{version.label} is a single prompt: {option} needs a pipeline"
         raise UsageError(what, hint=f"evalh prompt show {version.label}")
     for choice in choices(options):
         changed = chosen_version(parts, version, choice)
@@ -174,7 +174,7 @@ class Planner:
         self._choice = choice
 
     def main_model(self) -> tuple[str, str | None]:
-        """Return the model that the run is named by, and where it is named. Raises UsageError."""
+        """Return the model that names the run, and where it is stated. Raises UsageError."""
         if self._choice.model is not None:
             return self._choice.model, None
         if self._suite.model is not None:
@@ -200,7 +200,7 @@ class Planner:
         )
 
     def _refuse_strangers(self) -> None:
-        """Raise WorkspaceError for graders of a step that no version has; those of another version's wait for it."""
+        """Raise WorkspaceError for graders of a step that no version of the prompt has."""
         known = [spec.name for spec in self._pipeline.steps]
         for name in self._suite.step_graders:
             if name not in known and name not in self._elsewhere():
@@ -209,7 +209,7 @@ class Planner:
                 raise WorkspaceError(what, where=where, hint=did_you_mean(name, known))
 
     def _elsewhere(self) -> set[str]:
-        """Return the steps of the other versions of the prompt, as far as they can be read."""
+        """Return the steps of the prompt's other versions, as far as they can be read."""
         prompts, found = self._parts.under_test, set[str]()
         for version in prompts.versions(self._version.name):
             with suppress(EvalhError):
@@ -240,7 +240,7 @@ class Planner:
         lacks = next((case for case in dataset if spec.name not in case.given), None)
         if lacks is not None:
             raise UsageError(
-                f"`{spec.name}` has effects, and case {lacks.id!r} gives no double of it",
+                f"`{spec.name}` has effects, and case {lacks.id!r} has no double of it",
                 where=spec.where,
                 hint=f'"given": {{"{spec.name}": …}} in the row, --given {spec.name}=RUN, or --allow-effects',
             )
@@ -263,7 +263,7 @@ class Planner:
 
     @staticmethod
     def _with_checks(target: Target, spec: StepSpec) -> Target:
-        """Add a step's checks to those of its route, which decides by them what is repaired and what escalated."""
+        """Add a step's checks to those by which its route decides on repair and escalation."""
         route = target.route
         if not spec.checks or (route.repair is None and route.cascade is None):
             return target
@@ -279,7 +279,7 @@ class Planner:
         for step, source in self._choice.given.items():
             if source == GOLD:
                 if all(case.gold_of(step) is ABSENT for case in self._parts.dataset_of(self._suite)):
-                    what = f"--given {step}={GOLD}: no case says what {step!r} should give"
+                    what = f"--given {step}={GOLD}: no case has gold for {step!r}"
                     raise UsageError(what, hint=f'"expected": {{"steps": {{"{step}": …}}}} in the rows; or {step}=RUN')
                 yield step, Given(GOLD)
                 continue

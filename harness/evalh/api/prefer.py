@@ -82,7 +82,7 @@ async def _worker(
 ) -> None:
     settings = builder.target.settings()
     for position, outputs in work:
-        # The call that the judgements are about: it is no request of its own, and never sent or stored.
+        # The call that the judgements are about: it is not a separate request, and is never sent or stored.
         about = Call(
             id=f"{run_id}:prefer",
             run_id=run_id,

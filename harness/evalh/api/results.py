@@ -37,7 +37,7 @@ def results_of(log: "Reader", run: RunRow) -> Results:
 
 
 def examples_of(log: "Reader", comparison: Comparison, most: int) -> tuple[Example, ...]:
-    """Read up to `most` cases that got worse and as many that got better; none where a side is no stored run."""
+    """Read up to `most` cases that got worse and as many that got better; none if a side is not a stored run."""
     base, head = comparison.base.run, comparison.head.run
     if base is None or head is None:
         return ()

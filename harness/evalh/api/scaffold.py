@@ -30,7 +30,7 @@ _RECORDED = (b"model: small\n", b"model: recorded # shipped answers; `small` nee
 def write_starter(folder: Path, *, local: bool) -> list[str]:
     """Write the starter files; return their relative names. `local`: the embedded model can be asked here.
 
-    Otherwise the suite asks the recordings, so that the first run answers all the same.
+    Otherwise the suite asks the recordings, so that the first run still gets answers.
 
     Raises UsageError if a workspace is already there or a file would be overwritten: nothing is written then.
     """

@@ -229,7 +229,7 @@ class WorkspaceTexts(Value):
             ref = PromptRef.parse(reference)
             version = self.prompts(ref.revision).resolve(ref)
             if version.pipeline is not None:
-                raise WorkspaceError(f"{version.label} is a pipeline, and a judge asks one prompt")
+                raise WorkspaceError(f"{version.label} is a pipeline, but a judge needs a single prompt")
             template = compile_version(version)
         except EvalhError as exc:
             raise WorkspaceError(exc.what, where=exc.where or where, hint=exc.hint) from None
@@ -244,7 +244,7 @@ class WorkspaceTexts(Value):
 
 
 def target_hint(ref: PromptRef, suites: Sequence[str], prompts: Sequence[str], folder: str) -> str:
-    """Say what to type instead of a target that is no suite and no prompt with one."""
+    """Say what to type instead of a target that is neither a suite nor a prompt with one."""
     if ref.name is None:
         return f"evalh run --prompt {ref}"
     if ref.name in prompts or not suites:
@@ -275,27 +275,27 @@ def build_checks(specs: Sequence[GraderSpec], environment: GraderEnvironment) ->
 
 
 def refuse_readers(graders: Iterable[Grader]) -> None:
-    """Raise WorkspaceError where a grader of one step looks at other steps: it sees what was handed to its own."""
+    """Raise WorkspaceError if a step's grader reads other steps: it sees only the inputs of its own step."""
     for grader in graders:
         if grader.reads:
             raise WorkspaceError(
-                f"{grader.name!r} looks at the step {grader.reads[0]!r}, and only a suite's graders see the steps",
+                f"{grader.name!r} reads the step {grader.reads[0]!r}, but only a suite's graders can read steps",
                 where=grader.spec.where,
-                hint=f"inputs.…: what was handed to the step; or put {grader.spec.kind} under the suite's `graders`",
+                hint=f"use inputs.… for the step's inputs, or put {grader.spec.kind} under the suite's `graders`",
             )
 
 
 def require_steps(graders: Iterable[Grader], version: PromptVersion) -> None:
-    """Raise WorkspaceError where a suite's grader looks at a step, or asks a model, that a version does not have."""
+    """Raise WorkspaceError if a suite's grader reads a step, or asks a model, that a version does not have."""
     pipeline = version.pipeline
     steps = {} if pipeline is None else {spec.name: spec for spec in pipeline.steps}
     functions = [] if pipeline is None else [name for name in pipeline.output if steps[name].function is not None]
     for grader in graders:
         unknown = next((name for name in grader.reads if name not in steps), None)
         if unknown is not None:
-            lacks = f"has no step {unknown!r}" if steps else f"is one prompt: it has no step {unknown!r}"
-            hint = did_you_mean(unknown, steps) if steps else f"inputs.{unknown}, if an input of the case is meant"
-            what = f"grader {grader.name!r} looks at a step, and {version.label} {lacks}"
+            lacks = f"has no step {unknown!r}" if steps else f"is a single prompt: it has no step {unknown!r}"
+            hint = did_you_mean(unknown, steps) if steps else f"for an input of the case, write inputs.{unknown}"
+            what = f"grader {grader.name!r} reads a step, but {version.label} {lacks}"
             raise WorkspaceError(what, where=grader.spec.where, hint=hint)
     for function in functions:
         refuse_nobody(graders, function)
@@ -305,7 +305,7 @@ def refuse_nobody(graders: Iterable[Grader], function: str) -> None:
     """Raise WorkspaceError where a grader asks the model that answered, and a function did."""
     for grader in graders:
         if any(name is None for name, _ in grader.asked):
-            what = f"grader {grader.name!r} asks the model that answered, and the step {function!r} is a function"
+            what = f"grader {grader.name!r} asks the model that answered, but the step {function!r} is a function"
             raise WorkspaceError(what, where=grader.spec.where, hint="model: …, where the grader has such a parameter")
 
 

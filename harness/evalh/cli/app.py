@@ -36,7 +36,7 @@ class App:
         """The workspace that holds the folder. Raises WorkspaceError if there is none."""
         from evalh.api.workspace import Workspace
 
-        # What a plugin file prints from here on is no part of the answer, which may be a JSON document.
+        # What a plugin file prints from here on is not part of the answer, which may be a JSON document.
         sys.stdout = sys.stderr
         return Workspace.open(self.folder)
 

@@ -1,4 +1,4 @@
-"""`evalh blame`: which step of a pipeline loses the cases that ended bad."""
+"""`evalh blame`: find which step of a pipeline makes cases bad."""
 
 from typing import TYPE_CHECKING
 
@@ -14,20 +14,20 @@ _DESIGNS = ("in-order", "halving", "single", "all-sets")
 
 @click.command("blame")
 @click.argument("run", required=False, metavar="[RUN]")
-@click.option("--stand-in", metavar="MODEL", help="Replace outputs by this model's, instead of by gold.")
+@click.option("--stand-in", metavar="MODEL", help="Replace outputs by this model's instead of by gold.")
 @click.option(
     "--design", type=click.Choice(_DESIGNS), default=_DESIGNS[0], help="Which outputs are replaced.", show_default=True
 )
 @click.option("--reruns", type=Count(most=100), default=3, help="Reruns of each case and set.", show_default=True)
-@click.option("--cases", type=Count(), metavar="K", help="Ask about the first K bad cases.  [default: all]")
-@asking_options(budget="Most that it may spend.")
-@click.option("--dry-run", is_flag=True, help="Show what it would ask and cost at most; send nothing.")
+@click.option("--cases", type=Count(), metavar="K", help="Use only the first K bad cases.  [default: all]")
+@asking_options(budget="The most that it may spend.")
+@click.option("--dry-run", is_flag=True, help="Show what it would ask and cost at most. Send nothing.")
 @verb
 @takes("BlameOptions")
 def command(app: App, *, options: "BlameOptions", dry_run: bool) -> int:
-    """Run the bad cases of a pipeline's run again, with good outputs in place of its steps'.
+    """Rerun the bad cases of a pipeline's run with good outputs in place of the steps' own.
 
-    The rise of the good rate from one replaced step to the next is what that step loses. Default: the newest run.
+    A step loses as many cases as become good when its output is replaced too. Default: the newest run.
 
     \b
       evalh blame --dry-run

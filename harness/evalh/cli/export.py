@@ -31,7 +31,7 @@ def recorded(app: App, run_id: str, output: Path | None) -> None:
         raise UsageError("a recording is not one document: it has one line per answer", hint="--json -o FILE.jsonl")
     rows = app.workspace.recording(run_id)
     first = next(rows, None)
-    if first is None:  # written all the same, it would take the place of a recording that holds some
+    if first is None:  # an empty file would replace a recording that holds some
         raise UsageError(f"run {run_id!r} holds no answer", hint="name another run; `evalh view` lists them")
     rows = chain([first], rows)
     if output is None:

@@ -100,7 +100,7 @@ def main() -> NoReturn:
     atexit.register(_from_now_on, signal.SIG_IGN)  # the last thing of all: the interpreter's end would die of a signal
     try:
         code = _main()
-    except KeyboardInterrupt:  # between two moments that tell of it
+    except KeyboardInterrupt:  # between two moments that report it
         code = ExitCode.INTERRUPTED
     _from_now_on(leave)  # everything is said
     if code == ExitCode.INTERRUPTED:
@@ -125,7 +125,7 @@ def _main() -> int:
 
 
 def _complete(asked: str) -> NoReturn:
-    """Complete a line for a shell. Errors stay silent: a half-typed line is no place for them."""
+    """Complete a line for a shell. Errors stay silent: they must not break into a half-typed line."""
     from contextlib import suppress
 
     with suppress(BaseException):

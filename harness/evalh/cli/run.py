@@ -32,7 +32,7 @@ _MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
 @click.option(
     "--given", multiple=True, metavar="STEP=SOURCE", help="Take a step's outputs from gold (expected) or from a run."
 )
-@click.option("--allow-effects", is_flag=True, help="Call the functions of a pipeline that have effects.")
+@click.option("--allow-effects", is_flag=True, help="Call functions of a pipeline that have effects.")
 @click.option("--trials", type=Count(most=1000), help="Repetitions of each case.")
 @selection_options
 @asking_options()

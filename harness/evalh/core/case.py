@@ -36,7 +36,7 @@ class Case(Value):
     tags: frozenset[str] = frozenset()
     where: str = ""
     cluster: str | None = None  # of cases that are alike, as the row names it
-    given: Mapping[str, JsonValue] = NO_DOUBLES  # by step: what it is said to return
+    given: Mapping[str, JsonValue] = NO_DOUBLES  # the row's doubles, by step
     source: Mapping[str, JsonValue] | None = None  # where it was found: no digest covers it, for it asks nothing
 
     @property

@@ -20,10 +20,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _VERSION = re.compile(r"v[1-9][0-9]*")
 
 INPUTS = "inputs"
-"""What expressions call the case's own inputs."""
+"""The name of the case's own inputs in expressions."""
 
 RESERVED = frozenset({INPUTS, "expected", "item", "first", "steps", "history", "tools", "each"})
-"""What no step can be called."""
+"""Names that a step cannot have."""
 
 MOST_STEPS = 50
 
@@ -64,7 +64,7 @@ class PromptRef(Value):
             or (colon and not revision)
         ):
             raise UsageError(
-                f"{text!r} names no prompt version",
+                f"{text!r} does not name a prompt version",
                 hint="forms: v3 · triage@v3 · triage@draft · triage · HEAD~2:triage@v3 · main:triage",
             )
         return cls(name or None, version or None, revision or None)
@@ -85,10 +85,10 @@ class Section(Value):
 
 
 class OnBad(StrEnum):
-    """What happens behind a step whose checks failed."""
+    """What happens after a step whose checks failed."""
 
     CONTINUE = "continue"
-    STOP = "stop"  # nothing behind it is asked; the sample is bad
+    STOP = "stop"  # no step that depends on it runs; the sample is bad
     REVIEW = "review"  # the output is withheld for a person
 
 
@@ -106,7 +106,7 @@ class Reference(Value):
 
 
 class HandoverError(Exception):
-    """What a step gave cannot be read as the next one asks for it: the producer's failure, told at the line it is."""
+    """The next step cannot read an output. It is the producer's failure; `where` is the line of the expression."""
 
     def __init__(self, producer: str, what: str, where: str) -> None:
         super().__init__(what)

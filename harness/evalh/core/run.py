@@ -203,18 +203,18 @@ class StepTally(Value, kw_only=True):
 
 
 class SpentAfterBad(Value, kw_only=True):
-    """What was spent behind steps that were bad already: what stopping there would have saved, and lost.
+    """What was spent after a bad step: what stopping there would have saved, and lost.
 
-    A run without gold cannot know as much about its steps: it is a bound.
+    It is an upper bound, since checks without gold find fewer bad steps.
     """
 
     usd: Decimal | None  # an answer of the log at what it cost when bought; None: not priced
-    samples: int  # in which something behind a bad step ran
-    good: int  # of these, the good ones: stopping would have lost them
+    samples: int  # in which a step after a bad one ran
+    good: int  # the good ones of these: stopping would have lost them
 
 
 class PipelineSummary(Value, kw_only=True):
-    """Where the samples of a pipeline went wrong. A rate is None where too much is not known, or too few cases tell."""
+    """Where the samples of a pipeline went wrong. A rate is None if too much is unknown, or there are too few cases."""
 
     steps: tuple[StepTally, ...]
     words: Mapping[str, int]  # samples by word, all words

@@ -37,9 +37,9 @@ class StepState(StrEnum):
     """What became of a step in one sample."""
 
     RAN = "ran"
-    SKIPPED = "skipped"  # its condition said no, or what it reads was skipped
-    GIVEN = "given"  # a double stood in
-    STOPPED = "stopped"  # not asked: a step before it was bad
+    SKIPPED = "skipped"  # its condition was false, or what it reads was skipped
+    GIVEN = "given"  # a double gave the output
+    STOPPED = "stopped"  # did not run: a step before it was bad
     FAILED = "failed"  # no answer, or the function raised: infrastructure, not a bad output
 
 
@@ -91,7 +91,7 @@ class SampleWord(StrEnum):
     """What a sample of a pipeline was; docs/guide has a picture."""
 
     CLEAN = "clean"  # good, and no step was bad
-    RECOVERED = "recovered"  # good; a step was bad, and a later one mended it
+    RECOVERED = "recovered"  # good; a step was bad, and a later one corrected it
     LATENT = "latent"  # good, though bad steps lead to its output: no harm done, or a grader is wrong
     UNEXPLAINED = "unexplained"  # bad, and no bad step leads to the output
     POISONED = "poisoned"  # bad: bad steps lead from an early one to the output

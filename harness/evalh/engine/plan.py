@@ -48,14 +48,14 @@ class Routing(Value, kw_only=True):
 
 
 class Given(Value):
-    """Where a step's doubles come from: gold, or what an earlier run's samples gave."""
+    """Where a step's doubles come from: gold, or the outputs of an earlier run."""
 
     name: str  # "expected", a run, or a model that stands in
     outputs: Mapping[tuple[str, int], JsonValue] | None = None  # by (case id, trial); None: gold
     digest: str = ""
 
     def of(self, step: str, case: Case, trial: int) -> JsonValue | Literal[Absent.ABSENT]:
-        """Return what it has for a step of a sample; a case that was run once has one output for all trials."""
+        """Return the double for a step of a sample. A case that ran once has one output for all trials."""
         if self.outputs is None:
             return case.gold_of(step)
         return self.outputs.get((case.id, trial), self.outputs.get((case.id, 0), ABSENT))
@@ -107,7 +107,7 @@ class PlannedPipeline(Value, kw_only=True, dict=True):
     recorded: Mapping[str, Mapping[str, RecordedStep]] | None = None  # by case and step: nobody is asked
 
     def doubles(self, case: Case, trial: int) -> dict[str, JsonValue]:
-        """Return what stands in for steps of a sample: what its row gives, before what the run does."""
+        """Return a sample's doubles by step. Those of its row come before those of the run."""
         found = {step: given.of(step, case, trial) for step, given in self.given.items()}
         return {step: output for step, output in found.items() if output is not ABSENT} | dict(case.given)
 
@@ -330,7 +330,7 @@ class KnownResults(Protocol):
 
 
 def first_requests(plan: Plan, case: Case, trial: int) -> list[tuple[str, CallKey]]:
-    """Return what a sample asks first, as the log finds it: of a pipeline what no other step stands before."""
+    """Return a sample's first requests, as the log finds them: for a pipeline, those of steps that wait for none."""
     if plan.pipeline is None:
         return [(plan.plain.request(case).digest(), CallKey(case.id, trial, plan.plain.name, plan.draw))]
     found = []
@@ -343,9 +343,9 @@ def first_requests(plan: Plan, case: Case, trial: int) -> list[tuple[str, CallKe
 
 
 def in_log(plan: Plan, store: Store, wanted: Iterable[tuple[Case, int]]) -> list[bool]:
-    """Say of samples, by case and trial, whether the log holds the answer to what each asks first. Raises EvalhError.
+    """Say for each sample whether the log holds the answers to its first requests. Raises EvalhError.
 
-    A pipeline's later steps may be missing all the same.
+    Answers to a pipeline's later steps may still be missing.
     """
     asked = [first_requests(plan, case, trial) for case, trial in wanted]
     flat = list(dict.fromkeys(one for each in asked for one in each))

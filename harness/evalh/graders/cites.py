@@ -1,4 +1,4 @@
-"""`cites`: what the output cites was handed in. It needs no gold, so a pipeline's step may be checked by it."""
+"""`cites`: the output cites only what was handed in. It needs no gold, so it can be a check of a pipeline's step."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -15,8 +15,8 @@ from evalh.graders.quoting import kind_of, shown
 from evalh.graders.reading import Fenced, Unreadable, folded, output_json, strings_in
 
 _MOST_QUOTES = 1_000
-_MOST_WORK = 500_000_000  # quotes times the characters that they are looked for in: half a second
-_MOST_PARTS = 1_000  # of words, that a quote is found in before it is given up
+_MOST_WORK = 500_000_000  # quotes times the characters that are searched: half a second
+_MOST_PARTS = 1_000  # places where a quote cuts a word, before the search is given up
 _EXACT = 10**18  # larger numbers are written in base 16: Python refuses to write thousands of digits
 _MARKS = dict.fromkeys(
     map(ord, '"`\u00b4\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2032\u2033\u00ab\u00bb'), "'"
@@ -28,7 +28,7 @@ _MARKS |= dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"), "")
 
 @built_in("cites")
 class Cites(Fenced):
-    """Every id that the output cites was handed in, and every quote stands in what was handed in."""
+    """Every id that the output cites was handed in, and every quote occurs in what was handed in."""
 
     ids: str | None = Field(None, description="Where the cited ids are in the output's JSON: citations[*].id.")
     of: str | tuple[str, ...] = Field((), description="Where the ids are that may be cited: inputs.documents[*].id.")
@@ -39,9 +39,9 @@ class Cites(Fenced):
     at_least: int = Field(0, ge=0, description="The fewest ids, and the fewest quotes.")
 
     def compile(self, scope: Scope) -> Compiled:
-        """Compile the paths. Raises WorkspaceError for one that cannot be read, and for a half of a pair."""
+        """Compile the paths. Raises WorkspaceError for one that cannot be read, and for one without its pair."""
         if self.ids is None and self.quotes is None:
-            raise scope.wrong("says nothing that is looked for", "ids and of, quotes and in, or all four")
+            raise scope.wrong("needs something to look for", "state ids and of, quotes and in, or all four")
         ids, of = self._pair(scope, ("ids", self.ids), ("of", self.of))
         quotes, within = self._pair(scope, ("quotes", self.quotes), ("in", self.within))
 
@@ -63,7 +63,7 @@ class Cites(Fenced):
         if (cited[1] is None) != (not texts):
             stated, missing = (cited[0], handed[0]) if texts == () else (handed[0], cited[0])
             example = {"ids": "citations[*].id", "quotes": "citations[*].quote"}.get(missing, "inputs.documents[*]")
-            raise scope.wrong(f"states {stated}, and not {missing}", f"{missing}: {example}")
+            raise scope.wrong(f"states {stated} but not {missing}", f"{missing}: {example}")
         try:
             places = None if cited[1] is None else Places.parse(cited[1])
             return places, tuple(_HandedIn.parse(text) for text in texts)
@@ -77,7 +77,7 @@ class Cites(Fenced):
         return told
 
     def _cited(self, ctx: GradeContext, ids: Places, of: Iterable["_HandedIn"]) -> int:
-        """Count the ids, which were all handed in. Raises EarlyVerdict."""
+        """Check that every id was handed in; return their number. Raises EarlyVerdict."""
         known = {key for one in of for key in _known_ids(one, ctx)}
         count = 0
         for place, value in self._found(ctx, ids):
@@ -91,7 +91,7 @@ class Cites(Fenced):
         return count
 
     def _quoted(self, ctx: GradeContext, quotes: Places, within: Iterable["_HandedIn"]) -> int:
-        """Count the quotes, which all stand in what was handed in. Raises EarlyVerdict."""
+        """Check that every quote occurs in what was handed in; return their number. Raises EarlyVerdict."""
         wanted: dict[str, str] = {}
         for place, value in self._found(ctx, quotes):
             if not isinstance(value, str):
@@ -101,8 +101,8 @@ class Cites(Fenced):
                 raise Unreadable(f"{place} is an empty quote")
             wanted.setdefault(quote, value)
         if len(wanted) > _MOST_QUOTES:
-            raise Unreadable(f"cites {len(wanted):,} quotes; {_MOST_QUOTES:,} at most are looked for")
-        # A line end between two texts: no quote holds one.
+            raise Unreadable(f"cites {len(wanted):,} quotes; at most {_MOST_QUOTES:,} can be checked")
+        # A line end separates two texts, and no quote contains one.
         text = "\n".join(_plain(one) for each in within for _, value in each.find_all(ctx) for one in strings_in(value))
         if len(wanted) * len(text) > _MOST_WORK:
             raise EarlyVerdict(
@@ -110,11 +110,11 @@ class Cites(Fenced):
             )
         for quote, value in wanted.items():
             if not _stands(quote, text):
-                raise Unreadable(f"{shown(value)} does not stand in {_named(within)}{_silent(within, ctx)}")
+                raise Unreadable(f"{shown(value)} does not occur in {_named(within)}{_silent(within, ctx)}")
         return len(wanted)
 
     def _found(self, ctx: GradeContext, places: Places) -> Iterator[tuple[str, JsonValue]]:
-        """Yield what the output cites: null is nothing, a list its items. Raises Unreadable."""
+        """Yield what the output cites: nothing for null, and the items of a list. Raises Unreadable."""
         value = output_json(ctx, fenced=self.fenced)
         try:
             for place, found in places.find_all(value):
@@ -137,11 +137,13 @@ class _HandedIn(Value):
         places = Places.parse(text)
         first = next(iter(places.paths[0].steps), None)
         if not isinstance(first, str):
-            raise BadPath(f"{text!r} begins with no name: write inputs.documents, or a step and a path in its output")
+            raise BadPath(
+                f"{text!r} does not begin with a name: write inputs.documents, or a step and a path in its output"
+            )
         return cls(first, places)
 
     def find_all(self, ctx: GradeContext) -> Iterator[tuple[str, JsonValue]]:
-        """Yield what stands there; a step that did not run handed in nothing. Raises EarlyVerdict."""
+        """Yield the values at the place; none for a step that did not run. Raises EarlyVerdict."""
         if self.source != INPUTS and self.source not in ctx.steps:
             return
         value = ctx.inputs if self.source == INPUTS else ctx.steps[self.source].output
@@ -152,7 +154,7 @@ class _HandedIn(Value):
 
 
 def _known_ids(handed: _HandedIn, ctx: GradeContext) -> Iterator[str]:
-    """Yield the ids that stand at a place: itself, a list's items, or an object's keys. Raises EarlyVerdict."""
+    """Yield the ids at a place: the value itself, a list's items, or an object's keys. Raises EarlyVerdict."""
     for place, value in handed.find_all(ctx):
         items = list(value) if isinstance(value, dict | list | tuple) else [] if value is None else [value]
         for item in items:
@@ -163,7 +165,7 @@ def _known_ids(handed: _HandedIn, ctx: GradeContext) -> Iterator[str]:
 
 
 def _key(value: JsonValue) -> str | None:
-    """Return an id as it is compared: 7 and "7" are one; None: it is no id."""
+    """Return an id as it is compared, so that 7 equals "7"; None if the value is not an id."""
     if isinstance(value, str):
         return str(folded(value, trim=True, form="nfc"))
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -175,13 +177,13 @@ def _key(value: JsonValue) -> str | None:
 
 
 def _plain(text: str) -> str:
-    """Fold what a quote may change: case, blanks and line ends, quotation marks, dashes, compatibility forms."""
+    """Normalize what a quote may change: case, blanks and line ends, quotation marks, dashes, compatibility forms."""
     text = str(folded(text.translate(_MARKS), ignore_case=True, form="nfkc"))
     return " ".join(text.translate(_MARKS).split())
 
 
 def _stands(quote: str, text: str) -> bool:
-    """Whether a quote stands in a text, and no word or number of it is cut: "able to pay" is not in "unable to pay"."""
+    """Whether a quote occurs in a text without cutting a word or number: "able to pay" is not in "unable to pay"."""
     at = text.find(quote)
     for _ in range(_MOST_PARTS):
         if at < 0:
@@ -194,7 +196,7 @@ def _stands(quote: str, text: str) -> bool:
 
 
 def _joined(one: str, next_one: str) -> bool:
-    """Whether two characters are of one word or number, in scripts with upper case: others may write no blanks."""
+    """Whether two characters belong to one word or number. Scripts without upper case may not use blanks."""
     return bool(one and next_one) and all(each.isdecimal() or each.upper() != each.lower() for each in one + next_one)
 
 
@@ -203,6 +205,6 @@ def _named(handed: Iterable[_HandedIn]) -> str:
 
 
 def _silent(handed: Iterable[_HandedIn], ctx: GradeContext) -> str:
-    """Say which steps did not run, where that is why something was not handed in."""
+    """Name a step that did not run, if that may be why something was not handed in."""
     silent = [one.source for one in handed if one.source != INPUTS and one.source not in ctx.steps]
     return f": `{silent[0]}` did not run" if silent else ""

@@ -83,7 +83,7 @@ class Schema(Fenced):
             if last is None or last[0] is not schema:  # a run has one: identity is enough, and the schema stays alive
                 try:
                     check = compiled_schema(dict(schema), formats=self.formats)
-                    # A frozen version cannot be mended, so a format that is not known is told instead of refused.
+                    # A frozen version cannot be fixed, so an unknown format is reported instead of refused.
                     unknown = unknown_format(dict(schema)) if self.formats else None
                 except BadSchemaError as exc:
                     return Verdict.error(f"the version's output schema cannot be used: {exc}")

@@ -59,7 +59,7 @@ class Language(Compared):
 
         def judge(ctx: GradeContext) -> Verdict:
             wanted = self._of_inputs(ctx, inputs) if by_inputs else _codes_of(expectation.resolve(ctx))
-            whole = place.path is None  # then the keys of a JSON output are no prose
+            whole = place.path is None  # then the keys of a JSON output are not prose
             return self._judge("\n".join(output_strings(ctx, fenced=self.fenced)) if whole else place.text(ctx), wanted)
 
         return Compiled(judge, needs_expected=expectation.needs_expected and not by_inputs)

@@ -16,7 +16,7 @@ from msgspec import Struct, field
 
 from evalh.core.values import Value
 
-MARK = "\ufdd0"  # a code point that no text may use
+MARK = "\ufdd0"  # a code point that must not occur in text
 _WORD = r"\p{L}\p{M}\p{N}\p{Pc}"
 _SPACE = r"\t\n\f\r \x{85}\p{Z}"
 _CLASSES = {"w": _WORD, "d": r"\p{Nd}", "s": _SPACE}

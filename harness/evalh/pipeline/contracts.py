@@ -1,4 +1,4 @@
-"""What a step's inputs must fit: its prompt's input schema, asked before anything is sent."""
+"""Check a step's inputs against its prompt's input schema, before anything is sent."""
 
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -10,20 +10,20 @@ _NO_DEFAULTS: Mapping[str, JsonValue] = {}
 
 
 class Contract:
-    """A schema, ready for inputs. `defaults` are the inputs that a prompt fills in itself."""
+    """A compiled input schema. `defaults` are the inputs that the prompt fills in itself."""
 
     def __init__(self, schema: Mapping[str, JsonValue], defaults: Mapping[str, JsonValue] = _NO_DEFAULTS) -> None:
         """Compile the schema, which was checked when its prompt was loaded."""
         import jsonschema_rs
 
-        # RegexOptions: an engine without backtracking, so that no `pattern` can take for ever.
+        # RegexOptions: an engine without backtracking, so that no `pattern` can run forever.
         self._validator = jsonschema_rs.validator_for(
             dict(schema), retriever=_refuse, pattern_options=jsonschema_rs.RegexOptions()
         )
         self._defaults = defaults
 
     def violation(self, inputs: Mapping[str, JsonValue]) -> tuple[str, str] | None:
-        """Return the first input that does not fit, and why; None: all do."""
+        """Return the first input that does not fit, and why; None if all fit."""
         whole = {**self._defaults, **inputs}
         try:
             if self._validator.is_valid(whole):
@@ -58,7 +58,7 @@ class Contract:
 
 
 def _key_of(error: Any) -> str:
-    """Return the input that an error about all of them names; "" where it names none."""
+    """Return the input that an error about the whole object names; "" if it names none."""
     missing = getattr(error.kind, "property", None)
     unexpected = getattr(error.kind, "unexpected", None)
     return str(missing if missing is not None else unexpected[0] if unexpected else "")

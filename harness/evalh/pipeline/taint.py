@@ -1,6 +1,6 @@
-"""Where a sample went wrong: what each step's grade says beside those of the steps that it reads.
+"""Where a sample went wrong: compare each step's grade with the grades of the steps that it reads.
 
-A step without a grade takes no side: it is left out, and the steps that it reads become those that its readers read.
+A step without a grade is left out: its readers are connected to the steps that it reads.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,19 +19,19 @@ _OF_SAMPLE = {
 
 
 class StepGraph(Value):
-    """What each step reads, every step after all that it reads; and the steps that may give the output, in order."""
+    """What each step reads, in topological order; and the steps that may give the output, in order."""
 
     parents: Mapping[str, tuple[str, ...]]
     outputs: tuple[str, ...]
 
     @classmethod
     def of(cls, pipeline: Pipeline) -> "StepGraph":
-        """Take the references of a pipeline. `after` orders steps, and hands nothing on."""
+        """Build the graph from a pipeline's references. `after` orders steps but hands nothing on."""
         return cls({one.name: tuple(_read(one, pipeline)) for one in pipeline.steps}, pipeline.output)
 
 
 def _read(step: StepSpec, pipeline: Pipeline) -> dict[str, None]:
-    """Name the steps that a step reads, in order. `else: X` reads what the condition of X reads."""
+    """Return the steps that a step reads, in order. `else: X` reads what the condition of X reads."""
     found = {one.source: None for expression in step.expressions for one in expression.references}
     other = step.otherwise
     while other is not None:
@@ -48,8 +48,8 @@ def mark(
 ) -> tuple[tuple[StepResult, ...], Story]:
     """Return the steps of a sample with their words and their taint, and the sample's story.
 
-    A grade counts where its step ran. The step that gave the output has the sample's, where nothing grades it. A sample
-    that was stopped ends at the step that stopped it, whatever others gave.
+    Only grades of steps that ran count. If nothing grades the step that gave the output, it gets the sample's grade. A
+    sample that was stopped ends at the step that stopped it, whatever other steps gave.
     """
     judged = _Judged(graph, results, standing, stopped_at)
     tainted = judged.tainted()
@@ -66,7 +66,7 @@ def mark(
 
 
 class _Judged:
-    """One sample's steps that take a side: their grades, and which of them each one reads."""
+    """One sample's graded steps: their grades, and which graded steps each one reads."""
 
     def __init__(
         self, graph: StepGraph, results: Sequence[StepResult], standing: Standing, stopped_at: str | None
@@ -74,22 +74,22 @@ class _Judged:
         self._standing = standing
         ran = {one.step: one.grade for one in results if one.state is StepState.RAN}
         given = {one.step for one in results if one.state is StepState.GIVEN}
-        # What a double gives does not come from what its step reads.
+        # A double's output does not depend on what its step reads.
         self._all_parents = {step: () if step in given else parents for step, parents in graph.parents.items()}
         self.grades = {step: grade for step, grade in ran.items() if grade is not None}
         output = next((step for step in graph.outputs if step in ran or step in given), None)
         if output in ran and stopped_at is None:
             self.grades.setdefault(output, _OF_SAMPLE[standing])
-        self._parents: dict[str, tuple[str, ...]] = {}  # that are graded
+        self._parents: dict[str, tuple[str, ...]] = {}  # graded parents only
         for step, parents in self._all_parents.items():
             self._parents[step] = tuple(self._graded(parents))
-        # Without an output, a sample ends at the steps that the output would have been made from.
+        # A sample without an output ends at the steps that could have given it.
         end = stopped_at or output
         ends = graph.outputs if end is None else (end,)
         self._ends = tuple(self._graded(ends))
 
     def _graded(self, steps: Iterable[str]) -> dict[str, None]:
-        """Return these steps; in place of those without a grade, the graded ones that they read."""
+        """Return these steps; replace each step without a grade by the graded steps that it reads."""
         found: dict[str, None] = {}
         for step in steps:
             found |= dict.fromkeys((step,) if step in self.grades else self._parents[step])
@@ -114,7 +114,7 @@ class _Judged:
         return any(self.grades[parent] is grade for parent in self._parents[step])
 
     def tainted(self) -> set[str]:
-        """Return the steps that are bad or read what is tainted, those that take no side too."""
+        """Return the steps that are bad or read a tainted step, those without a grade included."""
         found: set[str] = set()
         for step, parents in self._all_parents.items():
             if self.grades.get(step) is StepGrade.BAD or not found.isdisjoint(parents):
@@ -129,7 +129,7 @@ class _Judged:
         return Story(word=word, first_bad=self._first_bad(), responsible=self._responsible() if known else ())
 
     def _possible_words(self) -> set[SampleWord]:
-        """Return what the sample may be, whichever way the steps that are not known turn out."""
+        """Return every word that the sample may have, over all possible grades of the unknown steps."""
         match self._standing:
             case Standing.GOOD:
                 return self._words_of_good()
@@ -170,7 +170,7 @@ class _Judged:
         return StepGrade.BAD not in grades if grade is StepGrade.GOOD else not grades <= {StepGrade.GOOD}
 
     def _first_bad(self) -> str | None:
-        """Return the earliest origin; None where there is none, or where a step that is not known may be it."""
+        """Return the earliest origin; None if there is none, or if an unknown step may be earlier."""
         may_be = (
             step
             for step in self._in_order()
@@ -180,7 +180,7 @@ class _Judged:
         return first if first is not None and self.word(first) is StepWord.ORIGIN else None
 
     def _responsible(self) -> tuple[str, ...]:
-        """Return the origins at the start of the bad paths that reach the output; none where one is not known."""
+        """Return the origins at the start of the bad paths to the output; none if a path contains an unknown step."""
         waiting = [step for step in self._ends if self.grades[step] is StepGrade.BAD]
         reached = set(waiting)
         while waiting:

@@ -1,8 +1,8 @@
-"""The walk of one sample through a pipeline: given what is known, which steps are ready and what is handed to them.
+"""The walk of one sample through a pipeline: which steps are ready, and what is handed to them.
 
-A step that reads a skipped one is skipped, but where it takes the first of several. What a step gave and the next one
-cannot take is the giver's failure, and ends that path. Everything is decided in the pipeline's order, so a sample has
-one outcome however its answers arrive.
+A step that reads a skipped one is skipped, unless it takes the first of several. An output that the next step cannot
+take is a failure of the step that gave it, and ends that path. Steps settle in the pipeline's order, so a sample's
+outcome does not depend on the order in which answers arrive.
 """
 
 import json
@@ -26,17 +26,17 @@ class Handed(Value):
 
 
 class Settled(Struct):
-    """What became of a step. `said_no`: its own condition did."""
+    """The state of a settled step. `said_no`: its own condition was false."""
 
     state: StepState
     reason: str | None = None
     output: JsonValue = None
     said_no: bool = False
-    halts: bool = False  # nothing behind it is asked
+    halts: bool = False  # no step that depends on it runs
 
 
 class Flow:
-    """A pipeline, ready for samples: what each step waits for, and what its inputs must fit."""
+    """A pipeline, prepared for walks: what each step waits for, and the schema of its inputs."""
 
     def __init__(self, pipeline: Pipeline, contracts: Mapping[str, Contract]) -> None:
         self.pipeline = pipeline
@@ -45,7 +45,7 @@ class Flow:
         self.waits_for = {spec.name: spec.waits_for for spec in pipeline.steps}
 
     def unread(self, given: frozenset[str]) -> frozenset[str]:
-        """Return the steps that only given steps would read, themselves or by others: nothing comes of asking them."""
+        """Return the steps that only given steps would read, directly or through other steps: they need not run."""
         if not given:
             return frozenset()
         needed: set[str] = set()
@@ -60,14 +60,14 @@ class Flow:
 
 
 class Walk(Struct):
-    """The state of one sample. `ready` says what can run, `give`, `fail` and `doubt` what came of it."""
+    """The state of one sample. `ready` returns what can run; `give`, `fail` and `doubt` record its result."""
 
     flow: Flow
     inputs: Mapping[str, JsonValue]
     settled: dict[str, Settled] = field(default_factory=dict)
-    bad: dict[str, str] = field(default_factory=dict)  # steps whose output is bad by what is known in a run, and why
+    bad: dict[str, str] = field(default_factory=dict)  # steps that are bad by a check or a handover, and why
     handed: dict[str, Mapping[str, JsonValue]] = field(default_factory=dict)
-    doubles: Mapping[str, JsonValue] = field(default_factory=dict)  # by step: what stands in for its output
+    doubles: Mapping[str, JsonValue] = field(default_factory=dict)  # by step: what replaces its output
     holds: bool = False  # whether a step that a person must look at is waited for; a test goes on, to see what comes
     _values: dict[str, JsonValue] = field(default_factory=dict)
     _begun: set[str] = field(default_factory=set)
@@ -79,7 +79,7 @@ class Walk(Struct):
             self.give(name, output, StepState.GIVEN)
         for name in self.flow.unread(frozenset(self.doubles)):
             self._begun.add(name)
-            self.settled[name] = Settled(StepState.SKIPPED, "nothing reads it but steps that are given")
+            self.settled[name] = Settled(StepState.SKIPPED, "only given steps read it")
 
     def ready(self) -> list[Handed]:
         """Return the steps that became ready, each once; settle those that will not run."""
@@ -110,16 +110,16 @@ class Walk(Struct):
         self._values[name] = output
 
     def unreadable(self, name: str, output: JsonValue, reason: str) -> None:
-        """Settle a step that gave what nobody behind it can read: it is bad, and its path ends."""
+        """Settle a step whose output cannot be parsed: it is bad, and its path ends."""
         self.settled[name] = Settled(StepState.RAN, reason, output, halts=True)
         self.bad[name] = reason
 
     def fail(self, name: str, reason: str) -> None:
-        """Settle a step that gave nothing, for infrastructure."""
+        """Settle a step that gave no output because of infrastructure."""
         self.settled[name] = Settled(StepState.FAILED, reason, halts=True)
 
     def doubt(self, name: str, reason: str) -> OnBad:
-        """Say that a step's checks failed; return what the pipeline does about it."""
+        """Record that a step's checks failed; return what the pipeline does about it."""
         self.bad[name] = reason
         policy = self.flow.pipeline.step(name).on_bad
         if policy is OnBad.STOP or (self.holds and policy is OnBad.REVIEW):
@@ -128,7 +128,7 @@ class Walk(Struct):
         return policy
 
     def outputs(self) -> dict[str, StepOutput]:
-        """Return what graders of the whole see: what each step that ran, or that a double stood in for, gave."""
+        """Return what the suite's graders see: the output of each step that ran or has a double."""
         return {
             name: StepOutput(one.output, self.handed.get(name, {}))
             for name, one in self.settled.items()
@@ -137,17 +137,17 @@ class Walk(Struct):
 
     @property
     def review(self) -> str | None:
-        """Say why a person must look at the output; None: nobody must."""
+        """Say why a person must review the output; None if nobody must."""
         doubtful = (spec.name for spec in self.flow.pipeline.steps if spec.on_bad is OnBad.REVIEW)
         return next((f"`{name}`: {self.bad[name]}" for name in doubtful if name in self.bad), None)
 
     def output(self) -> str | None:
-        """Return the step whose output is the sample's: the first that ran; None: none did."""
+        """Return the step whose output is the sample's: the first that ran; None if none did."""
         return next((name for name in self.flow.pipeline.output if name in self._values), None)
 
     @property
     def stopped_at(self) -> str | None:
-        """Return the step at which the sample was stopped, or its path ended before the output; None: nowhere."""
+        """Return the step that stopped the sample, or at which its path ended early; None if there is none."""
         for spec in self.flow.pipeline.steps:
             if spec.name in self.bad and (spec.on_bad is OnBad.STOP or self.output() is None):
                 return spec.name
@@ -155,13 +155,13 @@ class Walk(Struct):
 
     @property
     def stopped(self) -> str | None:
-        """Say where the sample was stopped, and why; None: nowhere."""
+        """Say where the sample was stopped, and why; None if it was not."""
         name = self.stopped_at
         return None if name is None else f"stopped at `{name}`: {self.bad[name]}"
 
     @property
     def failed(self) -> tuple[str, str] | None:
-        """Return the first step that gave nothing for infrastructure, and why."""
+        """Return the first step that gave no output because of infrastructure, and why."""
         for spec in self.flow.pipeline.steps:
             one = self.settled.get(spec.name)
             if one is not None and one.state is StepState.FAILED:
@@ -178,14 +178,14 @@ class Walk(Struct):
 
     def _skipped(self, spec: StepSpec) -> Settled | None:
         if spec.otherwise is not None and not self.settled[spec.otherwise].said_no:
-            return Settled(StepState.SKIPPED, f"`{spec.otherwise}` did not say no")
+            return Settled(StepState.SKIPPED, f"the condition of `{spec.otherwise}` was not false")
         for name in self.flow.reads[spec.name]:
             if name not in self._values:
                 return Settled(StepState.SKIPPED, f"reads `{name}`, which was skipped")
         return None
 
     def _hand_over(self, spec: StepSpec) -> Handed | Settled:
-        """Evaluate a step's condition and inputs, and hold them against what it takes."""
+        """Evaluate a step's condition and inputs, and check them against its input schema."""
         try:
             if spec.when is not None and not spec.when.holds(self._values):
                 return Settled(StepState.SKIPPED, f"when: {spec.when.text}", said_no=True)
@@ -193,7 +193,7 @@ class Walk(Struct):
             for name, source in spec.inputs.items():
                 found = self._value(source)
                 if found is _NOTHING:
-                    return Settled(StepState.SKIPPED, f"no step that {name!r} could come from ran")
+                    return Settled(StepState.SKIPPED, f"no step that could give {name!r} ran")
                 inputs[name] = found
         except HandoverError as error:
             return self._refused(spec, error.producer, error.what, error.where)
@@ -217,7 +217,7 @@ class Walk(Struct):
                 return source.evaluate(self._values)
 
     def _producer(self, source: Source | None) -> str:
-        """Return who gave an input; of several steps the last, which may have mended what came before."""
+        """Return the step that gave an input; of several the last, which may have corrected earlier ones."""
         expressions = source.options if isinstance(source, First) else ()
         if source is not None and not isinstance(source, Constant | First):
             expressions = (source,)

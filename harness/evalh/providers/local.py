@@ -5,7 +5,7 @@ A slot is a llama.cpp server of its own with one sequence and one compute thread
 
 - Two compute threads wait for each other hundreds of times a token. On two busy cores that took eight times as long
   as on two idle ones; slots that share nothing lose only what the neighbours take.
-- An answer does not depend on what happened to be computed beside it, so the number of slots is no part of a
+- An answer does not depend on what happened to be computed beside it, so the number of slots is not part of a
   request's identity, and a laptop and a CI machine share answers.
 
 The weights are mapped, so all slots share them; each keeps the beginning of its last prompt, so the examples that every

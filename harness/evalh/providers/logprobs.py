@@ -26,7 +26,7 @@ def not_asked(provider: Provider, params: Mapping[str, JsonValue]) -> str | None
 
 
 class LogprobSum:
-    """Adds up the log-probabilities of an answer's tokens. One that is no number leaves the answer without."""
+    """Adds up the log-probabilities of an answer's tokens. If one is not a number, the answer has none."""
 
     def __init__(self) -> None:
         self._sum = 0.0

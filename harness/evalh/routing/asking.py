@@ -160,7 +160,7 @@ class Asking:
             try:
                 answer = await inquiry.send(stack, request, call)
             except CallError:
-                call.answered_by = None  # a route's first answer, still in doubt, is no answer of a sample
+                call.answered_by = None  # a route's first answer, still in doubt, is not a sample's answer
                 self._close(call, began, cache_hit=False)
                 raise
             except NotSent:

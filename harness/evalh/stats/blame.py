@@ -1,4 +1,4 @@
-"""Which step of a pipeline loses the outputs: what putting good outputs in their place changes, case by case.
+"""Which step of a pipeline makes samples bad: how the good rate changes if outputs are replaced by good ones.
 
 f(s) is the rate of good samples where the outputs of steps 1..s are replaced by good ones and the rest runs again.
 Its rise from s - 1 to s is lost in step s. The rises and what was good by chance, f(0), add up to f(S).
@@ -14,10 +14,10 @@ from evalh.stats.multiplicity import holm
 from evalh.stats.permutation import sign_flip_p
 
 FEWEST_MOVED = 5
-"""Cases that a replacement moves; below, a t interval of their mean covers too rarely."""
+"""The fewest cases that a replacement must change: below, a t interval of the mean covers too rarely."""
 
 LARGEST_GAME = 6
-"""Steps, of which all subsets are replaced for Shapley's values: 64."""
+"""The most steps for Shapley's values, which need all subsets: 64."""
 
 _ALPHA = 0.05
 
@@ -64,10 +64,10 @@ def rises(rates: Sequence[float]) -> list[float]:
 
 
 def leading_steps(changes: Sequence[Sequence[float]]) -> tuple[int, ...]:
-    """Return the places of the steps that lose most, of each step's changes by case; one alone is the culprit.
+    """Return the places of the steps that lose the most, from each step's changes by case.
 
-    The culprit's effect is above 0 by its interval and by Holm's adjustment over all steps, and so is its difference to
-    the effect of each other step, by its interval. Several: they cannot be told apart. None: nothing is shown.
+    A single step is returned if its effect is above 0 by its interval and by Holm's adjustment over all steps, and its
+    difference to the effect of each other step by its interval. Several steps cannot be distinguished. None: not shown.
     """
     effects = [effect(of_step) for of_step in changes]
     adjusted = holm([one.p_value for one in effects])

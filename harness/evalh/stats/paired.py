@@ -40,7 +40,7 @@ def mcnemar_midp(wins: int, losses: int, alternative: Alternative = Alternative.
 
 def _coin(wins: int, losses: int, alternative: Alternative, own_share: float) -> float:
     if wins < 0 or losses < 0:
-        raise ValueError(f"{wins} wins and {losses} losses are no counts")
+        raise ValueError(f"{wins} wins and {losses} losses are not counts")
     match alternative:
         case Alternative.WORSE:
             return _lower_tail(wins, wins + losses, own_share)

@@ -117,7 +117,7 @@ def explained(exc: sqlite3.Error, path: Path) -> EvalhError:
             hint = "make room and run the same command again: what is stored is not asked twice"
             return StoreError("the disk is full; what was stored before is kept", where=where, hint=hint)
         case sqlite3.SQLITE_IOERR:
-            hint = "make room or mend the disk, and run the same command again: what is stored is not asked twice"
+            hint = "make room or repair the disk, and run the same command again: what is stored is not asked twice"
             return StoreError(f"the disk failed ({exc}); what was stored before is kept", where=where, hint=hint)
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             hint = "close the program that holds it (an SQLite shell with an open transaction?) and run again"

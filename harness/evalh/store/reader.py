@@ -193,7 +193,7 @@ class Reader(SampleReader, TotalsReader):
         guess = nearest(name, [*cases, *runs])
         have = f"newest run: {runs[0] if runs else 'none'}; cases: {some_of(cases, most=8) or 'none'}"
         raise NotFound(
-            f"{name!r} names no run, sample, call, attempt, comparison, gate or case",
+            f"{name!r} does not name a run, sample, call, attempt, comparison, gate or case",
             hint=f"did you mean {guess!r}?" if guess else have,
         )
 
@@ -249,8 +249,8 @@ def open_reader(folder: Path, *, mend: bool = True) -> Reader:
     """Open the store in a folder such as `.evalh`, for reading.
 
     An older schema is migrated and runs that `kill -9` ended are closed first; without `mend` nothing is
-    written at all. Raises NotFound if there is none, WorkspaceError for a file that is no store or a newer version's,
-    and without `mend` for an older one's.
+    written at all. Raises NotFound if there is none; WorkspaceError for a file that is not a store, for a newer
+    version's, and without `mend` for an older version's.
     """
     path = existing(folder)
     try:

@@ -32,7 +32,7 @@ def live_page(runs: Sequence[UnderWay], now: float) -> PageAnswer:
 
 
 def live_document(runs: Sequence[UnderWay], ended: Sequence[RunRow], now: float) -> PageAnswer:
-    """Tell the page's script what changed: runs under way, and how those ended that it asked about."""
+    """Send the page's script what changed: runs under way, and how those ended that it asked about."""
     cards = [{"id": one.run.record.id, **_told(one, now)} for one in runs]
     cards += [{"id": row.record.id, **_ended(row)} for row in ended]
     return PageAnswer(json.dumps({"runs": cards}).encode(), type="application/json")

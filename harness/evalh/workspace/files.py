@@ -2,7 +2,7 @@
 
 A link is followed, in the work tree and in commits alike, as far as it leads to what may be read anyway: never out of
 the workspace, never to a hidden file such as `.git/config`, and never out of the folder in which it lies, so that a
-prompt cannot show a model what is no prompt. A link at the root may lead to any folder that is not hidden.
+prompt cannot show a model a file that is not a prompt. A link at the root may lead to any folder that is not hidden.
 
 Text of a workspace's files: UTF-8, no byte-order mark, every line ends in a line feed.
 

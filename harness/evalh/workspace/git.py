@@ -149,7 +149,7 @@ class Repository:
         commit = None if revision.startswith("-") else next(filter(None, map(self._commit_or_none, names)), None)
         if commit is None:
             hint = _DEEPER if self.is_shallow else did_you_mean(revision, self._references())
-            raise NotFound(f"git knows no revision {revision!r}", hint=hint)
+            raise NotFound(f"git does not know the revision {revision!r}", hint=hint)
         return commit
 
     def head_commit(self) -> str | None:
@@ -228,7 +228,7 @@ class Repository:
             below = pending.pop()
             for name in tree.names(below):
                 path = f"{below}/{name}".lstrip("/")
-                with suppress(WorkspaceError):  # what lies in Git LFS is no code; a link that leads out is left out
+                with suppress(WorkspaceError):  # files in Git LFS are not code; links that lead out are left out
                     if tree.exists(path):
                         place = home.joinpath(*parts_of(path))
                         place.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """YAML 1.2 (core schema), strictly: one document, no duplicate keys, no tags, no explosion.
 
 Built from PyYAML's events and not from its constructors: those read YAML 1.1, where `no` is false, `1:30` is 90 and
-a date is no text, and they recurse.
+a date is not text, and they recurse.
 """
 
 import math

@@ -108,7 +108,7 @@ def test_each_design_asks_for_the_sets_that_it_needs(design: Design, expected: l
     assert told.chance.value == pytest.approx(0.1)
 
 
-def test_an_experiment_that_was_cut_short_goes_on_where_it_was() -> None:
+def test_an_interrupted_experiment_continues_where_it_ended() -> None:
     plan = BlamePlan(steps=STEPS)
 
     probe = plan.next_probe({through(0): Reruns(0, 3), through(1): Reruns(1, 2)})
@@ -146,7 +146,7 @@ def test_halving_finds_the_step_of_one_case(count: int, data: st.DataObject) -> 
     assert plan.changes(seen) == [float(place == step) for place in range(1, count + 1)]
 
 
-def test_halving_looks_for_no_step_where_chance_or_the_graders_explain_a_case() -> None:
+def test_halving_does_not_search_a_case_that_chance_or_the_graders_explain() -> None:
     plan = BlamePlan(steps=STEPS, design=Design.HALVING)
 
     lucky, probes = explore(plan, [True] * 5)
@@ -159,7 +159,7 @@ def test_halving_looks_for_no_step_where_chance_or_the_graders_explain_a_case() 
     assert (told.chance.value, told.residual.value, told.found) == (0.5, 0.5, ())
 
 
-def test_both_sides_of_an_answer_are_confirmed() -> None:
+def test_both_sides_of_a_found_step_are_confirmed() -> None:
     plan = BlamePlan(steps=STEPS, design=Design.HALVING, confirm=5)
     seen, _ = explore(plan, [False, False, True, True, True])
 
@@ -171,7 +171,7 @@ def test_both_sides_of_an_answer_are_confirmed() -> None:
     assert [(one.step, one.q_value) for one in blame(plan, twice, 0.02).found] == [("find", pytest.approx(1 / 252))] * 2
 
 
-def test_an_answer_that_confirming_refutes_is_looked_for_again() -> None:
+def test_a_step_that_confirmation_refutes_is_searched_again() -> None:
     plan = BlamePlan(steps=STEPS, design=Design.HALVING, confirm=5)
     seen = {through(0): Reruns(0, 3), through(4): Reruns(5, 5), through(2): Reruns(4, 5), through(1): Reruns(0, 5)}
 
@@ -228,7 +228,7 @@ def test_graders_that_err_once_in_a_hundred_find_the_first_bad_step() -> None:
     assert exact / 1000 >= 0.95
 
 
-def test_halving_names_the_step_of_a_case_with_fewer_calls_than_looking_at_all() -> None:
+def test_halving_names_the_step_of_a_case_with_fewer_calls_than_the_full_design() -> None:
     chance = random.Random(2)
     right = told = halving = everything = 0
     for _ in range(500):
@@ -250,7 +250,7 @@ def test_halving_names_the_step_of_a_case_with_fewer_calls_than_looking_at_all()
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("reruns", "exact"), [(1, 0.857), (3, 0.988), (5, 0.998)])
-def test_more_reruns_read_a_fault_that_is_sometimes_mended(reruns: int, exact: float) -> None:
+def test_more_reruns_find_a_fault_that_is_sometimes_corrected(reruns: int, exact: float) -> None:
     chance = random.Random(reruns)
     plan = BlamePlan(steps=STEPS, design=Design.HALVING, reruns=reruns)
     right = 0

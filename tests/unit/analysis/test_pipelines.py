@@ -16,7 +16,7 @@ from evalh.report.documents.run import result_document
 from evalh.stats.intervals import wilson
 
 
-def test_a_step_tells_how_it_ended_and_what_was_first_bad_there() -> None:
+def test_a_step_counts_how_it_ended_and_where_it_was_the_first_bad() -> None:
     samples = [
         sample(letters, case)
         for case, letters in enumerate(
@@ -35,7 +35,7 @@ def test_a_step_tells_how_it_ended_and_what_was_first_bad_there() -> None:
     assert reply.latency_p50_ms == pytest.approx(30.0, rel=0.02)
 
 
-def test_rates_ask_what_a_step_reads() -> None:
+def test_rates_depend_on_what_a_step_reads() -> None:
     summary = summed(several(GG_G=30, GG_B=5, GB_B=8, GB_G=2, BB_B=9, BG_G=3, BB_G=0), max_ungraded=0.0)
 
     read, find, reply = summary.steps
@@ -53,7 +53,7 @@ def test_rates_ask_what_a_step_reads() -> None:
     assert sum(summary.words.values()) == 57
 
 
-def test_cases_tell_a_rate_and_trials_of_one_case_are_one() -> None:
+def test_a_rate_counts_cases_and_trials_of_one_case_count_once() -> None:
     """30 trials of 10 cases that each do the same in all their trials know as much as 10 cases."""
     samples = [sample("GB-,B" if case < 4 else "GG-,G", case, trial) for case in range(10) for trial in range(3)]
 
@@ -79,7 +79,7 @@ def test_cases_that_are_alike_count_as_one() -> None:
     assert rate.high - rate.low > 0.6  # four clusters
 
 
-def test_too_few_occasions_are_no_rate() -> None:
+def test_too_few_cases_give_no_rate() -> None:
     summary = summed(several(GG_G=30, BB_B=9))
 
     assert summary.steps[1].propagation.rate == Estimate(None, None, None, "few-cases")
@@ -87,7 +87,7 @@ def test_too_few_occasions_are_no_rate() -> None:
     assert (summary.steps[1].propagation.count, summary.steps[1].propagation.of) == (9, 9)
 
 
-def test_no_rate_is_told_where_too_much_is_not_known() -> None:
+def test_too_much_unknown_gives_no_rate() -> None:
     known = several(GG_G=40, GB_B=10)
 
     assert summed([*known, sample("B?G,G", 60)]).steps[0].own_error.rate.value == pytest.approx(1 / 51)
@@ -97,7 +97,7 @@ def test_no_rate_is_told_where_too_much_is_not_known() -> None:
     assert summary.unexplained.rate == Estimate(None, None, None, "not-known")
 
 
-def test_good_samples_with_a_bad_path_and_bad_ones_without_are_shares_of_their_own() -> None:
+def test_good_samples_with_a_bad_path_and_bad_ones_without_have_separate_shares() -> None:
     samples = [
         sample(letters, case)
         for case, letters in enumerate(["GGG,G"] * 12 + ["GBB,G"] * 3 + ["GGG,B"] * 4 + ["GBB,B"] * 16)
@@ -110,7 +110,7 @@ def test_good_samples_with_a_bad_path_and_bad_ones_without_are_shares_of_their_o
     assert summary.unexplained.rate.value == pytest.approx(0.2)
 
 
-def test_money_behind_a_bad_step_is_what_stopping_there_would_have_saved() -> None:
+def test_money_after_a_bad_step_is_what_stopping_there_would_have_saved() -> None:
     summary = summed(
         [sample("GG-,G", 0), sample("BB-,B", 1), sample("BG-,G", 2), sample("GB-,B", 3), sample("Bxx,B", 4)]
     )
@@ -119,11 +119,11 @@ def test_money_behind_a_bad_step_is_what_stopping_there_would_have_saved() -> No
     assert (summary.after_bad.samples, summary.after_bad.good) == (3, 1)
 
 
-def test_nothing_is_spent_on_a_double_and_nothing_behind_it_comes_from_what_it_reads() -> None:
+def test_a_double_costs_nothing_and_passes_on_no_taint() -> None:
     assert summed([sample("Bd-,B", 0)]).after_bad.usd == 0
 
 
-def test_what_has_no_price_makes_no_sum() -> None:
+def test_a_missing_price_makes_the_sum_unknown() -> None:
     one = sample("BB-,B", 0)
     unpriced = [StepResult(step=step.step, state=step.state, cost_usd=None, tainted=True) for step in one.steps]
     fold = PipelineFold(CHAIN.parents, 1, {}, 0.02)
@@ -153,7 +153,7 @@ def at_random(cases: int, trials: int) -> Iterator[Sample]:
 
 
 @pytest.mark.parametrize("trials", [1, 3])
-def test_the_order_in_which_answers_arrive_moves_no_digit(trials: int) -> None:
+def test_the_order_in_which_answers_arrive_changes_no_digit(trials: int) -> None:
     samples = list(at_random(120, trials))
     one = summed(samples, trials, 1.0)
     random.Random(1).shuffle(samples)

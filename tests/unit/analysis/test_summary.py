@@ -42,7 +42,7 @@ def folded(taken: list[Sample], trials: int) -> RunSummary:
 
 
 @pytest.mark.parametrize("trials", [1, 3])
-def test_the_order_in_which_answers_arrive_moves_no_digit(trials: int) -> None:
+def test_the_order_in_which_answers_arrive_changes_no_digit(trials: int) -> None:
     taken = list(samples(400, trials))
     one = folded(taken, trials)
     random.Random(1).shuffle(taken)

@@ -58,7 +58,7 @@ def travelled(*letters: str) -> Traffic:
         ("G?-,?", [(1, 0), (1, 0), (1, 0)]),  # unknown is not bad
     ],
 )
-def test_a_line_counts_what_went_along_it_and_what_was_bad(letters: str, lines: list[tuple[int, int]]) -> None:
+def test_a_line_counts_its_samples_and_the_bad_ones(letters: str, lines: list[tuple[int, int]]) -> None:
     found = travelled(letters).lines
 
     handovers = [Handover("read", "find"), Handover("find", "reply"), Handover("reply", RESULT)]

@@ -43,19 +43,19 @@ def test_the_first_input_that_does_not_fit_is_named(inputs: dict[str, JsonValue]
     assert found[1].isprintable()
 
 
-def test_what_fits_is_no_violation() -> None:
+def test_inputs_that_fit_are_not_a_violation() -> None:
     assert Contract(SCHEMA).violation(GOOD) is None
     assert Contract(SCHEMA).violation({**GOOD, "order": {"id": "7", "more": [1]}}) is None
 
 
-def test_a_default_stands_in_for_an_input_that_is_not_handed_over() -> None:
+def test_a_default_replaces_a_missing_input() -> None:
     contract = Contract(SCHEMA, {"email": "nobody"})
 
     assert contract.violation({"order": {"id": "7"}}) is None
     assert contract.violation({"order": {"id": "7"}, "email": 3}) is not None
 
 
-def test_a_pattern_cannot_hold_up_a_run_and_a_long_value_is_cut() -> None:
+def test_a_pattern_cannot_block_a_run_and_a_long_value_is_cut() -> None:
     begun = time.monotonic()
 
     found = Contract(SCHEMA).violation({**GOOD, "style": "a" * 100_000 + "!"})

@@ -81,7 +81,7 @@ def test_a_step_is_judged_by_what_it_reads_and_by_nothing_before_that(letters: s
     assert words(CHAIN, letters) == expected
 
 
-def test_taint_stays_where_the_fault_was_mended() -> None:
+def test_taint_remains_where_the_fault_was_corrected() -> None:
     steps, _ = marked(CHAIN, "BGG,G")
 
     assert [one.tainted for one in steps.values()] == [True, True, True]
@@ -149,7 +149,7 @@ def test_a_sample_without_an_output_ends_where_it_was_stopped(
     assert (story.word, story.responsible) == (word, responsible)
 
 
-def test_a_step_that_stops_a_sample_is_its_end_whatever_runs_beside_it() -> None:
+def test_a_step_that_stops_a_sample_is_its_end_even_if_parallel_steps_run() -> None:
     graph = StepGraph({"guard": (), "reply": ()}, ("reply",))
 
     told, story = mark(graph, results(graph, "B-"), Standing.BAD, "guard")
@@ -166,7 +166,7 @@ def test_a_step_that_stops_a_sample_is_its_end_whatever_runs_beside_it() -> None
         ("Gdd,B", SampleWord.UNEXPLAINED, None),
     ],
 )
-def test_nothing_comes_through_a_double(letters: str, word: SampleWord, first_bad: str | None) -> None:
+def test_no_fault_passes_through_a_double(letters: str, word: SampleWord, first_bad: str | None) -> None:
     steps, story = marked(CHAIN, letters)
 
     assert (story.word, story.first_bad) == (word, first_bad)
@@ -196,7 +196,7 @@ class Written:
         return True
 
 
-def test_a_graph_is_what_the_expressions_read() -> None:
+def test_the_graph_follows_what_the_expressions_read() -> None:
     def step(name: str, **more: object) -> StepSpec:
         return StepSpec(
             name=name, where="p:1", version=PromptVersion(name=name, version="v1", path="", sections=()), **more
@@ -319,7 +319,7 @@ def resolved(steps: list[StepResult], standing: Standing) -> Iterator[tuple[list
 
 
 @given(samples())
-def test_what_is_told_of_a_sample_holds_whichever_way_the_unknown_turns_out(
+def test_a_samples_word_holds_for_every_grade_of_the_unknown_steps(
     sample: tuple[StepGraph, list[StepResult], Standing],
 ) -> None:
     graph, steps, standing = sample

@@ -24,14 +24,15 @@ def test_each_step_has_a_line_and_each_kind_of_sample_a_share() -> None:
     assert "find 50 1 38 12 12 $1.00 20 ms" in lines
     assert "samples 30 clean 59 % · 3 recovered 6 % · 12 poisoned 24 % · 6 failed at the end 12 %" in lines
     assert "propagation 80.0 % [54.8, 93.0] 12 of 15 steps that read something bad were bad too" in lines
-    assert "recovery 20.0 % [7.0, 45.2] 3 of 15 mended it" in lines
+    assert "recovery 20.0 % [7.0, 45.2] 3 of 15 were still good" in lines
 
 
-def test_what_was_spent_too_late_is_a_bound_that_names_its_price() -> None:
+def test_money_spent_after_a_bad_step_is_shown_as_a_bound_with_what_it_would_lose() -> None:
     lines = printed(summed(several(GG_G=30, GB_B=12, BG_G=3)))
 
     assert (
-        "after a bad step $4.56 spent in 15 samples: stopping there saves at most that, and loses 3 good ones" in lines
+        "after a bad step $4.56 spent in 15 samples: stopping there would save at most that and lose 3 good samples"
+        in lines
     )
 
 
@@ -39,14 +40,14 @@ def test_what_was_spent_too_late_is_a_bound_that_names_its_price() -> None:
     ("letters", "why"),
     [
         (["BB-,B"], "2 of 2 steps that read something bad were bad too (too few cases for a rate)"),
-        (["?B-,B", "?G-,G"], "(too many samples are not known for a rate)"),
+        (["?B-,B", "?G-,G"], "(too many unknown samples for a rate)"),
     ],
 )
-def test_a_rate_that_is_none_says_why(letters: list[str], why: str) -> None:
+def test_a_missing_rate_says_why(letters: list[str], why: str) -> None:
     assert why in " ".join(printed(summed([sample(one, case) for case, one in enumerate(letters)])))
 
 
-def test_nothing_is_said_of_faults_where_there_are_none() -> None:
+def test_a_run_without_faults_has_no_lines_about_faults() -> None:
     text = " ".join(printed(summed(several(GG_G=12))))
 
     assert "propagation" not in text

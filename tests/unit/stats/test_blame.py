@@ -26,7 +26,7 @@ def test_six_cases_by_hand() -> None:
     assert 1 - sum(rates[-1] for rates in SIX) / 6 == pytest.approx(0.166667, abs=1e-6)
 
 
-def test_few_cases_that_moved_are_counted_and_have_no_interval() -> None:
+def test_few_changed_cases_are_counted_and_have_no_interval() -> None:
     one = effect([0.5, 0.5, -1, 1, 0, 0, 0, 0])
 
     assert (one.low, one.high, one.raised, one.lowered) == (None, None, 3, 1)
@@ -41,11 +41,11 @@ def test_no_case_has_no_effect() -> None:
         effect([])
 
 
-def test_one_step_that_loses_most_is_the_culprit() -> None:
+def test_a_step_that_loses_most_is_named_alone() -> None:
     assert leading_steps([[1, 1, 1, 1, 1, 1, 1, 1, 0, 0], [0] * 10, [0] * 8 + [1, 0]]) == (0,)
 
 
-def test_steps_that_lose_alike_cannot_be_told_apart() -> None:
+def test_steps_that_lose_alike_cannot_be_distinguished() -> None:
     assert leading_steps([[0.0] * 20, [1.0, 0.0] * 10, [0.0, 1.0] * 10]) == (1, 2)
 
 
@@ -54,7 +54,7 @@ def test_nothing_is_shown_by_few_cases_or_by_changes_of_both_signs() -> None:
     assert leading_steps([[1.0, -1] * 5, [0.0] * 10]) == ()
 
 
-def test_a_culprit_survives_the_number_of_steps() -> None:
+def test_a_named_step_is_adjusted_for_the_number_of_steps() -> None:
     """Six of six cases: p is .03125, which is shown among one step and not among two."""
     assert leading_steps([[1.0, 0.9, 1, 1, 1, 1]]) == (0,)
     assert leading_steps([[1.0, 0.9, 1, 1, 1, 1], [0.0] * 6]) == ()
@@ -90,7 +90,7 @@ def test_shapley_is_the_mean_over_all_orders(count: int, data: st.DataObject) ->
         assert shares[place] == pytest.approx(sum(gains) / len(orders), abs=1e-9)
 
 
-def test_too_many_steps_are_no_game() -> None:
+def test_too_many_steps_are_refused() -> None:
     with pytest.raises(ValueError, match="128 sets"):
         shapley([str(place) for place in range(LARGEST_GAME + 1)], lambda _: 0.0)
 
@@ -176,7 +176,7 @@ def test_student_covers_the_rises(cases: int, first: float, last: float, width: 
 
 
 @pytest.mark.slow
-def test_an_innocent_step_is_rarely_the_culprit() -> None:
+def test_a_step_without_effect_is_rarely_named() -> None:
     """Three steps with equal effects: naming one of them is an error, whichever it is."""
     rng = np.random.default_rng(5)
     named = 0

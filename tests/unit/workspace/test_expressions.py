@@ -134,33 +134,33 @@ HOLDS = {
 }
 REFUSED = {
     # what other languages write
-    "!cite.ok": ("! is not read here", "write `not`"),
-    "cite.ok && cite.ids": ("&& is not read here", "write `and`"),
-    "cite.ok & cite.ids": ("& is not read here", "write `and`"),
-    "cite.ok || cite.ids": ("|| is not read here", "write `or`"),
-    "extract.kind === 'a'": ("=== is not read here", "write =="),
-    "extract.kind <> 'a'": ("<> is not read here", "write !="),
-    "extract.kind = 'a'": ("= assigns nothing", "=="),
-    "cite.ok ? 'a' : 'b'": ("? is not read here", "a.b if c.d else e.f"),
-    "order?.state": ("?. is not read here", "default(none)"),
+    "!cite.ok": ("! is not an operator here", "write `not`"),
+    "cite.ok && cite.ids": ("&& is not an operator here", "write `and`"),
+    "cite.ok & cite.ids": ("& is not an operator here", "write `and`"),
+    "cite.ok || cite.ids": ("|| is not an operator here", "write `or`"),
+    "extract.kind === 'a'": ("=== is not an operator here", "write =="),
+    "extract.kind <> 'a'": ("<> is not an operator here", "write !="),
+    "extract.kind = 'a'": ("= cannot assign", "=="),
+    "cite.ok ? 'a' : 'b'": ("? is not an operator here", "a.b if c.d else e.f"),
+    "order?.state": ("?. is not an operator here", "default(none)"),
     "extract.order_id == null": ("no step 'null'", "write none"),
     "extract.order_id is null": ("no test 'is null'", "is none"),
-    "{{ extract.kind }}": ("{{ opens a template", "leave the braces out"),
-    "{% if cite.ok %}": ("{% opens a template", "leave the braces out"),
-    "len(extract.items)": ("expressions call no functions", "x | length"),
-    "str(extract.age)": ("expressions call no functions", "x | string"),
-    "any(extract.items)": ("expressions call no functions", "x | select | length > 0"),
-    "range(10**9)": ("expressions call no functions", "function step"),
-    "[x for x in extract.items]": ("for is not read here", "selectattr"),
-    "lambda x: x": ("lambda is not read here", "map"),
+    "{{ extract.kind }}": ("{{ opens a template tag", "write it without braces"),
+    "{% if cite.ok %}": ("{% opens a template tag", "write it without braces"),
+    "len(extract.items)": ("expressions cannot call functions", "x | length"),
+    "str(extract.age)": ("expressions cannot call functions", "x | string"),
+    "any(extract.items)": ("expressions cannot call functions", "x | select | length > 0"),
+    "range(10**9)": ("expressions cannot call functions", "function step"),
+    "[x for x in extract.items]": ("for is not allowed here", "selectattr"),
+    "lambda x: x": ("lambda is not allowed here", "map"),
     "f'{extract.kind}'": ("text is not written f", "join with ~"),
-    "extract.kind is 'refund'": ("takes the name of a test", "=="),
+    "extract.kind is 'refund'": ("must be followed by the name of a test", "=="),
     "extract.items is sequence": ("no test 'is sequence'", "is string"),
     "extract.age | round_to": ("no filter 'round_to'", "did you mean"),
     "extract.kind.append('x')": ("no method .append()", "have: capitalize"),
     "2 ** extract.age ** 2": ("** is read from the left here", "brackets"),
     "-extract.age ** 2": ("** is read from the left here", "brackets"),
-    "extract.age if cite.ok": ("says nothing for the other case", "else none"),
+    "extract.age if cite.ok": ("lacks an `else`", "else none"),
     # what is decided before anything ran
     "extract.kind == 'a' or 'b'": ("the same for all cases", "in ['a', 'b']"),
     "true": ("the same for all cases", None),
@@ -170,12 +170,15 @@ REFUSED = {
     "input.email": ("no step 'input'", "did you mean 'inputs'?"),
     "extract.kind == delivered": ("no step 'delivered'", "'delivered' in quotes"),
     "expected.kind": ("'expected' is not visible", "gold"),
-    "steps.extract.kind": ("no step 'steps'", "by its name alone"),
-    "extract.orderid": ("extract gives no extract.orderid", "did you mean 'order_id'? · its schema: prompts/extract"),
+    "steps.extract.kind": ("no step 'steps'", "write a step's name alone"),
+    "extract.orderid": (
+        "extract does not give extract.orderid",
+        "did you mean 'order_id'? · its schema: prompts/extract",
+    ),
     "extract.kind.id": ("extract.kind is text: there is no extract.kind.id", "prompts/extract/v1.prompt:3"),
-    "reply.text": ("reply gives text, which has no parts", "write reply"),
-    "order is defined": ("asks for a field, not for a step", "{first: [a, b]}"),
-    "order | default('x')": ("asks for a field, not for a step", "{first: [a, b]}"),
+    "reply.text": ("reply gives text, and text has no parts", "write reply"),
+    "order is defined": ("is for fields, not for steps", "{first: [a, b]}"),
+    "order | default('x')": ("is for fields, not for steps", "{first: [a, b]}"),
     # types that never meet
     "extract.age < '30'": ("extract.age is a number, not text", "values of one type"),
     "extract.age == '40'": ("extract.age is a number, not text", "values of one type"),
@@ -185,7 +188,7 @@ REFUSED = {
 HANDED_OVER = {
     "order.stat": ("order", "order.stat is missing (have: state, age"),
     "order.state.id": ("order", "order.state is text, which has no field 'id'"),
-    "extract.items[5].id": ("extract", "extract.items has 2 items, and no [5]"),
+    "extract.items[5].id": ("extract", "extract.items has 2 items, so [5] does not exist"),
     "extract.address.street": ("extract", "extract.address is null, which has no field 'street'"),
     "inputs.note": (INPUTS, "the case has no inputs.note (have: email, tags)"),
     "order.age < 30": ("order", 'order.age: text is compared with a number: "unknown" and 30'),
@@ -193,10 +196,10 @@ HANDED_OVER = {
     "cite.ok == 0": ("cite", "cite.ok: true or false is compared with a number: false and 0"),
     "order.state == 3": ("order", "order.state: text is compared with a number"),
     "extract.age < order.age": ("extract", "extract.age: a number is compared with text"),
-    "order.state in [1, 2]": ("order", "order.state: text is looked for in a list of others"),
-    "3 in order": ("order", "order: a number is looked for in a mapping"),
-    "order.paid": ("order", "order.paid: the text 'false' is always true"),
-    "not order.paid": ("order", "order.paid: the text 'false' is always true"),
+    "order.state in [1, 2]": ("order", "order.state: `in` looks for text in a list of other types"),
+    "3 in order": ("order", "order: `in` cannot look for a number in a mapping"),
+    "order.paid": ("order", "order.paid: the text 'false' would always be true"),
+    "not order.paid": ("order", "order.paid: the text 'false' would always be true"),
     "order.age | int < 30": ("order", "'unknown' is not a number"),
     "order.zero.upper() == 'A'": ("order", "order.zero: a number has no .upper()"),
     "order.state + 1 > 2": ("order", "+ takes numbers"),
@@ -210,18 +213,18 @@ HANDED_OVER = {
 
 
 @pytest.mark.parametrize("text", MEANS)
-def test_an_input_is_what_it_seems_to_be(text: str) -> None:
+def test_an_expression_has_the_value_that_it_seems_to_have(text: str) -> None:
     assert compiled(text).evaluate(VALUES) == MEANS[text]
     assert type(compiled(text).evaluate(VALUES)) is type(MEANS[text])
 
 
 @pytest.mark.parametrize("text", HOLDS)
-def test_a_condition_holds_where_it_seems_to(text: str) -> None:
+def test_a_condition_is_true_where_it_seems_to_be(text: str) -> None:
     assert compiled(text, condition=True).holds(VALUES) is HOLDS[text]
 
 
 @pytest.mark.parametrize("text", REFUSED)
-def test_what_would_mean_something_else_is_refused_with_what_to_type(text: str) -> None:
+def test_an_expression_with_another_meaning_is_refused_with_what_to_type(text: str) -> None:
     what, hint = REFUSED[text]
     error = refusal(text)
 
@@ -230,7 +233,7 @@ def test_what_would_mean_something_else_is_refused_with_what_to_type(text: str) 
 
 
 @pytest.mark.parametrize("text", HANDED_OVER)
-def test_nothing_that_is_missing_or_of_another_type_is_false(text: str) -> None:
+def test_a_missing_field_or_a_wrong_type_is_never_false(text: str) -> None:
     producer, what = HANDED_OVER[text]
     expression = compiled(text, condition=True)
 
@@ -250,7 +253,7 @@ def test_a_null_that_the_schema_does_not_allow_is_the_producers_failure() -> Non
     assert compiled("extract.kind is none", condition=True).holds(broken) is True
 
 
-def test_what_is_read_is_known_before_anything_runs() -> None:
+def test_references_are_known_before_anything_runs() -> None:
     def read(text: str) -> set[str]:
         return set(map(str, compiled(text).references))
 
@@ -332,12 +335,12 @@ def test_hostile_text_is_refused_in_no_time(name: str) -> None:
         "order.state.split('')",
     ],
 )
-def test_what_a_value_makes_too_big_is_a_handover_error(text: str) -> None:
+def test_an_expression_that_a_value_makes_too_big_is_a_handover_error(text: str) -> None:
     with pytest.raises(HandoverError):
         compiled(text).evaluate(VALUES)
 
 
-def test_a_long_output_cannot_buy_endless_work() -> None:
+def test_a_long_output_cannot_cause_endless_work() -> None:
     big = {**VALUES, "order": {"text": "a" * 5_000_000, "items": list(range(300_000))}}
 
     assert compiled("order.text").evaluate(big) == big["order"]["text"]

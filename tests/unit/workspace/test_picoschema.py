@@ -63,7 +63,7 @@ def test_a_property_may_be_called_type_below_the_root() -> None:
 def test_any_at_the_root_allows_anything() -> None:
     assert read("any") == {}
     assert read("any, whatever") == {"description": "whatever"}
-    assert reference("any") == {"type": "any"}  # which is no JSON Schema
+    assert reference("any") == {"type": "any"}  # which is not JSON Schema
 
 
 @pytest.mark.parametrize(
@@ -99,8 +99,8 @@ def test_the_files_own_value_is_left_alone() -> None:
         ({"a(list)": "string"}, "unknown kind 'list'", "p/a(list)"),
         ({"a(array": "string"}, "does not read name", "p/a(array"),
         ({"a(array)?": "string"}, "does not read name", "p/a(array)?"),
-        ({"(array)": "string"}, "names no property", "p/(array)"),
-        ({"?": "string"}, "names no property", "p/?"),
+        ({"(array)": "string"}, "does not name a property", "p/(array)"),
+        ({"?": "string"}, "does not name a property", "p/?"),
         ({"a(enum)": "string"}, "an enum is a list", "p/a(enum)"),
         ({"a(enum)": []}, "an enum is a list", "p/a(enum)"),
         ({"a(object)": "string"}, "an object is a mapping", "p/a(object)"),
@@ -139,7 +139,7 @@ def test_a_mistyped_type_names_the_nearest() -> None:
     ids=str,
 )
 def test_invalid_json_schema_is_refused_with_its_place(value: Any, place: str) -> None:
-    with pytest.raises(WorkspaceError, match="no valid JSON Schema") as caught:
+    with pytest.raises(WorkspaceError, match="not a valid JSON Schema") as caught:
         read(value)
 
     assert caught.value.where == place

@@ -131,7 +131,7 @@ def test_a_pipeline_is_a_version_made_of_steps(tmp_path: Path, put: Put) -> None
     assert (decline.after, decline.version and decline.version.label) == (("order",), "late@v1")
 
 
-def test_the_references_own_example_is_one(tmp_path: Path, put: Put) -> None:
+def test_the_example_of_the_reference_is_a_pipeline(tmp_path: Path, put: Put) -> None:
     page = (Path(__file__).parents[3] / "docs/reference/pipelines.md").read_text()
     put("prompts/reply_late/v1.prompt", REPLY)
     put(DRAFT, page.split("```yaml\n")[1].split("```")[0])
@@ -167,7 +167,7 @@ def test_inputs_are_expressions_or_constants(tmp_path: Path, put: Put) -> None:
     }
 
 
-def test_only_the_inputs_of_steps_that_always_run_are_asked_of_every_case(tmp_path: Path, put: Put) -> None:
+def test_a_case_needs_only_the_inputs_of_steps_that_always_run(tmp_path: Path, put: Put) -> None:
     put("prompts/p/v1.prompt", "x")
     put(
         DRAFT,
@@ -261,19 +261,19 @@ WRONG = {
     "steps:\n  extract:\n": ("2: 'extract' must be a mapping, not null",),
     "steps:\n  extract: {input: {}}": ("2: unknown key 'input' | did you mean 'inputs'?",),
     "steps:\n  extract: {on_bad: halt}": ("2: 'on_bad' must be continue or stop or review",),
-    "steps:\n  extract: {each: x}": ("2: 'each' cannot be used yet | 'each' is kept for a step that runs once",),
+    "steps:\n  extract: {each: x}": ("2: 'each' cannot be used yet | 'each' is reserved for a step that runs once",),
     "steps:\n  extract: {history: x}": ("2: 'history' cannot be used yet",),
     "steps:\n  extract: {tools: []}": ("2: 'tools' cannot be used yet",),
-    "steps:\n  extract: {keep: true}": ("2: 'keep' is of functions, and the step has no 'python'",),
+    "steps:\n  extract: {keep: true}": ("2: 'keep' is for functions, and the step has no 'python'",),
     "steps:\n  a: {prompt: extract, python: steps/orders.py:find}": ("2: a step is a prompt or a function",),
     "steps:\n  a: {python: steps/orders.py:find, model: small}": ("2: a function has no model",),
     "steps:\n  a: {python: steps/orders.py:find, timeout_s: 0}": ("2: 'timeout_s' must be a number above 0",),
     "steps:\n  a: {python: steps/orders.py:find, env: [A B]}": ("2: 'env' must hold a variable's name",),
     # names
-    "steps:\n  inputs: {prompt: extract}": ("2: 'inputs' is reserved, and not a step's name",),
+    "steps:\n  inputs: {prompt: extract}": ("2: 'inputs' is reserved and cannot be a step's name",),
     "steps:\n  expected: {prompt: extract}": ("2: 'expected' is reserved",),
     "steps:\n  tools: {prompt: extract}": (
-        "2: 'tools' is reserved, and not a step's name | 'tools' is kept for models",
+        "2: 'tools' is reserved and cannot be a step's name | 'tools' is reserved for models",
     ),
     "steps:\n  not: {prompt: extract}": ("2: 'not' is a word of expressions",),
     "steps:\n  ask-id: {prompt: extract}": (
@@ -283,11 +283,11 @@ WRONG = {
     # prompts and functions
     "steps:\n  extrct: {}": ("2: no prompt 'extrct' | did you mean 'extract'?",),
     "steps:\n  a: {prompt: extract@v9}": ("2: no version 'v9' of prompt 'extract' | have: draft",),
-    "steps:\n  a: {prompt: v3}": ("2: 'v3': a step names a prompt of the same tree",),
-    "steps:\n  a: {prompt: 'HEAD:extract'}": ("2: 'HEAD:extract': a step names a prompt of the same tree",),
-    "steps:\n  a: {prompt: refund}": ("2: refund@draft is a pipeline, and a step asks one prompt",),
-    "steps:\n  a: {python: steps/orders.py}": ("2: 'steps/orders.py' names no function",),
-    "steps:\n  a: {python: package.module:find}": ("2: 'package.module:find' names no function",),
+    "steps:\n  a: {prompt: v3}": ("2: 'v3': a step must name a prompt of the same tree",),
+    "steps:\n  a: {prompt: 'HEAD:extract'}": ("2: 'HEAD:extract': a step must name a prompt of the same tree",),
+    "steps:\n  a: {prompt: refund}": ("2: refund@draft is a pipeline, but a step needs a single prompt",),
+    "steps:\n  a: {python: steps/orders.py}": ("2: 'steps/orders.py' does not name a function",),
+    "steps:\n  a: {python: package.module:find}": ("2: 'package.module:find' does not name a function",),
     "steps:\n  a: {python: ../orders.py:find}": ("2: '../orders.py' leaves the workspace",),
     "steps:\n  a: {python: steps/order.py:find}": (
         "2: there is no file steps/order.py | did you mean 'steps/orders.py'?",
@@ -296,7 +296,7 @@ WRONG = {
     # edges
     f"{STEP}  b: {{prompt: extract, after: [extrct]}}": ("3: no step 'extrct' | did you mean 'extract'?",),
     f"{STEP}  b: {{prompt: ask_for_id, else: extract, inputs: {{email: extract.kind}}}}": (
-        "3: step 'extract' has no `when`, so nothing is its else",
+        "3: step 'extract' has no `when`, so it cannot have an `else`",
     ),
     "steps:\n  a: {prompt: ask_for_id, when: inputs.x, else: a, inputs: {email: inputs.x}}": (
         "2: `else` names its own step",
@@ -307,7 +307,7 @@ WRONG = {
     "steps:\n  a: {prompt: ask_for_id, inputs: {email: a}}": ("2: the steps wait for each other: a → a",),
     "steps:\n  a: {prompt: ask_for_id, when: inputs.x, inputs: {email: inputs.x}}\n"
     "  b: {prompt: ask_for_id, else: a, inputs: {email: a}}": (
-        "3: step 'b' runs only where 'a' was skipped, and reads it: it would never run",
+        "3: step 'b' runs only if 'a' was skipped, and reads it: it can never run",
     ),
     # expressions
     f'{STEP}  b: {{prompt: ask_for_id, when: \'extract.kind == "a" or "b"\', inputs: {{email: extrct.kind}}}}': (
@@ -322,25 +322,25 @@ WRONG = {
         "3: 'email' cannot be a mapping here",
     ),
     f"{STEP}  b: {{prompt: ask_for_id, inputs: {{email: [extract.kind]}}}}": (
-        "3: a list is a constant, and 'extract.kind' would be a text in it | \"[extract.kind, …]\" is an expression",
+        "3: a list is a constant, so 'extract.kind' would be a text in it | \"[extract.kind, …]\" is an expression",
     ),
     # contracts
     f"{STEP}  b: {{prompt: ask_for_id}}": (
-        "3: step 'b' is handed no 'email' | inputs: {email: …}; ask_for_id@v1 needs",
+        "3: step 'b' lacks the input 'email' | inputs: {email: …}; ask_for_id@v1 needs",
     ),
     f"{STEP}  b: {{prompt: ask_for_id, inputs: {{email: extract.sort}}}}": (
-        "3: extract gives no extract.sort | have: age, kind, order_id · its schema: prompts/extract/draft.prompt:3",
+        "3: extract does not give extract.sort | have: age, kind, order_id · its schema: prompts/extract/draft.prompt:3",
     ),
     f"{STEP}  b: {{prompt: reply, inputs: {{email: extract.age, order: 1, styl: extract.kind}}}}": (
         "3: extract.age is a number, not text: reply@v1 refuses it as 'email' | what reply@v1 takes: prompts/reply/",
-        "3: reply@v1 takes no input 'styl' | did you mean 'style'? · its schema: prompts/reply/v1.prompt:2",
+        "3: reply@v1 has no input 'styl' | did you mean 'style'? · its schema: prompts/reply/v1.prompt:2",
     ),
     f"{STEP}  b: {{prompt: reply, inputs: {{email: 7, order: 1}}}}": ("3: the value is a number, not text: reply@v1",),
 }
 
 
 @pytest.mark.parametrize("text", WRONG)
-def test_a_mistake_is_told_at_its_line(tmp_path: Path, put: Put, text: str) -> None:
+def test_a_mistake_is_reported_at_its_line(tmp_path: Path, put: Put, text: str) -> None:
     put(DRAFT, text)
 
     found = mistakes(tmp_path)
@@ -350,7 +350,7 @@ def test_a_mistake_is_told_at_its_line(tmp_path: Path, put: Put, text: str) -> N
         assert told.startswith(expected)
 
 
-def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path, put: Put) -> None:
+def test_all_mistakes_of_a_file_are_reported_at_once(tmp_path: Path, put: Put) -> None:
     put(
         DRAFT,
         PIPELINE.replace("extract.order_id", "extract.orderid")
@@ -359,14 +359,14 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path, put: Put) -> No
     )
 
     assert [one.partition(" |")[0] for one in mistakes(tmp_path)] == [
-        "8: extract gives no extract.orderid",
-        "10: extract gives no extract.orderid",
+        "8: extract does not give extract.orderid",
+        "10: extract does not give extract.orderid",
         "15: no step 'odr'",
         "20: no prompt 'lat'",
     ]
 
 
-def test_a_mistake_in_a_prompt_is_told_where_it_is(tmp_path: Path, put: Put) -> None:
+def test_a_mistake_in_a_prompt_is_reported_at_its_place(tmp_path: Path, put: Put) -> None:
     put("prompts/extract/draft.prompt", "---\nconfg: {}\n---\nx")
     put("steps/shop.py", "def lookup(:\n")
 
@@ -381,11 +381,11 @@ def test_a_mistake_in_a_prompt_is_told_where_it_is(tmp_path: Path, put: Put) -> 
     [
         (
             "def find(order_id, *, shop, ctx): ...",
-            ["6: step 'order' is handed no 'shop' | inputs: {shop: …}; steps/orders"],
+            ["6: step 'order' lacks the input 'shop' | inputs: {shop: …}; steps/orders"],
         ),
         (
             "def find(order, ctx=None): ...",
-            ["6: step 'order' is handed no 'order'", "6: steps/orders.py:find takes no 'ord"],
+            ["6: step 'order' lacks the input 'order'", "6: steps/orders.py:find has no parameter 'ord"],
         ),
         ("async def find(*, order_id=None, limit=3): ...", []),
         ("def find(**anything): ...", []),
@@ -396,7 +396,7 @@ def test_a_mistake_in_a_prompt_is_told_where_it_is(tmp_path: Path, put: Put) -> 
         ("class find:\n    def __init__(self, order): ...", []),
     ],
 )
-def test_a_functions_parameters_are_read_where_its_definition_says_them(
+def test_a_functions_parameters_are_read_from_its_definition(
     tmp_path: Path, put: Put, signature: str, told: list[str]
 ) -> None:
     put("steps/orders.py", signature)
@@ -434,7 +434,7 @@ def test_there_are_at_most_50_steps(tmp_path: Path, put: Put) -> None:
         ),
         (f"steps: {{extract: {{inputs: {{email: {{value: {'[' * 90}{']' * 90}}}}}}}}}", "refuses it as 'email'"),
         ("a: &a [1, 1]\nsteps: {extract: {inputs: {email: *a}}}", "unknown key 'a'"),
-        ("steps: {a: {prompt: ../../etc/passwd}}", "names no prompt"),
+        ("steps: {a: {prompt: ../../etc/passwd}}", "does not name a prompt"),
         ("steps: {a: {python: /etc/x.py:f}}", "leaves the workspace"),
         ("", "must be a mapping"),
     ],
@@ -461,7 +461,7 @@ def test_a_hostile_file_is_refused_in_no_time(tmp_path: Path, put: Put, text: st
 def test_a_function_file_that_no_one_can_read_is_an_error(tmp_path: Path, put: Put, source: str) -> None:
     put("steps/orders.py", source)
 
-    assert "is not Python" in mistakes(tmp_path)[0]
+    assert "Python" in mistakes(tmp_path)[0]
 
 
 @pytest.mark.parametrize(
@@ -477,7 +477,7 @@ def test_a_function_file_that_no_one_can_read_is_an_error(tmp_path: Path, put: P
         ("{a: any}", "{a: string}"),
     ],
 )
-def test_nothing_is_claimed_where_only_a_value_can_tell(tmp_path: Path, put: Put, gives: str, takes: str) -> None:
+def test_no_error_is_reported_where_only_a_value_can_decide(tmp_path: Path, put: Put, gives: str, takes: str) -> None:
     put("prompts/one/v1.prompt", f"---\noutput: {{format: json, schema: {gives}}}\n---\nx")
     put("prompts/two/v1.prompt", f"---\ninput: {{schema: {takes}}}\n---\n{{{{a}}}}")
     put(DRAFT, "steps:\n  one: {}\n  two: {inputs: {a: one.a}}\n")
@@ -485,7 +485,7 @@ def test_nothing_is_claimed_where_only_a_value_can_tell(tmp_path: Path, put: Put
     assert len(steps(tmp_path).steps) == 2
 
 
-def test_a_whole_object_is_held_against_what_its_reader_needs(tmp_path: Path, put: Put) -> None:
+def test_a_whole_object_is_checked_against_its_readers_schema(tmp_path: Path, put: Put) -> None:
     put("prompts/one/v1.prompt", "---\noutput: {schema: {id: string, lines(array): string}}\n---\nx")
     put("prompts/two/v1.prompt", "---\ninput: {schema: {order: {id: string, total: number}}}\n---\n{{order.id}}")
     put(DRAFT, "steps:\n  one: {}\n  two: {inputs: {order: one}}\n")
@@ -522,12 +522,12 @@ def test_one_version_is_not_a_prompt_and_a_pipeline(tmp_path: Path, put: Put, ve
     assert caught.value.what in [one.what for one in prompts(tmp_path).check_all()]
 
 
-def test_other_files_are_no_versions(tmp_path: Path, put: Put) -> None:
+def test_other_files_are_not_versions(tmp_path: Path, put: Put) -> None:
     for name in ("v1.pipeline.yml", "v2.yaml", "pipeline.yaml", "v3.pipeline.yaml.prompt", "v4.prompt.pipeline.yaml"):
         put(f"prompts/refund/{name}", "x")
 
     assert prompts(tmp_path).versions("refund") == ("draft",)
-    assert len([one for one in prompts(tmp_path).check_all() if one.what == "is no version of a prompt"]) == 5
+    assert len([one for one in prompts(tmp_path).check_all() if one.what == "is not a version of a prompt"]) == 5
 
 
 # -- releases
@@ -562,7 +562,7 @@ def test_a_release_pins_the_versions_of_its_steps(tmp_path: Path, put: Put) -> N
     ]
 
 
-def test_anchors_and_strange_layouts_keep_their_text(tmp_path: Path, put: Put) -> None:
+def test_a_release_keeps_anchors_and_unusual_layouts(tmp_path: Path, put: Put) -> None:
     put("prompts/p/v1.prompt", "x")
     text = """steps:
     "p": &one
@@ -612,12 +612,12 @@ def test_a_frozen_pipeline_pins_its_steps(tmp_path: Path, put: Put) -> None:
 
     assert len(told) == 4
     assert told[3] == (
-        "prompts/refund/v1.pipeline.yaml:20: the pipeline is frozen, and its step 'decline' is not: "
-        "it names no version of 'late'\n  prompt: late@v1"
+        "prompts/refund/v1.pipeline.yaml:20: the pipeline is frozen, but its step 'decline' does not "
+        "name a version of 'late'\n  prompt: late@v1"
     )
 
 
-def test_a_frozen_pipeline_is_not_edited_but_its_functions_go_on(tmp_path: Path, put: Put) -> None:
+def test_a_frozen_pipeline_cannot_be_edited_but_its_functions_may_change(tmp_path: Path, put: Put) -> None:
     put("prompts/extract/v1.prompt", EXTRACT)
     release(tmp_path, prompts(tmp_path), "refund")
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]

@@ -110,7 +110,7 @@ def test_what_does_not_exist_is_named_with_what_does(tmp_path: Path, write: Writ
         found.resolve(PromptRef.parse("triage@v7"))
     with pytest.raises(NotFound, match="no prompt 'traige'") as prompt:
         found.resolve(PromptRef.parse("traige@v1"))
-    with pytest.raises(UsageError, match="v1 names no prompt") as nameless:
+    with pytest.raises(UsageError, match="v1 does not name a prompt") as nameless:
         found.resolve(PromptRef.parse("v1"))
 
     assert version.value.hint == "have: v1, draft"
@@ -177,11 +177,11 @@ def test_check_reports_every_problem_not_only_the_first(tmp_path: Path, write: W
     found = prompts(tmp_path, gone="v1", triage="v9")
 
     assert problems(found) == [
-        "prompts/greet.prompt: is no version of a prompt",
-        "prompts/my prompt: no one can name the prompt 'my prompt'",
-        "prompts/triage/README.md: is no version of a prompt",
-        "prompts/triage/final.prompt: is no version of a prompt",
-        "prompts/triage/v03.prompt: is no version of a prompt",
+        "prompts/greet.prompt: is not a version of a prompt",
+        "prompts/my prompt: 'my prompt' cannot be the name of a prompt",
+        "prompts/triage/README.md: is not a version of a prompt",
+        "prompts/triage/final.prompt: is not a version of a prompt",
+        "prompts/triage/v03.prompt: is not a version of a prompt",
         "prompts/triage/v1.prompt:2: unknown key 'modle'",
         "prompts/triage/v2.prompt:1: {{#if x}} is not a slot",
         "prompts/triage: evalh.toml names 'v9' as the live version of prompt 'triage', which is not there",

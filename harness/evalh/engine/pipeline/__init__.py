@@ -1,1 +1,1 @@
-"""Running pipelines: samples that walk through steps."""
+"""Run pipelines: each sample walks through the steps."""

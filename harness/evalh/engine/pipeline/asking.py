@@ -1,4 +1,4 @@
-"""Asking one sample of a pipeline: each step as it becomes ready, its checks, and what is done about a bad one."""
+"""Ask one sample of a pipeline: each step as it becomes ready, its checks, and what follows a bad step."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -52,11 +52,11 @@ class Trace(Struct):
     judges_usd: Decimal | None = Decimal(0)
     paid_usd: Decimal | None = Decimal(0)  # by a program that ran it; None: unknown
     door: StepDoor | None = None
-    about: Call | None = None  # stands for a call where none gave the output; it is not in the log
+    about: Call | None = None  # a placeholder where no call gave the output; it is not in the log
 
 
 class SampleAsking:
-    """Evaluates one sample. `calls` are all that it made, also where the run ended before its end."""
+    """Asks one sample. `calls` lists every call it made, even if the run ended first."""
 
     def __init__(self, tools: Tools, case: Case, case_index: int, trial: int) -> None:
         self.tools = tools
@@ -71,11 +71,11 @@ class SampleAsking:
 
     @property
     def calls(self) -> list[Call]:
-        """Every call so far."""
+        """Every call made so far."""
         return [call for trace in self.traces.values() for call in trace.calls]
 
     async def ask(self) -> None:
-        """Ask all that is to be asked. Raises NotSent, CancelledError, EvalhError."""
+        """Run every step that can run. Raises NotSent, CancelledError, EvalhError."""
         running: set[asyncio.Task[None]] = set()
         try:
             while True:
@@ -108,7 +108,7 @@ class SampleAsking:
         try:
             request = door.asked.step.request(case)
         except EvalhError as exc:
-            self._fail(spec, trace, f"cannot be filled: {exc.what}", exc.where)
+            self._fail(spec, trace, f"cannot be rendered: {exc.what}", exc.where)
             return
         try:
             call = await self._answer(door, request, self._key(spec.name), case, trace)
@@ -139,7 +139,7 @@ class SampleAsking:
         await self._check(spec, trace, output, unreadable)
 
     async def _check(self, spec: StepSpec, trace: Trace, output: JsonValue, unreadable: str | None) -> None:
-        """Hold an output against the step's checks, then hand it on or not."""
+        """Run the step's checks on an output, then record the output and any failure in the walk."""
         planned = self.tools.pipeline.steps[spec.name]
         assert trace.context is not None
         blind = replace(trace.context, case=replace(trace.context.case, expected=ABSENT))
@@ -178,7 +178,7 @@ class SampleAsking:
         )
 
     async def _answer(self, door: StepDoor, request: Request, key: CallKey, case: Case, trace: Trace) -> Call:
-        """Take an answer from the log, from another session that asks the same, or ask. Raises CallError, NotSent."""
+        """Return an answer from the log, from another session's call, or from a new call. Raises CallError, NotSent."""
         tools, asked = self.tools, (request.digest(), key)
         call = self._new_call(door, request, key, case)
         trace.calls.append(call)
@@ -200,7 +200,7 @@ class SampleAsking:
         return call
 
     async def _go_live(self) -> None:
-        """Wait for a place among the samples that ask: one that has begun is finished before others begin."""
+        """Wait for a place among the samples that make calls, so that started samples finish before others start."""
         if not self._live:
             self._live = True
             try:
@@ -210,7 +210,7 @@ class SampleAsking:
                 raise
 
     def leave(self) -> None:
-        """Give the place to the next."""
+        """Free the place for the next sample."""
         if self._live:
             self._live = False
             self.tools.places.release()
@@ -273,7 +273,9 @@ class SampleAsking:
             doors = self.tools.doors[step]
             if prompt not in doors:
                 known = ", ".join(sorted(doors)) or "none"
-                raise StepError(f"ctx.ask knows no prompt {prompt!r}: write its name as text (known: {known})")
+                raise StepError(
+                    f"ctx.ask does not know the prompt {prompt!r}: write its name as a literal (known: {known})"
+                )
             door, own = doors[prompt], Trace()
             sent = self.tools.functions[step].json_of(inputs)
             assert isinstance(sent, dict)
@@ -298,7 +300,7 @@ class SampleAsking:
         self.walk.fail(spec.name, told)
 
     async def judged(self, graders: Sequence[Grader], context: GradeContext, trace: Trace) -> list[Graded]:
-        """Ask graders about an output that a step gave. Raises NotSent, EvalhError."""
+        """Grade an output of a step. Raises NotSent, EvalhError."""
         asker = self._inquire(context.step or "", trace) if any(grader.asked for grader in graders) else None
         context = replace(context, asker=asker)
         graded = []
@@ -307,14 +309,14 @@ class SampleAsking:
                 judged = grader.judge(context)
                 verdict = await judged if isawaitable(judged) else judged
                 graded.append(Graded(grader.name, grader.required, with_cause(verdict, context.completion)))
-        finally:  # what was spent is spent, though the run ends
+        finally:  # count what was spent even if the run ends here
             spent_usd = Decimal(0) if asker is None else asker.spent_usd
             trace.judges_usd = plus(trace.judges_usd, spent_usd)
             self.judges_usd = plus(self.judges_usd, spent_usd)
         return graded
 
     def _inquire(self, step: str, trace: Trace) -> Asking:
-        """Return what asks about an output: by the call that gave it, or by its key where a function or double did."""
+        """Return the asker for an output's graders, keyed by the call that gave the output or by a placeholder."""
         if trace.door is not None and trace.calls:
             return trace.door.inquiry.about(trace.calls[-1])
         tools = self.tools

@@ -1,4 +1,4 @@
-"""`evalh blame`: bad cases run again with good outputs in the place of steps' own, until each question is answered."""
+"""`evalh blame`: run bad cases again with good outputs in place of the steps' own, until the design is complete."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ Seen = dict[Replaced, Reruns]
 
 
 class Experiment:
-    """Runs cases again under draws of their own. `sources`: where each step's good outputs come from."""
+    """Runs cases again with separate draws. `sources`: where each step's good outputs come from."""
 
     def __init__(self, plan: Plan, ends: Ends, design: BlamePlan, sources: Mapping[str, Given]) -> None:
         self._plan = plan
@@ -31,11 +31,11 @@ class Experiment:
 
     @property
     def spent_usd(self) -> Decimal | None:
-        """What it has spent, graders included; None: an answer has no price."""
+        """The amount spent, graders included; None if an answer has no price."""
         return total(self._spent)
 
     async def ask(self, cases: Sequence[Case]) -> list[CaseReruns]:
-        """Make every experiment that the design asks for. Raises CancelledError, EvalhError."""
+        """Run every experiment of the design. Raises CancelledError, EvalhError."""
         seen: dict[str, Seen] = {case.id: {} for case in cases}
         async with self._ends.doors.open([*self._plan.targets, *self._plan.asked]):
             while wanted := self._wanted(seen):
@@ -47,7 +47,7 @@ class Experiment:
         ]
 
     def _wanted(self, seen: Mapping[str, Seen]) -> dict[Replaced, dict[str, Probe]]:
-        """Return what is to be asked next: for each set of replaced steps, the cases that lack it."""
+        """Return the next probes: for each set of replaced steps, the cases that still need it."""
         found: dict[Replaced, dict[str, Probe]] = defaultdict(dict)
         for case_id, known in seen.items():
             probe = self._design.next_probe(known)
@@ -82,7 +82,7 @@ class Experiment:
             )
 
     def _left(self) -> Ends:
-        """Return the ends with what is left of the budget."""
+        """Return the ends with the remaining budget."""
         budget, spent = self._ends.asking.budget_usd, self.spent_usd
         if budget is None or spent is None:
             return self._ends
@@ -92,7 +92,7 @@ class Experiment:
 def with_outputs(
     plan: Plan, replaced: Replaced, sources: Mapping[str, Given], cases: Sequence[Case], trials: int
 ) -> Plan:
-    """Return a pipeline's plan for some cases, with the outputs of some steps replaced and draws of its own."""
+    """Return a pipeline's plan for some cases, with the outputs of some steps replaced and separate draws."""
     assert plan.pipeline is not None
     given = {**plan.pipeline.given, **{step: sources[step] for step in replaced}}
     pipeline = replace(plan.pipeline, given=given)
@@ -100,7 +100,7 @@ def with_outputs(
 
 
 async def stand_ins(plan: Plan, ends: Ends, cases: Sequence[Case], digest: Callable[[object], str]) -> dict[str, Given]:
-    """Run cases on a plan whose models are stronger; return what each step gave. Raises CancelledError, EvalhError."""
+    """Run cases on a plan with a stronger model; return each step's outputs. Raises CancelledError, EvalhError."""
     session = Session(with_outputs(plan, frozenset(), {}, cases, 1), ends)
     async with together(session):
         await session.evaluate((place, case, range(1)) for place, case in enumerate(cases))

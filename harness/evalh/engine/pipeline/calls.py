@@ -1,4 +1,4 @@
-"""What is asked once is asked once: answers on their way, and looks into the log that are made together."""
+"""Share calls: sessions share calls in flight, and samples share queries to the log."""
 
 import asyncio
 from collections import OrderedDict
@@ -6,22 +6,22 @@ from collections import OrderedDict
 from evalh.core.attempt import Answer, CallKey
 from evalh.core.ports import Store
 
-_MOST_KEPT = 4096  # answers: what the log does not show yet, it shows a moment later
+_MOST_KEPT = 4096  # answers that the log may not show yet
 _MOST_CHARACTERS = 16_000_000
 _AT_ONCE = 128
 
 
 class Flights:
-    """Calls on their way, by request digest and key: sessions that need the same one share it."""
+    """Calls in flight, by request digest and key. Sessions that need the same call share it."""
 
     def __init__(self) -> None:
-        """Know of none yet."""
+        """Begin with no calls."""
         self._flying: dict[tuple[str, CallKey], asyncio.Future[Answer | None]] = {}
         self._landed: OrderedDict[tuple[str, CallKey], Answer] = OrderedDict()
         self._characters = 0
 
     async def join(self, asked: tuple[str, CallKey]) -> Answer | None:
-        """Return the answer of a call that another began; None: there is none, or it gave no answer."""
+        """Return the answer of a call that another session began; None if there is no such call, or no answer."""
         while (flying := self._flying.get(asked)) is not None:
             answer = await asyncio.shield(flying)
             if answer is not None:
@@ -29,11 +29,11 @@ class Flights:
         return self._landed.get(asked)
 
     def begin(self, asked: tuple[str, CallKey]) -> None:
-        """Say that a call leaves."""
+        """Register a call that is about to be sent."""
         self._flying[asked] = asyncio.get_running_loop().create_future()
 
     def end(self, asked: tuple[str, CallKey], answer: Answer | None) -> None:
-        """Hand its answer to all that wait; None: there is none, and they ask for themselves."""
+        """Give its answer to every waiting session. After None, each makes its own call."""
         self._flying.pop(asked).set_result(answer)
         if answer is None:
             return
@@ -45,7 +45,7 @@ class Flights:
 
 
 class Lookups:
-    """Looks into the log for many samples at once: those that ask at one moment share a question."""
+    """Looks up answers in the log. Lookups of the same moment share one query."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -71,7 +71,7 @@ class Lookups:
             batch = waiting[begin : begin + _AT_ONCE]
             try:
                 answers = self._store.find_all([asked for asked, _ in batch], routed=routed)
-            except Exception as exc:  # noqa: BLE001 (whoever waits is told)
+            except Exception as exc:  # noqa: BLE001 (every waiting caller gets the error)
                 for _, found in batch:
                     if not found.done():
                         found.set_exception(exc)

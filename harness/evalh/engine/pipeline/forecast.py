@@ -1,4 +1,4 @@
-"""`--dry-run` of a pipeline: how far the log answers, and what the rest can cost before its requests are known."""
+"""`--dry-run` of a pipeline: which calls the log answers, and what the rest can cost before its requests are known."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -36,7 +36,7 @@ from evalh.pipeline.walk import Handed, Walk, text_of
 
 
 class _Forecast(Struct):
-    """One sample, as far as the log knows it."""
+    """One sample, as far as the log holds it."""
 
     case: Case
     trial: int
@@ -44,7 +44,7 @@ class _Forecast(Struct):
     answers: dict[str, Answer] = field(default_factory=dict)  # by step
     requests: dict[str, tuple[Request, int | None]] = field(
         default_factory=dict
-    )  # by step; how many tokens are missing
+    )  # by step, with the number of tokens that are still missing
 
     def context(self, spec: StepSpec, inputs: Mapping[str, JsonValue]) -> GradeContext:
         """Return what the graders of a step see, before there is an answer."""
@@ -59,7 +59,7 @@ class _Forecast(Struct):
 
 
 class PipelineForecast(Struct):
-    """What samples of a pipeline may cost. `store` is None where nothing that it knows may be used."""
+    """What samples of a pipeline may cost. `store` is None if the log must not be used."""
 
     plan: Plan
     pipeline: PlannedPipeline
@@ -75,7 +75,7 @@ class PipelineForecast(Struct):
     _bounds: dict[str, QuestionBounds] = field(default_factory=dict)
 
     def add(self, case: Case, trial: int) -> None:
-        """Count one sample in. Raises WorkspaceError where a case does not fit."""
+        """Count one sample. Raises WorkspaceError for a case that does not fit."""
         doubles = self.pipeline.doubles(case, trial)
         one = _Forecast(case, trial, Walk(self.pipeline.flow, case.inputs, doubles=doubles))
         begun: set[str] = set()
@@ -94,10 +94,10 @@ class PipelineForecast(Struct):
         self.answered += not asks
 
     def _known(self, one: _Forecast, handed: Handed) -> bool:
-        """Look up a step whose inputs are known, and walk on; False: it is asked."""
+        """Look up a step whose inputs are known, and continue the walk. Return False if its call must be made."""
         spec = handed.spec
         asked, ctx = self.pipeline.steps[spec.name].prompt, one.context(spec, handed.inputs)
-        if asked is None:  # a function: what it gives is known when it has run
+        if asked is None:  # a function: its output is unknown until it runs
             self.functions.add(spec.name)
             self._grade_step(ctx, Unknowns(answer=self._longest_output(spec.name)))
             return True
@@ -123,7 +123,7 @@ class PipelineForecast(Struct):
         return self.store.find_all([(request.digest(), key)], routed=asked.target.chooses)[0]
 
     def _unknown(self, one: _Forecast, spec: StepSpec) -> bool:
-        """Bound a step whose request is not known yet: its text, what is known of its inputs, and the longest rest."""
+        """Bound a step whose request is not known yet, by its text, its known inputs, and the longest unknown ones."""
         asked, longest = self.pipeline.steps[spec.name].prompt, self._longest_output(spec.name)
         inputs = {name: self._longest(one.walk, source) for name, source in spec.inputs.items()}
         ctx = one.context(spec, dict.fromkeys(inputs, ""))
@@ -143,7 +143,7 @@ class PipelineForecast(Struct):
         return True
 
     def _longest(self, walk: Walk, source: Source) -> int | None:
-        """Return of how many tokens an input is at most; None: nothing bounds it."""
+        """Return the most tokens that an input can have; None if there is no bound."""
         if isinstance(source, Constant):
             return len(canonical(source.value))
         if isinstance(source, First):
@@ -154,14 +154,14 @@ class PipelineForecast(Struct):
             try:
                 return len(canonical(source.evaluate(values)))
             except HandoverError:
-                return 0  # it ends there
+                return 0  # the path ends there
         return total(
             len(canonical(values[one.source])) if one.source in values else self._longest_output(one.source)
             for one in source.references
         )
 
     def _longest_output(self, name: str) -> int | None:
-        """Return of how many tokens the output of a step is at most; None: nothing bounds it."""
+        """Return the most tokens that a step's output can have; None if there is no bound."""
         step = self.pipeline.steps[name]
         if step.spec.function is not None:
             return step.spec.function.max_chars
@@ -175,14 +175,14 @@ class PipelineForecast(Struct):
         return self._bounds[name]
 
     def _grade_step(self, ctx: GradeContext, unknowns: Unknowns | None = None, model: str | None = None) -> None:
-        """Add what the checks and graders of a step can cost."""
+        """Add the most that the checks and graders of a step can cost."""
         name = ctx.step or ""
         graders = self.pipeline.steps[name].all_graders
         if any(grader.asked for grader in graders):
             self._count_judges(self._bounds_of(name).of_answer(graders, ctx, unknowns, model))
 
     def _of_suite(self, one: _Forecast) -> Bound:
-        """Bound what the suite's graders can cost: of the step with the output, or of any that may give it."""
+        """Bound the cost of the suite's graders, for the step with the output, or for any step that may give it."""
         walk, last = one.walk, self.pipeline.flow.pipeline.output
         gave = walk.outputs()
         if not walk.done:
@@ -193,7 +193,7 @@ class PipelineForecast(Struct):
         return NOTHING if output is None or walk.stopped is not None else self._of_output(one, output, None)
 
     def _of_output(self, one: _Forecast, name: str, longest: Mapping[str, int | None] | None) -> Bound:
-        """Bound it for one step's output; `longest`: the outputs that are not known yet, None where all are."""
+        """Bound it for one step's output. `longest`: bounds of the outputs not known yet; None if all are known."""
         gave, answer = one.walk.outputs(), one.answers.get(name)
         completion = Completion(text=text_of(gave[name].output) if name in gave else "")
         request, more = one.requests.get(name, (None, 0))
@@ -215,10 +215,10 @@ class PipelineForecast(Struct):
         self.judges = plus(self.judges, bound[1])
         self.once, self.ceiling = plus(self.once, bound[0]), plus(self.ceiling, bound[1])
         if bound[1] is None and self.why is None:
-            self.why = "the questions of a grader have no bound: a price or max_tokens is missing"
+            self.why = "a grader's calls have no cost limit: a price or max_tokens is missing"
 
     def _count_call(self, asked: Asked, ctx: GradeContext, more: int | None) -> None:
-        """Add what one call of one sample can cost."""
+        """Add the most that one call of one sample can cost."""
         target, request, name = asked.target, ctx.request, ctx.step or ""
         assert request is not None
         pricers = {leaf: self.prices.find(one.provider) for leaf, one in target.leaves.items()}
@@ -232,7 +232,7 @@ class PipelineForecast(Struct):
 
 
 def forecast_pipeline(plan: Plan, store: Store | None, prices: Prices, *, fresh: bool = False) -> Forecast:
-    """Walk every sample as far as the log answers; bound the rest. Raises WorkspaceError where a case does not fit."""
+    """Walk every sample as far as the log answers; bound the rest. Raises WorkspaceError if a case does not fit."""
     assert plan.pipeline is not None
     sums = PipelineForecast(plan, plan.pipeline, prices, None if fresh else store)
     for case in plan.cases:
@@ -251,7 +251,7 @@ def forecast_pipeline(plan: Plan, store: Store | None, prices: Prices, *, fresh:
 
 
 def check_pipeline_inputs(plan: Plan) -> None:
-    """Walk every case to its first requests. Raises WorkspaceError for a case that lacks what the first steps need."""
+    """Walk every case to its first requests. Raises WorkspaceError if a case lacks an input of the first steps."""
     assert plan.pipeline is not None
     steps = plan.pipeline.steps
     for case in plan.cases:
@@ -273,7 +273,7 @@ def check_pipeline_inputs(plan: Plan) -> None:
 
 
 def refuse_case(walk: Walk, case: Case) -> None:
-    """Raise WorkspaceError where a case itself lacks what a step needs of it."""
+    """Raise WorkspaceError if the case itself lacks an input that a step needs."""
     failed = walk.failed
     if failed is not None:
         name, reason = failed

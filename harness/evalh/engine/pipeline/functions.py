@@ -1,4 +1,4 @@
-"""Steps that are functions: called with their inputs by name, within their time, and held to JSON."""
+"""Steps that are functions: call them with their inputs by name, within their timeout, and require JSON."""
 
 import asyncio
 import inspect
@@ -28,18 +28,18 @@ _SHORTEST_SECRET = 6  # characters: `1` or `true` is not a secret
 
 
 class StepError(Exception):
-    """A function raised, did not come back, or gave what is not JSON: the sample is ungraded, not bad."""
+    """A function raised, did not return, or returned a value that is not JSON: the sample is ungraded, not bad."""
 
 
 class Ask(Protocol):
     """Asks a prompt of the workspace, as a call of the step."""
 
     async def __call__(self, prompt: str, inputs: Mapping[str, JsonValue], *, draw: int = 0) -> JsonValue:
-        """Return the output, JSON where the prompt has JSON output. Raises CallError, NotSent."""
+        """Return the output, parsed if the prompt has JSON output. Raises CallError, NotSent."""
 
 
 class StepContext(Value):
-    """What a function is handed as `ctx`, if it takes one."""
+    """The value of a function's `ctx` parameter, if it has one."""
 
     case_id: str
     trial: int
@@ -50,13 +50,13 @@ class StepContext(Value):
 
 
 class FunctionStep:
-    """Calls one step's function. Of the environment it is handed the variables that the step names."""
+    """Calls one step's function. It gets only the environment variables that the step names."""
 
     def __init__(self, spec: FunctionSpec, function: Callable[..., object], env: Mapping[str, str]) -> None:
         self.spec = spec
         self.env = {name: env[name] for name in spec.env if name in env}
         long = [(name, value) for name, value in self.env.items() if len(value) >= _SHORTEST_SECRET]
-        self._secrets = sorted(long, key=lambda one: -len(one[1]))  # one may be part of another
+        self._secrets = sorted(long, key=lambda one: -len(one[1]))  # the longest first: one may be part of another
         self._function = function
         self._deadline = Deadline(spec.timeout_s)
         self._own_loop = OwnLoop()
@@ -65,14 +65,14 @@ class FunctionStep:
         self._takes_context = _CONTEXT in inspect.signature(function).parameters
 
     def request(self, inputs: Mapping[str, JsonValue]) -> Request:
-        """Return its inputs as a request: what it gave before is found by them, and by what it is."""
+        """Return the inputs as a request. An earlier result is found by the inputs and the function's definition."""
         settings = Settings(model=self.spec.path, sent_to={"function": self.spec.document()})
         return Request((Message.of(Role.USER, canonical(inputs).decode("utf-8", "surrogatepass")),), settings)
 
     async def call(
         self, inputs: Mapping[str, JsonValue], ctx: StepContext, pause: Callable[[float], Awaitable[None]]
     ) -> JsonValue:
-        """Return what it gives, as JSON. Raises StepError, NotSent."""
+        """Return the function's result as JSON. Raises StepError, NotSent."""
         async with AsyncExitStack() as held:
             if self._places is not None:
                 await held.enter_async_context(self._places)
@@ -103,12 +103,12 @@ class FunctionStep:
             raise
         except NoAnswerError as exc:
             raise StepError(f"{self.spec.path}: {exc}") from None
-        except Exception as exc:  # noqa: BLE001 (whatever a user's code raises is told at its line)
+        except Exception as exc:  # noqa: BLE001 (any error of a user's code is reported with its line)
             raise StepError(f"{self.spec.path}: {self._raised(exc)}") from None
         return self._json(given)
 
     def hidden(self, value: JsonValue) -> JsonValue:
-        """Return a value with the name of a variable in place of its content, in every text and key."""
+        """Return a value in which each variable's content is replaced by its name, in every text and key."""
         match value:
             case str():
                 return self._redacted(value)
@@ -119,12 +119,12 @@ class FunctionStep:
         return value
 
     def json_of(self, given: object) -> JsonValue:
-        """Return a copy as JSON that holds no variable's content. Raises StepError."""
+        """Return a copy as JSON without the content of any variable. Raises StepError."""
         try:
             wrong = not_json(given)
             value = None if wrong is not None else self.hidden(json.loads(json.dumps(given, ensure_ascii=False)))
-        except Exception as exc:  # noqa: BLE001 (a mapping of the user's own may raise as it is read; so do huge numbers)
-            value, wrong = None, f"gave what cannot be read as JSON: {self._raised(exc)}"
+        except Exception as exc:  # noqa: BLE001 (a user's mapping may raise while it is read; so do huge numbers)
+            value, wrong = None, f"returned a value that cannot be read as JSON: {self._raised(exc)}"
         if wrong is not None:
             raise StepError(f"{self.spec.path}: {self._redacted(wrong)}")
         return value
@@ -141,48 +141,48 @@ class FunctionStep:
         """Return a copy as JSON. Raises StepError."""
         if inspect.iscoroutine(given):
             given.close()
-            raise StepError(f"{self.spec.path}: gave a coroutine: declare the function with async def")
+            raise StepError(f"{self.spec.path}: returned a coroutine: declare the function with async def")
         value = self.json_of(given)
         length = len(json.dumps(value, ensure_ascii=False))
         if length > self.spec.max_chars:
             raise StepError(
-                f"{self.spec.path}: gave {length:,} characters of JSON; max_chars is {self.spec.max_chars:,}"
+                f"{self.spec.path}: returned {length:,} characters of JSON; max_chars is {self.spec.max_chars:,}"
             )
         return value
 
 
 def _told(exc: Exception) -> str:
-    """Say what was raised, also where its own text cannot be had."""
+    """Describe an exception, even if its own text cannot be read."""
     try:
         return f"{type(exc).__name__}: {exc}"
-    except Exception:  # noqa: BLE001 (a user's exception may raise as it is told)
+    except Exception:  # noqa: BLE001 (a user's exception may raise in __str__)
         return type(exc).__name__
 
 
 def not_json(value: object, place: str = "", depth: int = 0) -> str | None:
-    """Say which part of a value is not JSON, and where; None: all of it is."""
+    """Say which part of a value is not JSON, and where; None if all of it is."""
     at = f" at {place}" if place else ""
     if depth > _DEEPEST:
-        return f"gave more than {_DEEPEST} levels of nesting"
+        return f"returned more than {_DEEPEST} levels of nesting"
     match value:
         case None | bool() | int() | str():
             return None
         case float():
-            return None if isfinite(value) else f"gave {value}{at}, which is not JSON"
+            return None if isfinite(value) else f"returned {value}{at}, which is not JSON"
         case list() | tuple():
             parts = ((f"{place}[{number}]", part) for number, part in enumerate(value))
         case dict():
             strange = next((key for key in value if not isinstance(key, str)), None)
             if strange is not None:
-                return f"gave a key that is not text{at}: {one_line(repr(strange))}"
+                return f"returned a key that is not text{at}: {one_line(repr(strange))}"
             parts = ((f"{place}.{key}" if place else key, part) for key, part in value.items())
         case _:
-            return f"gave {one_line(type(value).__name__)}{at}, which is not JSON"
+            return f"returned a value of type {one_line(type(value).__name__)}{at}, which is not JSON"
     return next((wrong for name, part in parts if (wrong := not_json(part, name, depth + 1)) is not None), None)
 
 
 def check_signature(spec: StepSpec, function: Callable[..., object]) -> None:
-    """Raise WorkspaceError where a step hands over what its function does not take, or leaves out what it needs."""
+    """Raise WorkspaceError if a step gives an input that its function does not take, or omits one that it needs."""
     assert spec.function is not None
     where = where_defined(function)
     parameters = inspect.signature(function).parameters
@@ -195,7 +195,7 @@ def check_signature(spec: StepSpec, function: Callable[..., object]) -> None:
     for name in spec.inputs:
         if name not in named and not takes_any:
             takes = ", ".join(named) or "nothing"
-            what, hint = f"{spec.function.path} takes no {name!r} ({where})", f"it takes: {takes}"
+            what, hint = f"{spec.function.path} has no parameter {name!r} ({where})", f"it takes: {takes}"
             raise WorkspaceError(what, where=spec.where, hint=hint)
     for name, one in named.items():
         if one.default is inspect.Parameter.empty and name not in spec.inputs:

@@ -1,4 +1,4 @@
-"""Grading one sample of a pipeline: its steps, its output, and where it went wrong."""
+"""Grade one sample of a pipeline: its steps, its output, and where it went wrong."""
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
@@ -16,7 +16,7 @@ from evalh.routing.wrapper import spent
 
 
 class SampleGrading:
-    """Grades what was asked."""
+    """Grades a sample whose steps have run."""
 
     def __init__(self, asked: SampleAsking) -> None:
         self._asked = asked
@@ -36,7 +36,7 @@ class SampleGrading:
             trace.verdicts += await self._asked.judged(graders, trace.context, trace)
 
     def _grade_of(self, name: str, trace: Trace) -> StepGrade | None:
-        """Say what a step's output is; what the next step could not take is bad, whatever graders say."""
+        """Return a step's grade. An output that the next step could not take is bad, whatever its graders say."""
         settled = self._walk.settled[name]
         if settled.state is not StepState.RAN:
             return None
@@ -84,7 +84,7 @@ class SampleGrading:
         )
 
     async def _verdicts(self, output: str | None) -> tuple[tuple[Graded, ...], Standing, CallError | None]:
-        """Return what the suite's graders say, what the sample is by that, and why it has no answer."""
+        """Return the verdicts of the suite's graders, the sample's standing, and why it has no answer."""
         graders = self._tools.plan.graders
         failed = self._walk.failed
         if failed is not None:
@@ -121,13 +121,13 @@ class SampleGrading:
         return own[-1] if own else next(iter(reversed(self._asked.calls)), None)
 
     def _attempt_of(self, output: str | None, completion: Completion | None) -> str | None:
-        """Return the attempt that holds the sample's output; None: no model gave it, or it has none."""
+        """Return the attempt that holds the sample's output; None if no model gave it, or there is none."""
         if output is None or completion is None or self._traces[output].door is None:
             return None
         return self._traces[output].calls[-1].answered_by
 
     def _path(self, name: str) -> Latency:
-        """Return how long it took to a step's output: the longest way to it, by what each step took."""
+        """Return the latency up to a step's output: the sum along the slowest path to it."""
         took = Latency() if self._walk.settled[name].state is not StepState.RAN else self._traces[name].took
         before = [
             self._path(one)

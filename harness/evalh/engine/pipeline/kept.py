@@ -1,4 +1,4 @@
-"""Functions whose results are kept like answers, and those that must not be called twice for one sample."""
+"""Call functions; keep results where `keep` says so, and never call one with effects twice for a sample."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ class FunctionCalls:
     async def call(
         self, function: FunctionStep, inputs: Mapping[str, JsonValue], ctx: StepContext, key: CallKey
     ) -> tuple[JsonValue, Latency]:
-        """Return what a function gives, or what it gave before if its results are kept, and how long it took.
+        """Return a function's result, or its earlier result if results are kept, and how long it took.
 
         Raises StepError, NotSent.
         """
@@ -54,7 +54,7 @@ class FunctionCalls:
             tools.store.conclude(call, cache_hit=True)
             return json.loads(answer.completion.text), answer.latency
         if spec.effects and tools.store.begun(*asked):
-            raise StepError(f"{spec.path}: has effects, and was called before for this sample: it is not called again")
+            raise StepError(f"{spec.path}: has effects and was already called for this sample: it is not called again")
         return await self._recorded(function, inputs, ctx, call)
 
     async def _recorded(
@@ -73,7 +73,7 @@ class FunctionCalls:
         )
         store.begin(start)
         if function.spec.effects:
-            await asyncio.to_thread(store.flush)  # before it happens: it must not happen twice
+            await asyncio.to_thread(store.flush)  # before the call: a function with effects must not run twice
         try:
             output, took = await self._timed(function, inputs, ctx)
         except (StepError, NotSent, asyncio.CancelledError) as exc:

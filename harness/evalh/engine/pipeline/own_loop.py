@@ -1,4 +1,4 @@
-"""An event loop on a thread of its own: an async function that blocks it stops its own step, and not the run."""
+"""An event loop on a separate thread: an async function that blocks it stops its own step, not the run."""
 
 import asyncio
 import threading
@@ -12,14 +12,14 @@ _ALIVE_WITHIN_S = 0.2
 
 
 class OwnLoop:
-    """Runs coroutines elsewhere. A loop that no longer answers is left behind; the next call starts another."""
+    """Runs coroutines on another thread. A loop that no longer answers is abandoned; the next call starts another."""
 
     def __init__(self) -> None:
-        """Start nothing yet."""
+        """Start no thread until the first call."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self, start: Callable[[], Awaitable[object]], seconds: float) -> object:
-        """Return what a coroutine returns. Raises NoAnswerError, and what it raises."""
+        """Return what a coroutine returns. Raises NoAnswerError, and whatever the coroutine raises."""
         loop = self._started()
         running = asyncio.run_coroutine_threadsafe(_contained(start), loop)
         patience = asyncio.timeout(seconds)
@@ -57,7 +57,7 @@ async def _contained(start: Callable[[], Awaitable[object]]) -> object:
 
 
 def from_elsewhere(ask: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Return `ask` for a coroutine on another loop; the asking itself stays on this one."""
+    """Return `ask` for a coroutine on another loop; the call itself runs on this loop."""
     here = asyncio.get_running_loop()
 
     async def asked(*given: Any, **named: Any) -> Any:

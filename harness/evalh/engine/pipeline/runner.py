@@ -1,4 +1,4 @@
-"""Running a pipeline: what its samples share is made once; each sample then walks its own way."""
+"""Run a pipeline: build what its samples share once, then walk each sample through the steps."""
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from evalh.engine.runner import SampleRunner, Wanted
 from evalh.pipeline.taint import StepGraph
 from evalh.routing.build import Builder
 
-_WINDOW = 128  # samples under way at once: those whose answers are in the log ask it together
+_WINDOW = 128  # samples in progress at once, so that their log lookups share queries
 
 
 class Place(Value):
@@ -37,7 +37,7 @@ class PipelineRunner(SampleRunner[Place], kw_only=True):
 
     @property
     def width(self) -> int:
-        """How many samples are under way at once; each model's own door bounds what is in flight."""
+        """How many samples are in progress at once; each model's own door limits its calls in flight."""
         return max(self.concurrency, _WINDOW)
 
     def unknown(self, wanted: Sequence[Wanted]) -> int:
@@ -55,7 +55,7 @@ class PipelineRunner(SampleRunner[Place], kw_only=True):
             await one.ask()
             sample = await SampleGrading(one).grade()
         except (NotSent, asyncio.CancelledError):
-            # The sample is left to the next run; what its attempts have cost was spent by this one.
+            # The next run repeats the sample; this run paid for the attempts made so far.
             for number, call in enumerate(one.calls):
                 self.fold.cut_off(unit.case_index, call, one.judges_usd if number == 0 else Decimal(0))
             raise
@@ -67,7 +67,7 @@ class PipelineRunner(SampleRunner[Place], kw_only=True):
 def tools_of(
     plan: Plan, builder: Builder, store: Store, run_id: str, flights: Flights, env: Mapping[str, str]
 ) -> Tools:
-    """Make what the samples of a run share: one stack for all that a step asks, within one purse and window."""
+    """Build what the samples of a run share: one stack of providers for each step, with one budget and window."""
     pipeline = plan.pipeline
     assert pipeline is not None
     return Tools(

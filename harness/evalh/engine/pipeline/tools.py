@@ -1,4 +1,4 @@
-"""What all samples of a pipeline's run share."""
+"""The objects that all samples of a pipeline's run share."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -12,11 +12,11 @@ from evalh.pipeline.taint import StepGraph
 from evalh.routing.asking import Inquiry
 from evalh.routing.run_context import Halt
 
-OWN = ""  # what a prompt step asks; a function asks prompts by name
+OWN = ""  # the prompt of a prompt step; a function asks prompts by name
 
 
 class StepDoor(Value):
-    """The way to what a step asks, and who asks for those that grade its answers."""
+    """The provider of a step's calls, and the asker for its graders."""
 
     asked: Asked
     provider: Provider
@@ -24,7 +24,7 @@ class StepDoor(Value):
 
 
 class Tools(Value, kw_only=True):
-    """What all samples of a run share."""
+    """The objects that all samples of a run share."""
 
     plan: Plan
     pipeline: PlannedPipeline
@@ -38,7 +38,7 @@ class Tools(Value, kw_only=True):
     clock: Clock
     lookups: Lookups
     flights: Flights
-    inquiry: Inquiry  # about what no model gave
+    inquiry: Inquiry  # about outputs that no model gave
     fresh: bool
     holds: bool = False  # whether a sample waits at a step that a person must look at
-    places: asyncio.Semaphore  # for samples that ask models; those that the log answers need none
+    places: asyncio.Semaphore  # for samples that call models; those that the log answers need no place

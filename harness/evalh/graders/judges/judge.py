@@ -113,7 +113,7 @@ class Judge(Parameters):
 
 
 class _Words(Value, kw_only=True):
-    """What a judge is told, and how its reply is read."""
+    """A judge's instructions, and how its reply is read."""
 
     rubric: Rubric
     scale: Scale

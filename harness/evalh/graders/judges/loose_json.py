@@ -1,7 +1,7 @@
-"""JSON objects in a model's reply: strict ones, and those that any reader can mend, in one pass over the text.
+"""JSON objects in a model's reply: strict ones, and those that any reader can repair, in one pass over the text.
 
 Mended are comments, trailing commas, single or typographer's quotes, bare keys, Python's words and line ends in
-strings. A key that stands twice is never mended: either value may be meant.
+strings. A duplicate key is never repaired: either value may be meant.
 """
 
 import json

@@ -1,9 +1,9 @@
 """Reading a model's reply: the last thing that looks like a verdict is the verdict, or there is none.
 
-A reply may hold its verdict as JSON, strict or mended (`loose_json`), and in words (`claims`). Of all that look like a
-verdict those are left out that are quoted from what was graded (`quotes`). Then: all that are the judge's own must say
-the same, the last one must be readable and among them, and nothing behind it may take it back. Anything else is an
-error, never an earlier verdict. Where a provider holds its model to the schema, the reply is that JSON and no prose.
+A reply may hold its verdict as JSON, strict or repaired (`loose_json`), and in words (`claims`). Verdicts quoted
+from what was graded (`quotes`) are left out. All of the judge's own verdicts must say the same, the last one must be
+readable and one of them, and nothing after it may take it back. Anything else is an error, never an earlier verdict.
+Where a provider holds its model to the schema, the reply is that JSON and no prose.
 """
 
 import unicodedata

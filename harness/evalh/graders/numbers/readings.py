@@ -1,6 +1,6 @@
 """What stands in a text as a number, and what it can be read as where the text does not say.
 
-The grammar is told in `docs/reference/graders.md` under `number`. A numeral is taken whole or not at all: a tail of
+The grammar is in `docs/reference/graders.md` under `number`. A numeral is taken whole or not at all: a tail of
 one is never read as a number of its own; words behind it may multiply it: `3 million`, `3 Mrd.`, `2 thirds`.
 """
 

@@ -217,7 +217,7 @@ def _kind(status: int, name: str, message: str, details: Sequence[Mapping[str, J
 
 
 def _is_spent(message: str, details: Sequence[Mapping[str, JsonValue]]) -> bool:
-    """Tell a day's or an account's limit from a minute's: waiting helps only with the latter."""
+    """Distinguish a day's or an account's limit from a minute's: waiting helps only with the latter."""
     for detail in details:
         violations = detail.get("violations")
         limits = [text_at(violation, "quotaId") for violation in violations] if isinstance(violations, list) else []

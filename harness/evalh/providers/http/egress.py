@@ -60,7 +60,7 @@ class Egress(Value):
 
 @lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
-    """Tell whether a host's name or address is this machine itself."""
+    """Whether a host's name or address is this machine itself."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -171,7 +171,7 @@ def retry_info_s(error: JsonValue) -> float | None:
 
 def duration_s(text: str) -> float | None:
     """Read a duration such as `1h2m3.5s`, `20ms` or `34.07s`; None where it is none."""
-    match = _DURATION.fullmatch(text.strip()) if 0 < len(text.strip()) <= 40 else None  # noqa: PLR2004 (longer is no duration)
+    match = _DURATION.fullmatch(text.strip()) if 0 < len(text.strip()) <= 40 else None  # noqa: PLR2004 (longer is not a duration)
     if match is None:
         return None
     hours, minutes, seconds, milliseconds = (float(part or 0) for part in match.groups())
@@ -223,7 +223,7 @@ class Redactor:
         return body
 
     def hides(self, body: bytes) -> bool:
-        """Tell whether a secret is spelled in the body in JSON's escapes, where `body` cannot take it out."""
+        """Whether the body spells a secret in JSON's escapes, from which `body` cannot remove it."""
         if b"\\u00" not in body:
             return False
         plain = _ESCAPED.sub(lambda match: bytes((int(match[1], 16),)), body)

@@ -105,7 +105,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._answer is None or self._answer.done():
-            self.abort()  # nobody asked: whatever this is, it is no answer to what comes next
+            self.abort()  # an answer without a request: it must not be taken for the next request's answer
             return
         self._arrived_bytes += len(data)
         try:
@@ -188,7 +188,7 @@ class Connection(asyncio.Protocol):
             self._fail(error)
 
     def _ended(self) -> bool:
-        """Tell that the answer was given: what still comes belongs to nothing, and the connection goes."""
+        """Mark the answer as complete: whatever still comes belongs to no request, so the connection is closed."""
         if self._answer is not None and not self._answer.done():
             return False
         self.reusable = False

@@ -141,7 +141,7 @@ class ChatAssembler(Assembler):
 
     def reading(self) -> Reading:
         choices = [self._said[place] for place in sorted(self._said)]
-        whole = choices if self._whole else self._ended and self.started  # `[DONE]` alone is no answer
+        whole = choices if self._whole else self._ended and self.started  # `[DONE]` alone is not an answer
         if not self.finished and not whole:
             raise ValueError("the stream ended before the answer")
         spoken = next((said for said in choices if said.content), None)

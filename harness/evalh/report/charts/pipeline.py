@@ -35,7 +35,7 @@ Curve: TypeAlias = tuple[Point, Point]
 
 
 class Filters(Value):
-    """How the links of a picture or a table say which samples they mean."""
+    """How the links of a picture or a table filter samples."""
 
     run: str = ""  # its place on the page, where there are several
 
@@ -45,7 +45,7 @@ class Filters(Value):
 
 
 def drawn(traffic: Traffic, told: Mapping[str, str], filters: Filters, *, down: bool) -> Markup:
-    """Draw a run's pipeline from left to right, or downwards; `told` says in a few words what each step is."""
+    """Draw a run's pipeline from left to right, or downwards. `told`: a few words about each step."""
     plan = _Plan(traffic, down=down)
     lines = sorted(traffic.lines.items(), key=lambda pair: -pair[1].samples)
     width, height = plan.size()
@@ -70,7 +70,7 @@ def width_ahead(traffic: Traffic) -> int:
 
 
 class _Plan:
-    """Where everything stands, in one of two directions. Along: from layer to layer. Across: within one."""
+    """The places of boxes and lines, in one of two directions. Along: from layer to layer. Across: within a layer."""
 
     def __init__(self, traffic: Traffic, *, down: bool) -> None:
         self.traffic, self.down = traffic, down

@@ -12,7 +12,7 @@ from evalh.core.values import Value
 from evalh.report.documents.document import Document, document_of
 
 T = TypeVar("T")
-Told: TypeAlias = Union[T, UnsetType]  # noqa: UP007 (a TypeVar's union is no alias at run time)
+Told: TypeAlias = Union[T, UnsetType]  # noqa: UP007 (a TypeVar's union is not an alias at run time)
 """A key that is left out where nothing was asked."""
 Verdict = Literal["moved", "not_shown", "not_comparable", "unmeasured"]
 _VERDICTS: dict[ExitCode, Verdict] = {

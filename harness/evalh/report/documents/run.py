@@ -32,7 +32,7 @@ class RunGrader(Value, kw_only=True, omit_defaults=True):
 
 
 class ResultStep(Value, kw_only=True):
-    """What a pipeline's step did in a run's samples."""
+    """A pipeline's step in a run's samples."""
 
     step: str
     ran: int
@@ -55,7 +55,7 @@ class ResultStep(Value, kw_only=True):
 
 
 class SpentAfter(Value, kw_only=True):
-    """What was spent behind steps that were bad already, in how many samples, and how many of these were good."""
+    """What was spent after a bad step, in how many samples, and how many of these were good."""
 
     usd: float | None
     samples: int
@@ -63,7 +63,7 @@ class SpentAfter(Value, kw_only=True):
 
 
 class RunFaults(Value, kw_only=True):
-    """What became of the faults in a pipeline's steps."""
+    """How faults spread through a pipeline's steps."""
 
     propagation: ConditionalRate
     recovery: ConditionalRate

@@ -1,4 +1,4 @@
-"""The steps of a pipeline's samples as the page's script reads them: short keys, what goes without saying left out."""
+"""The steps of a pipeline's samples as the page's script reads them: short keys, and defaults left out."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -29,7 +29,7 @@ class RunSteps(Value):
     traffic: Traffic
 
     def document(self) -> JsonValue:
-        """Return what the page says once: each step's name, what it reads, what it is, and what it is handed."""
+        """Return what the page holds once: each step's name, references, prompt or function, and inputs."""
         places = {one.step: place for place, one in enumerate(self.record.steps)}
         return [
             {
@@ -42,7 +42,7 @@ class RunSteps(Value):
         ]
 
     def _expressions(self, step: str) -> dict[str, JsonValue]:
-        """Return what a step's inputs are read from, by name, as the file says it."""
+        """Return the expressions of a step's inputs, by name, as the file states them."""
         steps = self.record.prompt_document.get("steps")
         stated = steps.get(step) if isinstance(steps, Mapping) else None
         inputs = stated.get("inputs") if isinstance(stated, Mapping) else None
@@ -97,7 +97,7 @@ class RunSteps(Value):
         return {key: value for key, value in told.items() if value is not None}
 
     def texts(self, sample: SampleRow, case: Case) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
-        """Return what each step was handed (`0i`) and gave (`0o`); by step, what stands elsewhere on the page."""
+        """Return what each step was handed (`0i`) and gave (`0o`); by step, what is elsewhere on the page."""
         steps = {one.step: one for one in sample.steps}
         texts: dict[str, dict[str, str]] = {}
         elsewhere: dict[str, dict[str, str]] = {}
@@ -131,7 +131,7 @@ def kind_of(sample: SampleRow) -> int:
 
 
 def states() -> Sequence[str]:
-    """Return the names of what becomes of a step."""
+    """Return the names of a step's states."""
     return [state.value for state in StepState]
 
 

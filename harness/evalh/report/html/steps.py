@@ -18,14 +18,14 @@ _WIDEST = 1320  # that a page can show from left to right, hardly smaller than d
 
 _MEANINGS = {
     SampleWord.CLEAN: "good, and no step was bad",
-    SampleWord.RECOVERED: "good: a step was bad, and a later one made up for it",
+    SampleWord.RECOVERED: "good: a step was bad, and a later one corrected it",
     SampleWord.LATENT: "a bad step leads to the good result: it did no harm, or a grader is wrong",
-    SampleWord.UNEXPLAINED: "nothing grades the step at fault, or too leniently",
-    SampleWord.POISONED: "bad: a step before the last went wrong, and it spread to the result",
+    SampleWord.UNEXPLAINED: "the step at fault has no grader, or too lenient a grader",
+    SampleWord.POISONED: "bad: an earlier step went wrong, and the fault spread to the result",
     SampleWord.FAILED_AT_END: "bad: only the step that it ended with went wrong",
-    SampleWord.NOT_KNOWN: "a step that could not be graded decides what these are",
+    SampleWord.NOT_KNOWN: "this depends on a step that could not be graded",
 }
-_DIGESTED = frozenset({"prompt", "function"})  # told by what the step is
+_DIGESTED = frozenset({"prompt", "function"})  # already shown with the step's name
 _STATES = (StepState.RAN, StepState.SKIPPED, StepState.STOPPED, StepState.GIVEN, StepState.FAILED)
 _ALWAYS = frozenset({"ran", "good", "bad", "first bad here"})
 _CLASSES = {"good": "good", "bad": "bad", "first bad here": "bad", "unknown": "ungraded"}
@@ -50,7 +50,7 @@ def where_first(run: RunRow, traffic: Traffic, of: str, suffix: str, filters: Fi
 
 
 def pipeline(run: RunRow, suffix: str) -> Markup:
-    """Show the pipeline as it ran: each step with what it is handed, its condition and what happens where it is bad."""
+    """Show the pipeline as it ran: each step with its inputs, its condition, and its policy for a bad output."""
     record = run.record
     steps = record.prompt_document.get("steps")
     stated = steps if isinstance(steps, Mapping) else {}

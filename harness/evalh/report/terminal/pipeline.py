@@ -1,4 +1,4 @@
-"""A pipeline's run in a terminal: a line for each step, where samples went wrong first, and what was spent after it."""
+"""A pipeline's run in a terminal: a line for each step, the kinds of sample, and how faults spread."""
 
 from collections.abc import Iterator
 
@@ -20,11 +20,11 @@ WORDS = {
     SampleWord.FAILED_AT_END: "failed at the end",
     SampleWord.NOT_KNOWN: "not known",
 }
-"""What a sample's word is called where people read it."""
+"""The word for each kind of sample, as people read it."""
 
 _NO_RATE = {
     "few-cases": " (too few cases for a rate)",
-    "not-known": " (too many samples are not known for a rate)",
+    "not-known": " (too many unknown samples for a rate)",
 }
 _STYLES = {
     SampleWord.CLEAN: "green",
@@ -36,7 +36,7 @@ _STYLES = {
 
 
 def show_pipeline(console: Console, summary: PipelineSummary) -> None:
-    """Print the steps, the kinds of sample, how faults spread, and the money after them."""
+    """Print the steps, the kinds of sample, how faults spread, and what was spent after them."""
     console.print(_steps(summary.steps))
     console.print()
     console.print(_lines(summary))
@@ -58,7 +58,7 @@ def _steps(tallies: tuple[StepTally, ...]) -> Table:
 
 
 def _cost(tally: StepTally) -> str:
-    return dollars(plus(tally.cost_usd, tally.cached_cost_usd))  # an answer of the log at what it was bought for
+    return dollars(plus(tally.cost_usd, tally.cached_cost_usd))  # an answer from the log counts at its first cost
 
 
 _ALWAYS = frozenset({0, 5, 6, 8})
@@ -78,7 +78,7 @@ def _lines(summary: PipelineSummary) -> Table:
     for name, text in told_rates(summary):
         table.add_row(name, text)
     if idle := [safe(one.step) for one in summary.steps if one.skipped and not one.ran and not one.given]:
-        table.add_row("never ran", f"{', '.join(idle)}: no case led there")
+        table.add_row("never ran", f"{', '.join(idle)}: no case reached {'it' if len(idle) == 1 else 'them'}")
     return table
 
 
@@ -94,19 +94,19 @@ def _words(summary: PipelineSummary) -> StyledText:
 
 
 def told_rates(summary: PipelineSummary) -> Iterator[tuple[str, str]]:
-    """Yield how faults spread and what was spent after them, each with its name; nothing where there are none."""
+    """Yield each rate and cost of faults, with its name; nothing if there were no faults."""
     if summary.propagation.of:
         yield "propagation", _rate(summary.propagation, "steps that read something bad were bad too")
-        yield "recovery", _rate(summary.recovery, "mended it")
+        yield "recovery", _rate(summary.recovery, "were still good")
     if summary.latent.count:
         yield "bad step, good result", _rate(summary.latent, "good samples: no harm done, or a grader is wrong")
     if summary.unexplained.count:
         yield "not explained", _rate(summary.unexplained, "bad samples: no bad step leads to the result")
     after = summary.after_bad
     if after.samples:
-        lost = f", and loses {plural(after.good, 'good one')}" if after.good else ""
+        lost = f" and lose {plural(after.good, 'good sample')}" if after.good else ""
         told = f"{dollars(after.usd)} spent in {plural(after.samples, 'sample')}"
-        yield "after a bad step", f"{told}: stopping there saves at most that{lost}"
+        yield "after a bad step", f"{told}: stopping there would save at most that{lost}"
 
 
 def _rate(one: ConditionalRate, told: str) -> str:

@@ -1,4 +1,4 @@
-"""One sample of a pipeline: its steps on a time axis, then what each was handed and gave, and what is wrong with it."""
+"""One sample of a pipeline: its steps on a time axis, then each step's inputs, output and failures."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -23,23 +23,23 @@ _OUTCOMES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.ABSTAIN: "yello
 
 STORIES = {
     SampleWord.CLEAN: "no step was bad",
-    SampleWord.RECOVERED: "{first} was bad, and a later step made up for it",
-    SampleWord.LATENT: "bad step, good result: {first} was bad. It did no harm, or a grader is wrong",
-    SampleWord.UNEXPLAINED: "no bad step leads to the output: nothing grades the step at fault, or too leniently",
-    SampleWord.POISONED: "{first} was bad first; the output rests on {responsible}",
+    SampleWord.RECOVERED: "{first} was bad, and a later step corrected it",
+    SampleWord.LATENT: "bad step, good result: {first} was bad; it did no harm, or a grader is wrong",
+    SampleWord.UNEXPLAINED: "no bad step leads to the output: the step at fault has no grader, or too lenient a grader",
+    SampleWord.POISONED: "{first} was bad first; the output is bad because of {responsible}",
     SampleWord.FAILED_AT_END: "only {responsible} leads to the bad output",
-    SampleWord.NOT_KNOWN: "a step that could not be graded decides what this is",
+    SampleWord.NOT_KNOWN: "this depends on a step that could not be graded",
 }
-"""A sample's story in a sentence."""
+"""Each kind of sample in a sentence."""
 
 
 def show_steps(console: Console, detail: SampleDetail) -> None:
-    """Print the steps of a sample, and how they made it what it is."""
+    """Print the steps of a sample, and why it is good or bad."""
     sample, story = detail.sample, detail.sample.story
     if story is not None:
         console.print(StyledText.assemble((story.word.value, "bold"), f": {_sentence(story)}"))
     if sample.review is not None:
-        console.print(StyledText.assemble(("for a person to look at  ", "yellow"), one_line(sample.review, 90)))
+        console.print(StyledText.assemble(("for review by a person  ", "yellow"), one_line(sample.review, 90)))
     table = columns("step", "", "grade", ">cost", ">latency", "when")
     spans = _spans(sample.steps, {one.step: one.reads for one in detail.asked})
     for one in sample.steps:
@@ -61,7 +61,7 @@ def _named(step: str) -> str:
 
 
 def verdict_line(graded: Graded) -> StyledText:
-    """Write what one grader said."""
+    """Return a grader's verdict as a line."""
     verdict = graded.verdict
     required = "" if graded.required else " (not required)"
     word = (f"{verdict.outcome.value:8s}", _OUTCOMES[verdict.outcome])
@@ -69,7 +69,7 @@ def verdict_line(graded: Graded) -> StyledText:
 
 
 def _spans(steps: Sequence[StepResult], reads: Mapping[str, Sequence[str]]) -> dict[str, tuple[float, float]]:
-    """Return when each step began and ended, in milliseconds: it begins when all that it reads has ended."""
+    """Return when each step began and ended, in ms. A step begins when all the steps that it reads have ended."""
     spans: dict[str, tuple[float, float]] = {}
     for one in steps:
         begin = max((spans[name][1] for name in reads.get(one.step, ()) if name in spans), default=0.0)
@@ -94,7 +94,7 @@ def _row(one: StepResult, story: Story | None, spans: Mapping[str, tuple[float, 
 
 
 def _grade(one: StepResult, story: Story | None) -> StyledText:
-    """Write a step's grade; taint is marked wherever a step reads what went wrong before it."""
+    """Return a step's grade, with a mark if it was the first bad one or is tainted."""
     cell = StyledText() if one.grade is None else StyledText(one.grade.value, _GRADES[one.grade])
     if story is not None and story.first_bad == one.step:
         marks = ["first"]
@@ -123,7 +123,7 @@ def _show_step(console: Console, one: StepResult, record: StepRecord | None) -> 
 
 
 def _what(one: StepResult, record: StepRecord | None) -> str:
-    """Say what answered, and the call to look at."""
+    """Name what gave the output, and its call."""
     asked = ""
     if record is not None:
         asked = f" · {record.function}" if record.function else f" · {record.prompt} on {record.model}"

@@ -107,7 +107,7 @@ class Grammar(Protocol):
         """Split a text into tokens. Raises BodyError."""
 
     def check_tag(self, token: Token) -> None:
-        """Refuse a tag that is no marker and has no meaning here. Raises BodyError."""
+        """Refuse a tag that is not a marker and has no meaning here. Raises BodyError."""
 
     def compile(self, text: str) -> Program:
         """Compile a text without markers. Raises BodyError."""
@@ -335,7 +335,7 @@ def _split(tokens: Sequence[Token], path: str, first_line: int) -> tuple[Section
         sections.append(Section(None, "", token.anchor))
     sections += _section(role, section_tokens)
     if not sections:
-        raise WorkspaceError("the body is empty", where=f"{path}:{first_line}", hint="write what the model is told")
+        raise WorkspaceError("the body is empty", where=f"{path}:{first_line}", hint="write the text for the model")
     return tuple(sections)
 
 

@@ -143,7 +143,7 @@ def _expression(token: Token) -> str | None:
 
 
 def _code_of(token: Token) -> str:
-    """Return what of a token names inputs: no text, no comment, nothing in quotes."""
+    """Return the part of a token that names inputs, without text, comments and quotes."""
     if token.kind is TokenKind.TEXT or _COMMENT.match(token.source) or token.source.startswith("{{{{"):
         return ""
     return _QUOTED.sub("", token.source)

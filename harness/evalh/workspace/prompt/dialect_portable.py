@@ -107,7 +107,7 @@ def _halved(match: re.Match[str]) -> str:
 
 
 def slot_path(token: Token) -> Path:
-    """Return the keys that lead to a slot's value. Raises BodyError for what is no portable slot."""
+    """Return the keys that lead to a slot's value. Raises BodyError if it is not a portable slot."""
     if not _SLOT.fullmatch(token.content):
         raise BodyError(f"{token.source} is not a slot", token.line, _hint(token.content))
     name, *fields = token.content.split(".")

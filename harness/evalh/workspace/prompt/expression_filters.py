@@ -1,4 +1,4 @@
-"""What compiled expressions call in Jinja2's place: reads, comparisons and arithmetic that keep types apart."""
+"""What compiled expressions call instead of Jinja2: strictly typed reads, comparisons and arithmetic."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -30,7 +30,7 @@ _JSON = frozenset({str, int, float, bool, dict, list, type(None)})
 
 
 def failure(parts: tuple[SourcePart, ...], blame: int, what: str) -> Exception:
-    """Return the failure of who gave a part; of an expression that reads nothing, its author's mistake."""
+    """Return the error of the source of a part; for an expression that reads nothing, an error of its author."""
     return parts[blame].refused(what) if parts else RenderError(what)
 
 
@@ -112,7 +112,7 @@ def _of(context: Context, blame: int) -> str:
 
 
 def _number(kind: Callable[[Any], Any], value: Any, default: Any = None) -> JsonValue:
-    """Return a number; what is none is an error, where Jinja2 would say 0."""
+    """Return a number. Anything else is an error, where Jinja2 would return 0."""
     if isinstance(value, Undefined):
         str(value)  # raises, and names it
     try:
@@ -126,7 +126,7 @@ def _number(kind: Callable[[Any], Any], value: Any, default: Any = None) -> Json
 
 
 def _listed(context: Context, value: Any) -> Any:
-    """Return a value as JSON has it: what is computed item by item becomes a list. Raises UndefinedError."""
+    """Return a value as JSON; a generator becomes a list. Raises UndefinedError."""
     if type(value) in _JSON:
         return value
     if isinstance(value, Undefined):
@@ -135,7 +135,7 @@ def _listed(context: Context, value: Any) -> Any:
 
 
 def json_of_result(value: Any, purse: RenderBudget) -> JsonValue:
-    """Return a value without anything of Jinja2's in it."""
+    """Return a value without Jinja2's own types."""
     if isinstance(value, Undefined):
         str(value)  # raises, and names it
     if isinstance(value, (str, int, float, type(None))):
@@ -154,7 +154,7 @@ def _comparison(name: str) -> Callable[[Any, Any], bool]:
 
 @cache
 def environment() -> Sandbox:
-    """Return the sandbox of expressions: no functions, and tests and filters that keep types apart."""
+    """Return the sandbox of expressions: no functions, and strictly typed tests and filters."""
     sandbox = Sandbox()
     sandbox.globals = {}
     sandbox.filters |= {READ: _read, SOFT: _soft, AT: _at, KIND: _kind, COMPARED: _compare, COMPUTED: _compute}

@@ -1,4 +1,4 @@
-"""What Jinja2 reads of an expression: its tree, what it refers to, and what is refused before it is compiled."""
+"""An expression's tree as Jinja2 parses it: its references, and what is refused before it is compiled."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -33,7 +33,7 @@ FUNCTIONS = {
 
 
 class NotAnExpression(Exception):
-    """An expression that does not mean what it seems to; `hint` says what to type."""
+    """An expression that does not mean what it seems to mean; `hint` says what to type."""
 
     def __init__(self, what: str, hint: str | None = None) -> None:
         super().__init__(what)
@@ -48,16 +48,16 @@ def read_tree(sandbox: Sandbox, text: str) -> nodes.Expr:
     if not parser.stream.eos:
         found = parser.stream.current
         if found.type == "assign":
-            raise NotAnExpression("= assigns nothing here", "compare with ==")
+            raise NotAnExpression("= cannot assign here", "compare with ==")
         raise NotAnExpression(
-            f"{str(found.value)[:40]!r} is left over after the expression", "one expression: a.b == 'c' and d"
+            f"{str(found.value)[:40]!r} comes after the end of the expression", "write one expression: a.b == 'c' and d"
         )
     _measure(tree)
     return tree
 
 
 def explained(exc: TemplateSyntaxError, sandbox: Sandbox) -> NotAnExpression:
-    """Return what Jinja2 refuses in our words."""
+    """Return Jinja2's error in our words."""
     message = exc.message or ""
     name = message.split("'")[1] if message.count("'") > 1 else ""
     if message.startswith("No filter"):
@@ -73,7 +73,7 @@ def explained(exc: TemplateSyntaxError, sandbox: Sandbox) -> NotAnExpression:
 
 
 def _measure(tree: nodes.Node) -> None:
-    """Refuse what is too deep to be walked, before anything walks it."""
+    """Refuse a tree that is too deep, before anything walks it."""
     level: list[nodes.Node] = [tree]
     count = depth = 0
     while level:
@@ -85,7 +85,7 @@ def _measure(tree: nodes.Node) -> None:
 
 
 def refuse_fixed(tree: nodes.Node) -> None:
-    """Refuse conditions that are decided before anything ran: `kind == "a" or "b"` is always true."""
+    """Refuse constant conditions: `kind == "a" or "b"` is always true."""
     if not isinstance(tree, nodes.Name) and tree.find(nodes.Name) is None:
         raise NotAnExpression("the condition, or a part of it, is the same for all cases", "x.kind in ['a', 'b']")
     for child in _operands(tree):
@@ -100,7 +100,7 @@ def _operands(tree: nodes.Node) -> Iterator[nodes.Node]:
 
 
 def chain_of(node: nodes.Node) -> Reference | None:
-    """Return what a chain of constant keys on a name refers to; None for anything else."""
+    """Return the reference of a chain of constant keys on a name; None for anything else."""
     path: list[str | int] = []
     while isinstance(node, (nodes.Getattr, nodes.Getitem)):
         step: Any = node.attr if isinstance(node, nodes.Getattr) else constant_of(node.arg)
@@ -112,7 +112,7 @@ def chain_of(node: nodes.Node) -> Reference | None:
 
 
 def references_in(node: nodes.Node) -> Iterator[Reference]:
-    """Yield what an expression refers to, each as far as it is constant."""
+    """Yield an expression's references, each as far as its keys are constant."""
     reference = chain_of(node)
     if reference is not None:
         yield reference
@@ -123,7 +123,7 @@ def references_in(node: nodes.Node) -> Iterator[Reference]:
 
 
 def constant_of(node: nodes.Node) -> Any:
-    """Return what a constant is; None for anything else."""
+    """Return a constant's value; None for anything else."""
     if isinstance(node, nodes.Neg) and isinstance(node.node, nodes.Const) and type(node.node.value) is int:
         return -node.node.value
     return node.value if isinstance(node, nodes.Const) else None

@@ -1,7 +1,7 @@
-"""Expressions of a pipeline: Jinja's own, with nothing that is silently false.
+"""Expressions of a pipeline: Jinja's, but a mistake is an error and never silently false.
 
-`extract.order_id` is compiled once to a way through values; whatever is more is compiled by Jinja2, in its sandbox.
-What a Python programmer would type means what it seems to, or is refused with what to type instead.
+`extract.order_id` is compiled to a path of keys; any other expression is compiled by Jinja2, in its sandbox.
+Python syntax works as in Python, or is refused with a hint what to type instead.
 """
 
 import re
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from evalh.workspace.prompt.jinja2_expressions import Code
 
 WORDS = frozenset({"and", "or", "not", "in", "is", "if", "else", "true", "True", "false", "False", "none", "None"})
-"""What Jinja2 reads as something other than a name."""
+"""The words that Jinja2 does not read as names."""
 
 _LONGEST = 4_000
 _MOST_SHOWN = 60
@@ -30,38 +30,46 @@ _TEXTS = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"", re.DOTALL)
 _HABITS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
     (re.compile(pattern), what, hint)
     for pattern, what, hint in (
-        (r"\{\{|\{%|\{#", "{} opens a template, and this is an expression", "leave the braces out: extract.order_id"),
-        (r"&&?", "{} is not read here", "write `and`"),
-        (r"\|\|", "{} is not read here", "write `or`"),
-        (r"===", "{} is not read here", "write =="),
-        (r"!==", "{} is not read here", "write !="),
-        (r"<>", "{} is not read here", "write !="),
-        (r"!(?!=)", "{} is not read here", "write `not`"),
-        (r"\?\.", "{} is not read here", "x.y | default(none) takes what may be missing"),
-        (r"\?", "{} is not read here", "write a.b if c.d else e.f"),
-        (r":=", "{} is not read here", "an expression assigns nothing"),
-        (r"=>|->|(?<!\.)\blambda\b", "{} is not read here", "x | selectattr('late'), x | map(attribute='id')"),
-        (r"(?<!\.)\bfor\b", "{} is not read here", "x | selectattr('late'), x | map(attribute='id')"),
+        (
+            r"\{\{|\{%|\{#",
+            "{} opens a template tag, and this is an expression",
+            "write it without braces: extract.order_id",
+        ),
+        (r"&&?", "{} is not an operator here", "write `and`"),
+        (r"\|\|", "{} is not an operator here", "write `or`"),
+        (r"===", "{} is not an operator here", "write =="),
+        (r"!==", "{} is not an operator here", "write !="),
+        (r"<>", "{} is not an operator here", "write !="),
+        (r"!(?!=)", "{} is not an operator here", "write `not`"),
+        (r"\?\.", "{} is not an operator here", "for a field that may be missing, write x.y | default(none)"),
+        (r"\?", "{} is not an operator here", "write a.b if c.d else e.f"),
+        (r":=", "{} is not an operator here", "an expression cannot assign"),
+        (r"=>|->|(?<!\.)\blambda\b", "{} is not allowed here", "x | selectattr('late'), x | map(attribute='id')"),
+        (r"(?<!\.)\bfor\b", "{} is not allowed here", "x | selectattr('late'), x | map(attribute='id')"),
         (r"\b[frbu]+(?=['\"])", "text is not written {}'…' here", "join with ~: 'order ' ~ order.id"),
-        (r"\bis\s+not\s+(?=['\"0-9\[{])|\bis\s+(?=['\"0-9\[{])", "{} takes the name of a test", "write == or !="),
+        (
+            r"\bis\s+not\s+(?=['\"0-9\[{])|\bis\s+(?=['\"0-9\[{])",
+            "{} must be followed by the name of a test",
+            "write == or !=",
+        ),
     )
 )
 
 
 class PlainExpression(Value):
-    """A reference and nothing else: no Jinja at run time."""
+    """An expression that is only a reference: it needs no Jinja at run time."""
 
     text: str
     part: SourcePart
 
     @property
     def where(self) -> str:
-        """Where it stands: file:line."""
+        """Its place: file:line."""
         return self.part.where
 
     @property
     def references(self) -> tuple[Reference, ...]:
-        """The one thing that it reads."""
+        """The one reference that it reads."""
         return (self.part.reference,)
 
     @property
@@ -82,7 +90,7 @@ class PlainExpression(Value):
 
 
 class ComputedExpression(Value):
-    """An expression that Jinja2 has compiled."""
+    """An expression compiled by Jinja2."""
 
     text: str
     where: str
@@ -90,12 +98,12 @@ class ComputedExpression(Value):
 
     @property
     def references(self) -> tuple[Reference, ...]:
-        """All that it may read."""
+        """All references that it may read."""
         return tuple(part.reference for part in self.code.parts)
 
     @property
     def needed(self) -> frozenset[Reference]:
-        """What it fails without, as far as it comes to read it."""
+        """The references that it always reads, and fails without."""
         return self.code.needed
 
     def evaluate(self, values: Mapping[str, JsonValue]) -> JsonValue:
@@ -114,12 +122,12 @@ Compiled: TypeAlias = PlainExpression | ComputedExpression
 
 
 def compile_expression(text: str, where: str, scope: Scope, *, condition: bool = False) -> Compiled:
-    """Compile what stands at `where`. `scope`: what it may read. Raises WorkspaceError."""
+    """Compile the expression at `where`. `scope`: what it may read. Raises WorkspaceError."""
     text = text.strip()
     if not text:
         raise WorkspaceError("the expression is empty", where=where, hint="write extract.order_id")
     if len(text) > _LONGEST:
-        what = f"an expression of {len(text):,} characters; at most {_LONGEST:,}"
+        what = f"the expression has {len(text):,} characters; at most {_LONGEST:,} are allowed"
         raise WorkspaceError(what, where=where, hint="compute it in a function step")
     reference = _plain(text)
     if reference is not None:
@@ -131,7 +139,7 @@ def compile_expression(text: str, where: str, scope: Scope, *, condition: bool =
     try:
         code = compile_code(text, where, scope, condition=condition)
         if not code.parts:
-            code.run({})  # a constant, or what is none
+            code.run({})  # a constant, or an error
     except NotAnExpression as exc:
         raise WorkspaceError(f"{_shown(text)}: {exc.what}", where=where, hint=exc.hint) from None
     except (RenderError, HandoverError) as exc:
@@ -140,7 +148,7 @@ def compile_expression(text: str, where: str, scope: Scope, *, condition: bool =
 
 
 def _plain(text: str) -> Reference | None:
-    """Return what a plain reference names; None for anything else."""
+    """Return the reference that the text is; None if it is more than one reference."""
     found = _PLAIN.fullmatch(text)
     if found is None or found[1] in WORDS:
         return None
@@ -151,7 +159,7 @@ def _plain(text: str) -> Reference | None:
 
 
 def _refuse_habits(text: str, where: str) -> None:
-    """Refuse what other languages write, before Jinja2 says what it makes of it."""
+    """Refuse the syntax of other languages, before Jinja2 reads it in its own way."""
     bare = _TEXTS.sub(lambda found: f"'{'x' * (len(found[0]) - 2)}'", text)
     for pattern, what, hint in _HABITS:
         found = pattern.search(bare)

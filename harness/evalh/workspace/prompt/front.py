@@ -23,7 +23,7 @@ PARAM_SPELLINGS: Mapping[str, str] = {
 
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
-_TYPO = 0.9  # a parameter that is this close to a known one is no other provider's word
+_TYPO = 0.9  # a parameter this close to a known one is not another provider's
 
 
 class ConfigTable(FileModel):

@@ -1,4 +1,4 @@
-"""Functions that are steps: what their digest covers and which prompts they ask, read without running a line.
+"""Functions that are steps: their digests, and the prompts that they ask, read without running any code.
 
 A function's digest covers its file and the workspace's files that it imports, as far as an import says their names.
 """
@@ -22,7 +22,7 @@ _CONTEXT, _ASK = "ctx", "ask"
 
 
 class Signature(Value):
-    """What a function takes, as its definition says; `where` is its line."""
+    """A function's parameters, as its definition states them; `where` is its line."""
 
     names: tuple[str, ...]
     required: frozenset[str]
@@ -31,7 +31,7 @@ class Signature(Value):
 
 
 class FunctionFiles(Struct):
-    """The files behind a function, and the prompts that they ask by name, with the first line that does."""
+    """A function's files, and the prompts that they ask by name, each with its first line."""
 
     digests: dict[str, str] = field(default_factory=dict)
     asks: dict[str, str] = field(default_factory=dict)
@@ -44,10 +44,10 @@ class FunctionFiles(Struct):
 
 
 def read_function(tree: Tree, path: str, where: str) -> FunctionFiles:
-    """Read the files behind `steps/orders.py:find`, named at `where`. Raises WorkspaceError."""
+    """Read the files of `steps/orders.py:find`, named at `where`. Raises WorkspaceError."""
     file, colon, name = path.rpartition(":")
     if not colon or not file.endswith(".py") or not name.isidentifier():
-        raise WorkspaceError(f"{path!r} names no function", where=where, hint="python: steps/orders.py:find")
+        raise WorkspaceError(f"{path!r} does not name a function", where=where, hint="python: steps/orders.py:find")
     try:
         file = "/".join(parts_of(file))
     except WorkspaceError as exc:
@@ -82,12 +82,12 @@ def _parsed(content: bytes, file: str) -> ast.Module:
         raise WorkspaceError(f"is longer than {_MOST_BYTES:,} bytes", where=file)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "\d" in a text is the author's business
+            warnings.simplefilter("ignore")  # such as "\d" in a text: up to the author
             return ast.parse(content)
     except SyntaxError as exc:
         raise WorkspaceError(f"is not Python: {exc.msg}", where=f"{file}:{exc.lineno or 1}") from None
     except (ValueError, RecursionError, MemoryError):
-        raise WorkspaceError("is not Python that can be read", where=file) from None
+        raise WorkspaceError("cannot be read as Python", where=file) from None
 
 
 def _refuse_missing(module: ast.Module, name: str, path: str, where: str) -> None:
@@ -101,7 +101,7 @@ def _refuse_missing(module: ast.Module, name: str, path: str, where: str) -> Non
 
 
 def _names(node: ast.AST) -> Iterator[str]:
-    """Yield the names that a statement of a module gives."""
+    """Yield the names that a statement of a module defines."""
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             yield node.name
@@ -112,7 +112,7 @@ def _names(node: ast.AST) -> Iterator[str]:
 
 
 def _parameters(module: ast.Module, name: str, file: str) -> Signature | None:
-    """Return what a function takes; None where it is imported, decorated, or defined in several places."""
+    """Return a function's parameters; None if it is imported, decorated, or defined more than once."""
     found = [
         node
         for node in ast.walk(module)
@@ -144,7 +144,7 @@ def _asked(module: ast.Module) -> Iterator[tuple[str, int]]:
 
 
 def _imported(tree: Tree, file: str, module: ast.Module) -> Iterator[str]:
-    """Yield the workspace's files that a module imports: from the root on, or beside it."""
+    """Yield the workspace's files that a module imports: from the root on, or next to it."""
     folder = file.split("/")[:-1]
     for node in ast.walk(module):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""Expressions that Jinja2 compiles, in the sandbox that templates have.
+"""Expressions that Jinja2 compiles, in the templates' sandbox.
 
 The tree that Jinja2 reads is bound before it is compiled: what leads to a source's part becomes a read of it that
 fails by name, and comparisons, arithmetic and conditions become ours, which never take one type for another.
@@ -70,7 +70,7 @@ class Code(Value):
     needed: frozenset[Reference]
 
     def run(self, values: Mapping[str, JsonValue]) -> JsonValue:
-        """Return its value. Raises HandoverError; RenderError where it reads nothing."""
+        """Return its value. Raises HandoverError, or RenderError if it reads nothing."""
         purse = RenderBudget()
         try:
             context = self.template.new_context({PURSE: purse, SOURCES: (values, self.parts)})
@@ -85,7 +85,7 @@ class Code(Value):
 
 
 def compile_code(text: str, where: str, scope: Scope, *, condition: bool) -> Code:
-    """Compile an expression. Raises NotAnExpression, WorkspaceError for a reference that can never be there."""
+    """Compile an expression. Raises NotAnExpression; WorkspaceError for a reference that can never exist."""
     sandbox = environment()
     try:
         tree = read_tree(sandbox, text)
@@ -111,7 +111,7 @@ def _whole(body: nodes.Node, sandbox: Sandbox) -> nodes.Template:
 
 
 class _Binding(NodeTransformer):
-    """Turns references into reads of their parts, and what takes types lightly into what does not."""
+    """Turns references into reads of their parts, and loosely typed operations into strict ones."""
 
     def __init__(self, where: str, scope: Scope) -> None:
         self.parts: list[SourcePart] = []
@@ -151,7 +151,7 @@ class _Binding(NodeTransformer):
         return _filtered(nodes.Const(part), name, nodes.Const(any_null))
 
     def _blame(self, *found: nodes.Node) -> nodes.Const:
-        """Return the part that is named first in what is computed: whoever gave it is told of what cannot be."""
+        """Return the first part of a computation: its source is named in an error."""
         first = next((one for node in found for one in references_in(node)), None)
         return nodes.Const(0 if first is None else self._part(first))
 
@@ -201,8 +201,10 @@ class _Binding(NodeTransformer):
 
     def _asked(self, reference: Reference | None, how: str) -> nodes.Expr:
         if reference is None or not reference.path:
-            hint = "`else: x` runs where x did not; {first: [a, b]} takes what ran; x.y is defined asks for a field"
-            raise NotAnExpression(f"{how!r} asks for a field, not for a step", hint)
+            hint = (
+                "`else: x` runs where x did not; {first: [a, b]} takes the first that ran; x.y is defined tests a field"
+            )
+            raise NotAnExpression(f"{how!r} is for fields, not for steps", hint)
         return self._read(reference, SOFT)
 
     def _filter(self, node: nodes.Filter) -> nodes.Expr:
@@ -234,7 +236,7 @@ class _Binding(NodeTransformer):
         return _filtered(values[0], COMPARED, names, nodes.List(values[1:]), blame)
 
     def _refuse_types(self, left: nodes.Expr, right: nodes.Expr) -> None:
-        """Refuse two values whose types are known, and never the same."""
+        """Refuse two values with known types that are never the same."""
         given, wanted = self._known(left), self._known(right)
         why = None if given is None or wanted is None else refusal(given, wanted)
         if why is not None:
@@ -280,13 +282,13 @@ class _Binding(NodeTransformer):
 
     def _choice(self, node: nodes.CondExpr) -> nodes.Expr:
         if node.expr2 is None:
-            raise NotAnExpression("says nothing for the other case", "a.b if c.d else none")
+            raise NotAnExpression("lacks an `else`", "write a.b if c.d else none")
         node.test = self._condition(node.test)
         node.expr1, node.expr2 = self._perhaps(node.expr1), self._perhaps(node.expr2)
         return node
 
     def _perhaps(self, node: nodes.Expr) -> nodes.Expr:
-        """Bind what may never be read."""
+        """Bind a part that may never be evaluated, so that its references are not needed."""
         needed = set(self.needed)
         bound_node: nodes.Expr = self.visit(node)
         self.needed = needed
@@ -297,8 +299,8 @@ class _Binding(NodeTransformer):
         if not isinstance(called, nodes.Getattr):
             name = called.name if isinstance(called, nodes.Name) else "this"
             hint = FUNCTIONS.get(name)
-            told = f"write {hint}" if hint else "filters do: x.y | length, x.y | lower; more is a function step's work"
-            raise NotAnExpression(f"{name}(…): expressions call no functions", told)
+            told = f"write {hint}" if hint else "use filters: x.y | length, x.y | lower; for more, use a function step"
+            raise NotAnExpression(f"{name}(…): expressions cannot call functions", told)
         kinds = [kind for kind in (str, dict) if called.attr in METHODS[kind]]
         if not kinds:
             known = METHODS[str] | METHODS[dict]

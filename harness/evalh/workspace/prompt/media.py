@@ -180,7 +180,7 @@ def _inline(rest: str) -> Media:
         if "base64" in parameters:
             data = _unpacked(data)
     except (binascii.Error, ValueError) as exc:
-        raise WorkspaceError(f"a data: URL that is no base64: {exc}") from None
+        raise WorkspaceError(f"a data: URL that is not base64: {exc}") from None
     if content_type and not _CONTENT_TYPE.fullmatch(content_type):
         raise WorkspaceError(f"{content_type[:80]!r} is not a content type", hint="such as image/png")
     return Media.of(data, _settled(data, content_type or "text/plain"))

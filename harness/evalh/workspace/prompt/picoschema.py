@@ -53,9 +53,9 @@ def check_json_schema(schema: JsonSchema, where: Where) -> None:
         jsonschema_rs.validator_for(schema, retriever=_refuse)
     except jsonschema_rs.ValidationError as exc:
         place = where(*exc.instance_path) if exc.instance is not None else where()
-        raise WorkspaceError(f"is no valid JSON Schema: {exc.message}", where=place) from None
+        raise WorkspaceError(f"is not a valid JSON Schema: {exc.message}", where=place) from None
     except (jsonschema_rs.ReferencingError, ValueError) as exc:
-        raise WorkspaceError(f"is no valid JSON Schema: {exc}", where=where()) from None
+        raise WorkspaceError(f"is not a valid JSON Schema: {exc}", where=where()) from None
 
 
 def _refuse(uri: str) -> NoReturn:
@@ -63,7 +63,7 @@ def _refuse(uri: str) -> NoReturn:
 
 
 def _is_json_schema(value: JsonValue) -> bool:
-    """Tell the two apart as Dotprompt does, and by words that Picoschema cannot hold."""
+    """Distinguish the two as Dotprompt does, and by words that Picoschema cannot hold."""
     if not isinstance(value, Mapping):
         return False
     kind = value.get("type")
@@ -150,7 +150,7 @@ class _Picoschema:
                 raise self._wrong(f"unknown kind {kind!r} in parentheses", path, did_you_mean(kind, _COLLECTIONS))
         name, optional = name.removesuffix("?"), name.endswith("?")
         if not name:
-            raise self._wrong(f"{key!r} names no property", path)
+            raise self._wrong(f"{key!r} does not name a property", path)
         return name, optional, kind, description
 
     def _property(self, kind: str | None, value: JsonValue, path: tuple[str, ...]) -> JsonSchema:

@@ -1,6 +1,6 @@
-"""From a `.pipeline.yaml` file's text to a `PromptVersion` made of steps. The file's keys are declared here.
+"""Read a `.pipeline.yaml` file into a `PromptVersion` made of steps. The file's keys are declared here.
 
-Nothing of a step runs: prompts are loaded, functions are read. All that is wrong with a file is told at once.
+No step runs: prompts are loaded, functions are read. All errors of a file are reported together.
 """
 
 import re
@@ -52,9 +52,9 @@ _PINNED = re.compile(r".+@v[1-9][0-9]*")
 _MOST_EXPRESSIONS = 1_000  # compiling takes some milliseconds each
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _LATER = {
-    "each": "'each' is kept for a step that runs once for each item of a list; a function step can loop today",
-    "history": "'history' is kept for a step that goes on in another one's conversation",
-    "tools": "'tools' is kept for models that call functions",
+    "each": "'each' is reserved for a step that runs once for each item of a list; use a loop in a function step",
+    "history": "'history' is reserved for a step that continues another step's conversation",
+    "tools": "'tools' is reserved for models that call functions",
 }
 _OF_FUNCTIONS = ("timeout_s", "retry", "limit", "env", "keep", "revision", "effects", "max_chars")
 
@@ -65,47 +65,52 @@ Input: TypeAlias = Annotated[Any, Words("an expression, a number, true, false, a
 class StepRetry(FileModel):
     """`retry: {attempts: 3}` of a function."""
 
-    attempts: int = Field(ge=1, le=100, description="In all, the first included.")
+    attempts: int = Field(ge=1, le=100, description="Attempts in all, the first included.")
 
 
 class StepLimit(FileModel):
     """`limit: {concurrency: 4}` of a function."""
 
-    concurrency: int = Field(ge=1, le=10_000, description="How many samples call the function at once.")
+    concurrency: int = Field(ge=1, le=10_000, description="How many samples may call the function at the same time.")
 
 
 class PipelineStep(FileModel):
-    """One step: a prompt call, or a function."""
+    """One step: a prompt call or a function."""
 
     prompt: Text | None = Field(None, description="The prompt, such as other or other@v3. Default: the step's name.")
     python: Annotated[Text, Words(hint="python: steps/orders.py:find")] | None = Field(
-        None, description="A function in place of a prompt: steps/orders.py:find. JSON in, JSON out."
+        None, description="A function instead of a prompt: steps/orders.py:find. JSON in, JSON out."
     )
     inputs: dict[str, Input] = Field(
         default_factory=dict,
-        description="What is handed to the step: an expression, a constant, {value: text} or {first: [a, b]}.",
+        description="The step's inputs by name: an expression, a constant, {value: text} or {first: [a, b]}.",
     )
-    when: Text | None = Field(None, description="An expression; the step is skipped where it is false.")
-    else_: Text | None = Field(None, alias="else", description="Runs where the `when` of the named step said no.")
-    after: Text | Texts = Field((), description="Steps that come before it, though it reads nothing of them.")
+    when: Text | None = Field(None, description="An expression. The step is skipped if it is false.")
+    else_: Text | None = Field(
+        None, alias="else", description="The step runs only if the `when` of the named step was false."
+    )
+    after: Text | Texts = Field((), description="Steps that run before it, although it does not read them.")
     model: Text | None = Field(None, description="A model or route of evalh.toml. Default: the suite's.")
     checks: Annotated[tuple[StepEntry, ...], Words("a list of graders", "checks: [schema]")] = Field(
-        (), description="Graders without gold; one that fails makes the step bad, in production too."
+        (), description="Graders without gold. One that fails makes the step bad, in production too."
     )
     on_bad: OnBad = Field(
         OnBad.CONTINUE,
-        description="What follows a bad step: go on, ask nothing behind it, or withhold the output for a person.",
+        description="After a bad step: continue, stop what depends on it, or withhold the output for a person.",
     )
-    timeout_s: float = Field(30.0, gt=0, le=3600, description="Of a function: how long one call may take.")
-    retry: StepRetry | None = Field(None, description="Of a function: how often it is called where it raises.")
-    limit: StepLimit | None = Field(None, description="Of a function.")
-    env: tuple[Variable, ...] = Field((), description="Of a function: environment variables that it is handed.")
-    keep: bool = Field(default=False, description="Of a function: keep its results like answers of a model.")
-    revision: Text | None = Field(None, description="Of a function: change it where kept results are out of date.")
+    timeout_s: float = Field(30.0, gt=0, le=3600, description="For functions: how long one call may take.")
+    retry: StepRetry | None = Field(None, description="For functions: how often it is called if it raises.")
+    limit: StepLimit | None = Field(None, description="For functions: how many samples may call it at the same time.")
+    env: tuple[Variable, ...] = Field((), description="For functions: the environment variables that it gets.")
+    keep: bool = Field(default=False, description="For functions: keep its results, as answers of a model are kept.")
+    revision: Text | None = Field(None, description="For functions: any text; change it to make kept results invalid.")
     effects: bool = Field(
-        default=False, description="Of a function: it changes the world; called only under --allow-effects."
+        default=False,
+        description="For functions: it has side effects; without a double it is called only with --allow-effects.",
     )
-    max_chars: int = Field(20_000, ge=1, le=10_000_000, description="Of a function: its output as JSON, at most.")
+    max_chars: int = Field(
+        20_000, ge=1, le=10_000_000, description="For functions: the most characters of its output as JSON."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -118,21 +123,23 @@ class PipelineStep(FileModel):
     @model_validator(mode="after")
     def _is_one_thing(self) -> "PipelineStep":
         if self.prompt is not None and self.python is not None:
-            raise Refused("a step is a prompt or a function: 'prompt' and 'python' are both there", at=("python",))
+            raise Refused("a step is a prompt or a function, and both 'prompt' and 'python' are stated", at=("python",))
         for key in _OF_FUNCTIONS:
             if self.python is None and key in self.model_fields_set:
                 raise Refused(
-                    f"{key!r} is of functions, and the step has no 'python'", "a model's stands in its route", (key,)
+                    f"{key!r} is for functions, and the step has no 'python'",
+                    "for a model, set it in its route",
+                    (key,),
                 )
         if self.python is not None and self.model is not None:
-            raise Refused("a function has no model", "it asks by ctx.ask, with the suite's model", ("model",))
+            raise Refused("a function has no model", "ctx.ask uses the suite's model", ("model",))
         return self
 
 
 class PipelineFile(FileModel):
     """`prompts/<name>/<version>.pipeline.yaml`: prompts and functions in steps."""
 
-    description: Text | None = Field(None, description="What the pipeline is for; for people.")
+    description: Text | None = Field(None, description="What the pipeline is for.")
     why: Text | None = Field(None, description="Why this version differs from the one before it.")
     steps: Annotated[dict[str, PipelineStep], Words("a mapping of steps", "steps: {extract: {inputs: {…}}}")] = Field(
         min_length=1, description="The steps by name."
@@ -143,7 +150,7 @@ class PipelineFile(FileModel):
 
 
 def parse_pipeline(text: str, place: Position, tree: Tree, find_prompt: FindPrompt) -> PromptVersion:
-    """Read one version, with its digest. Raises WorkspaceError with all that is wrong, each at its line."""
+    """Read one version, with its digest. Raises WorkspaceError with every error at its line."""
     located = parse_yaml(text, place.file)
     file = read(PipelineFile, located.value, located.where)
     reader = _Reader(file, located, tree, find_prompt)
@@ -168,17 +175,17 @@ def parse_pipeline(text: str, place: Position, tree: Tree, find_prompt: FindProm
 
 
 def unpinned(text: str, file: str) -> Iterator[WorkspaceError]:
-    """Yield the steps of a frozen pipeline whose prompts may still change. Raises WorkspaceError."""
+    """Yield an error for each step of a frozen pipeline without a pinned prompt. Raises WorkspaceError."""
     located = parse_yaml(text, file)
     for name, step in read(PipelineFile, located.value, located.where).steps.items():
         if step.python is None and not _PINNED.fullmatch(step.prompt or name):
             prompt = (step.prompt or name).partition("@")[0]
-            what = f"the pipeline is frozen, and its step {name!r} is not: it names no version of {prompt!r}"
+            what = f"the pipeline is frozen, but its step {name!r} does not name a version of {prompt!r}"
             yield WorkspaceError(what, where=located.where("steps", name), hint=f"prompt: {prompt}@v1")
 
 
 class _Reader:
-    """Reads the steps of one file, and gathers what is wrong with them."""
+    """Reads the steps of one file, and collects their errors."""
 
     def __init__(self, file: PipelineFile, located: Located, tree: Tree, find_prompt: FindPrompt) -> None:
         self._file = file
@@ -188,7 +195,7 @@ class _Reader:
         self._errors: list[WorkspaceError] = []
         self._expressions = 0
         self._parameters: dict[str, Signature] = {}
-        self._needed: dict[str, set[str]] = {}  # the case's inputs that a step cannot do without
+        self._needed: dict[str, set[str]] = {}  # by step: the case's inputs that it requires
 
     def pipeline(self) -> Pipeline:
         """Return the steps in order, and the output. Raises WorkspaceError."""
@@ -203,8 +210,8 @@ class _Reader:
         stated = self._file.output
         output = tuple(names[-1:]) if stated is None else (stated,) if isinstance(stated, str) else stated
         if not output:
-            hint = f"output: {names[-1]}; without the line it is the last step's"
-            self._wrong("the output names no step", self._located.where("output"), hint)
+            hint = f"output: {names[-1]}; without this key it is the last step's"
+            self._wrong("the output does not name a step", self._located.where("output"), hint)
         for number, name in enumerate(output):
             where = self._located.where("output", *([] if isinstance(stated, str) else [number]))
             if name not in made:
@@ -224,7 +231,7 @@ class _Reader:
         return Pipeline(found, output)
 
     def needed_inputs(self, pipeline: Pipeline) -> frozenset[str]:
-        """Return the inputs that every case must have: those of steps that no condition guards."""
+        """Return the inputs that every case must have: those of steps that run unconditionally."""
         names = unconditional(pipeline.steps)
         return frozenset(one for name in names for one in self._needed.get(name, ()))
 
@@ -235,17 +242,17 @@ class _Reader:
         for name in names:
             where = self._located.where("steps", name)
             if name in RESERVED:
-                hint = _LATER.get(name, f"expressions use the word: {', '.join(sorted(RESERVED))}")
-                yield WorkspaceError(f"{name!r} is reserved, and not a step's name", where=where, hint=hint)
+                hint = _LATER.get(name, f"reserved: {', '.join(sorted(RESERVED))}")
+                yield WorkspaceError(f"{name!r} is reserved and cannot be a step's name", where=where, hint=hint)
             elif name in WORDS:
-                yield WorkspaceError(f"{name!r} is a word of expressions, and not a step's name", where=where)
+                yield WorkspaceError(f"{name!r} is a word of expressions and cannot be a step's name", where=where)
             elif not _NAME.fullmatch(name):
                 near = re.sub("[^A-Za-z0-9]+", "_", name)[:40].strip("_") or "extract"
                 hint = f"letters, digits and _, up to 64: {near}"
                 yield WorkspaceError(f"{name[:80]!r} is not a step's name", where=where, hint=hint)
 
     def _made(self, name: str, table: PipelineStep) -> PromptVersion | FunctionSpec | None:
-        """Return what a step asks; None where that is wrong."""
+        """Return a step's prompt or function; None if it cannot be loaded."""
         key = "python" if table.python is not None else "prompt"
         where = self._located.where("steps", name, *([key] if getattr(table, key) else []))
         try:
@@ -262,9 +269,11 @@ class _Reader:
         try:
             ref = PromptRef.parse(stated)
         except EvalhError as exc:
-            raise WorkspaceError(f"{stated!r} names no prompt", where=where, hint="prompt: other, or other@v3") from exc
+            raise WorkspaceError(
+                f"{stated!r} does not name a prompt", where=where, hint="prompt: other, or other@v3"
+            ) from exc
         if ref.name is None or ref.revision is not None:
-            what = f"{stated!r}: a step names a prompt of the same tree"
+            what = f"{stated!r}: a step must name a prompt of the same tree"
             raise WorkspaceError(what, where=where, hint="prompt: other, or other@v3")
         return self._find(ref, where)
 
@@ -320,15 +329,15 @@ class _Reader:
     def _check_else(self, name: str, other: str) -> None:
         where = self._located.where("steps", name, "else")
         if other == name:
-            self._wrong("`else` names its own step", where, "name the step whose `when` decides")
+            self._wrong("`else` names its own step", where, "name a step that has a `when`")
         elif other not in self._file.steps:
             self._wrong(f"no step {other!r}", where, did_you_mean(other, self._file.steps))
         elif self._file.steps[other].when is None:
             at = self._located.where("steps", other)
-            self._wrong(f"step {other!r} has no `when`, so nothing is its else", where, f"give it one: {at}")
+            self._wrong(f"step {other!r} has no `when`, so it cannot have an `else`", where, f"add `when` to it: {at}")
 
     def _source(self, value: JsonValue, scope: Scope, *path: str) -> Source | None:
-        """Return what an input is; None where that is wrong."""
+        """Return an input's source; None if it is wrong."""
         where = self._located.where(*path)
         match value:
             case str():
@@ -338,14 +347,14 @@ class _Reader:
             case list() | tuple():
                 text = next((one for one in value if isinstance(one, str) and _looks_read(one, scope)), None)
                 if text is not None:
-                    hint = f'"[{text}, …]" is an expression, {{value: […]}} a constant'
-                    self._wrong(f"a list is a constant, and {text!r} would be a text in it", where, hint)
+                    hint = f'"[{text}, …]" is an expression; {{value: […]}} is a constant'
+                    self._wrong(f"a list is a constant, so {text!r} would be a text in it", where, hint)
                 return Constant(list(value))
             case {"value": constant, **more} if not more:
                 return Constant(constant)
             case {"first": options, **more} if not more:
                 return self._first(options, scope, *path)
-        hint = "an expression; a constant: {value: …}; the first that ran: {first: [a, b]}"
+        hint = "write an expression, {value: …} for a constant, or {first: [a, b]} for the first that ran"
         self._wrong(f"{path[-1]!r} cannot be {kind_of(value)} here", where, hint)
         return None
 

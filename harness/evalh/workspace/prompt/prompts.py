@@ -70,7 +70,7 @@ class Prompts:
         name = ref.name or default_name
         if name is None:
             have = ", ".join(self.names()) or "none yet: evalh prompt new NAME"
-            raise UsageError(f"{ref} names no prompt", hint=f"prompts: {have}")
+            raise UsageError(f"{ref} does not name a prompt", hint=f"prompts: {have}")
         self.versions(name)
         return self.load(name, ref.version or self._in_use(name))
 
@@ -102,7 +102,7 @@ class Prompts:
         try:
             found = ref.version or self._in_use(ref.name)
             if self.path(ref.name, found).endswith(PIPELINE_SUFFIX):
-                what = f"{ref.name}@{found} is a pipeline, and a step asks one prompt"
+                what = f"{ref.name}@{found} is a pipeline, but a step needs a single prompt"
                 raise WorkspaceError(what, where=where, hint="write its steps into this pipeline")
             return self.load(ref.name, found)
         except NotFound as exc:
@@ -167,7 +167,7 @@ class Prompts:
         home = self._home(name)
         if self._versions(name) and not _is_nameable(name):
             yield WorkspaceError(
-                f"no one can name the prompt {name!r}",
+                f"{name!r} cannot be the name of a prompt",
                 where=label(self.tree, home),
                 hint="rename the folder: letters, digits, . _ - /",
             )
@@ -195,7 +195,7 @@ class Prompts:
     def _stray(self, path: str, proposal: str | None) -> WorkspaceError:
         where = f"to {self.folder}/{proposal}" if proposal else "out of the prompt's folder"
         return WorkspaceError(
-            "is no version of a prompt",
+            "is not a version of a prompt",
             where=label(self.tree, path),
             hint=f"files are v<number>{SUFFIX}, {DRAFT}{SUFFIX}, these with {PIPELINE_SUFFIX}, and _<partial>{SUFFIX};"
             f" move it {where}",

@@ -1,4 +1,4 @@
-"""What expressions read: which sources there are, parts of what they gave, and what may be compared with what.
+"""What expressions read: the sources, parts of their values, and which values may be compared.
 
 Nothing that is missing, or of another type than it is compared with, is ever false: that would choose a branch
 by an accident. It is the failure of the step that gave it.
@@ -28,7 +28,7 @@ _SAYS_NO = frozenset({"false", "no", "none", "null", "true", "yes"})
 
 
 class Shape(Value):
-    """What is known of a source before it has run."""
+    """What is known of a source before it runs."""
 
     gives_json: bool = True
     schema: Schema | None = None  # None: nothing is stated
@@ -36,22 +36,22 @@ class Shape(Value):
 
 
 Scope: TypeAlias = Mapping[str, Shape]
-"""What an expression may read, by name; INPUTS is among it."""
+"""What an expression may read, by name, INPUTS included."""
 
 
 class Incomparable(Exception):
-    """Two values that cannot be compared or computed with, or one that is no condition."""
+    """Two values that cannot be compared or computed with, or one that cannot be a condition."""
 
 
 class SourcePart(Value):
-    """A part of what one source gave. `required`: null is not what its schema allows."""
+    """A part of one source's value. `required`: its schema does not allow null."""
 
     reference: Reference
     where: str  # file:line of the expression
     required: bool = False
 
     def read(self, values: Mapping[str, JsonValue], *, any_null: bool = False) -> JsonValue:
-        """Return the value. Raises HandoverError where it is missing, or null though it must not be."""
+        """Return the value. Raises HandoverError if it is missing, or null where null is not allowed."""
         value = values[self.reference.source]
         for depth, step in enumerate(self.reference.path):
             if not _has(value, step):
@@ -62,7 +62,7 @@ class SourcePart(Value):
         return value
 
     def is_there(self, values: Mapping[str, JsonValue]) -> bool:
-        """Whether there is such a part; null is one."""
+        """Whether the part exists; it may be null."""
         value = values[self.reference.source]
         for step in self.reference.path:
             if not _has(value, step):
@@ -71,7 +71,7 @@ class SourcePart(Value):
         return True
 
     def refused(self, what: str) -> HandoverError:
-        """Return the failure of the source, at this expression's line."""
+        """Return the error of the source, at this expression's line."""
         return HandoverError(self.reference.source, what, self.where)
 
     def _missing(self, value: JsonValue, depth: int) -> HandoverError:
@@ -86,7 +86,7 @@ class SourcePart(Value):
                 f"{named} {here}".lstrip() + ("" if named else " is missing") + f" (have: {have[:200]})"
             )
         if isinstance(value, (list, tuple)) and isinstance(step, int):
-            return self.refused(f"{whole} has {len(value)} items, and no [{step}]")
+            return self.refused(f"{whole} has {len(value)} items, so [{step}] does not exist")
         wanted = f"item [{step}]" if isinstance(step, int) else f"field {step!r}"
         return self.refused(f"{whole} is {kind_of(value)}, which has no {wanted}")
 
@@ -98,22 +98,22 @@ def _has(value: JsonValue, step: str | int) -> bool:
 
 
 def bound(reference: Reference, where: str, scope: Scope) -> SourcePart:
-    """Return the part that a reference names. Raises WorkspaceError for one that can never be there."""
+    """Return the part that a reference names. Raises WorkspaceError for a part that can never exist."""
     name, path = reference.source, reference.path
     if name not in scope:
         raise _unknown(reference, where, scope)
     shape = scope[name]
     if path and not shape.gives_json:
         raise WorkspaceError(
-            f"{name} gives text, which has no parts: {reference}",
+            f"{name} gives text, and text has no parts: {reference}",
             where=where,
-            hint=f"write {name}; for JSON, say `output: {{format: json}}` in its prompt",
+            hint=f"write {name}; for JSON, state `output: {{format: json}}` in its prompt",
         )
     found = part_of(shape.schema, path)
     if isinstance(found, NoPart):
         missing = Reference(name, path[: found.depth + 1])
         whole = Reference(name, path[: found.depth])
-        what = f"{whole} is {found.found}: there is no {missing}" if found.found else f"{name} gives no {missing}"
+        what = f"{whole} is {found.found}: there is no {missing}" if found.found else f"{name} does not give {missing}"
         told = "" if found.found else did_you_mean(str(path[found.depth]), found.have)
         schema = f"its schema: {shape.where}" if shape.where else ""
         raise WorkspaceError(what, where=where, hint=" · ".join(one for one in (told, schema) if one) or None)
@@ -121,15 +121,15 @@ def bound(reference: Reference, where: str, scope: Scope) -> SourcePart:
 
 
 _OTHER_WORDS = {
-    "expected": "no step sees what is expected of it: it would answer with the gold",
+    "expected": "a step cannot see the gold: it would answer with it",
     "null": "write none",
     "nil": "write none",
     "undefined": "write none; or `x.y is defined`",
     "TRUE": "write true",
     "FALSE": "write false",
     "item": "'item' is reserved; a step reads one item as extract.items[0]",
-    "steps": "a step is called by its name alone: extract.order_id",
-    "case": "a case's inputs are called inputs: inputs.email",
+    "steps": "write a step's name alone: extract.order_id",
+    "case": "write a case's inputs as inputs.email",
 }
 
 
@@ -140,7 +140,7 @@ def _unknown(reference: Reference, where: str, scope: Scope) -> WorkspaceError:
     what = f"no step {name!r}"
     hint = _OTHER_WORDS.get(name) or did_you_mean(name, scope)
     if name not in _OTHER_WORDS and not reference.path:
-        hint += f"; for the text itself write '{name}' in quotes"
+        hint += f"; for a text, write '{name}' in quotes"
     return WorkspaceError(what, where=where, hint=hint)
 
 
@@ -148,14 +148,14 @@ def _unknown(reference: Reference, where: str, scope: Scope) -> WorkspaceError:
 
 
 def truth(value: JsonValue) -> bool:
-    """Return whether a value is true, as Jinja has it. Raises Incomparable for text that looks like a condition."""
+    """Return whether a value is true, as in Jinja. Raises Incomparable for text that looks like a condition."""
     if isinstance(value, str) and value.strip().casefold() in _SAYS_NO:
-        raise Incomparable(f"the text {value.strip()!r} is always true; compare it with a text")
+        raise Incomparable(f"the text {value.strip()!r} would always be true: compare it with a text")
     return bool(value)
 
 
 def compared(left: JsonValue, name: str, right: JsonValue) -> bool:
-    """Compare two values of one type; null is equal to null alone. Raises Incomparable."""
+    """Compare two values of one type. Null equals only null. Raises Incomparable."""
     if name in ("in", "notin"):
         return _contains(right, left) is (name == "in")
     if name in ("eq", "ne"):
@@ -165,7 +165,7 @@ def compared(left: JsonValue, name: str, right: JsonValue) -> bool:
     if type(left) is not type(right) or type(left) not in _ORDERED:
         kind = _refuse_types(left, right)
         if kind not in ("a number", "text"):
-            raise Incomparable(f"{kind} has no order; only numbers and texts have")
+            raise Incomparable(f"{kind} has no order: only numbers and texts can be ordered")
     return _ORDERS[name](left, right)
 
 
@@ -179,13 +179,13 @@ def _refuse_types(left: JsonValue, right: JsonValue) -> str:
 def _contains(whole: JsonValue, part: JsonValue) -> bool:
     if isinstance(whole, (str, Mapping)):
         if not isinstance(part, str):
-            raise Incomparable(f"{kind_of(part)} is looked for in {kind_of(whole)}")
+            raise Incomparable(f"`in` cannot look for {kind_of(part)} in {kind_of(whole)}")
         return part in whole
     if not isinstance(whole, (list, tuple)):
-        raise Incomparable(f"{kind_of(whole)} holds nothing that could be looked for")
+        raise Incomparable(f"`in` cannot look into {kind_of(whole)}")
     alike = [one for one in whole if one is None or part is None or kind_of(one) == kind_of(part)]
     if whole and not alike:
-        raise Incomparable(f"{kind_of(part)} is looked for in a list of others: {_shown(part)}")
+        raise Incomparable(f"`in` looks for {kind_of(part)} in a list of other types: {_shown(part)}")
     return any(one == part for one in alike)
 
 

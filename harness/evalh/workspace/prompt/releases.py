@@ -118,7 +118,7 @@ def _with_pins(prompts: Prompts, draft: PromptVersion, text: str) -> str:
 
 
 def _frozen_as(prompts: Prompts, spec: StepSpec, used: PromptVersion) -> str:
-    """Return the newest frozen version that says what a step uses. Raises WorkspaceError where there is none."""
+    """Return the newest frozen version equal to what a step uses. Raises WorkspaceError if there is none."""
     if used.version != DRAFT:
         return used.version
     for version in reversed(prompts.versions(used.name)):
@@ -159,7 +159,7 @@ class _Edit(NamedTuple):
 
 
 def _pinned(text: str, file: str, pins: Mapping[str, str]) -> str:
-    """Return the text with `prompt: <pin>` in each step of `pins`. Raises WorkspaceError for a step behind an alias."""
+    """Return the text with `prompt: <pin>` in each step of `pins`. Raises WorkspaceError for an aliased step."""
     edits = sorted(_edits(text, file, pins), reverse=True)
     for edit in edits:
         text = text[: edit.start] + edit.text + text[edit.end :]

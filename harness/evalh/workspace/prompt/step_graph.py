@@ -1,7 +1,7 @@
-"""The graph of a pipeline's steps: their order, branches that are never taken, what is handed along its edges.
+"""The graph of a pipeline's steps: their order, branches that are never taken, and handovers that cannot work.
 
-Of what is handed on only what is certain is an error: every value of the producer's schema would be refused by the
-consumer's.
+A handover is an error only if it is certain to fail: the consumer's schema refuses every value of the producer's
+schema.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from evalh.workspace.prompt.templates import check_inputs
 
 
 def ordered(steps: Sequence[StepSpec]) -> tuple[StepSpec, ...]:
-    """Return the steps, each after all that it waits for, otherwise as the file has them. Raises WorkspaceError."""
+    """Return the steps in topological order, otherwise in the file's order. Raises WorkspaceError."""
     waiting = {spec.name: spec for spec in steps}
     found: list[StepSpec] = []
     while waiting:
@@ -28,7 +28,7 @@ def ordered(steps: Sequence[StepSpec]) -> tuple[StepSpec, ...]:
 
 
 def _circle(waiting: Mapping[str, StepSpec]) -> WorkspaceError:
-    """Return the refusal of a circle; each step that is left waits for another one that is."""
+    """Return the error for a cycle. Each step in `waiting` waits for another one in it."""
     path: list[str] = []
     name = next(iter(waiting))
     while name not in path:
@@ -39,24 +39,24 @@ def _circle(waiting: Mapping[str, StepSpec]) -> WorkspaceError:
     start = circle.index(first)
     turned = [*circle[start:-1], *circle[:start], first]
     what = f"the steps wait for each other: {' → '.join(turned)}"
-    return WorkspaceError(what, where=waiting[first].where, hint="a step reads only what was there before it")
+    return WorkspaceError(what, where=waiting[first].where, hint="a step can read only steps that run before it")
 
 
 def never_taken(steps: Sequence[StepSpec]) -> Iterator[WorkspaceError]:
-    """Yield the steps that run only where a step was skipped, and read it."""
+    """Yield an error for each step that runs only if another was skipped, and reads that one."""
     needs: dict[str, set[str]] = {}
     for spec in steps:  # in order
         needs[spec.name] = set(spec.reads).union(*(needs[name] for name in spec.reads))
         if spec.otherwise is not None and spec.otherwise in needs[spec.name]:
             yield WorkspaceError(
-                f"step {spec.name!r} runs only where {spec.otherwise!r} was skipped, and reads it: it would never run",
+                f"step {spec.name!r} runs only if {spec.otherwise!r} was skipped, and reads it: it can never run",
                 where=spec.where,
-                hint=f"{{first: [{spec.otherwise}, …]}} takes what ran",
+                hint=f"{{first: [{spec.otherwise}, …]}} takes the first that ran",
             )
 
 
 def unconditional(steps: Sequence[StepSpec]) -> set[str]:
-    """Return the steps that run for every case that gets so far."""
+    """Return the steps that run for every case that is not stopped before."""
     found: set[str] = set()
     for spec in steps:  # in order
         if spec.when is None and spec.otherwise is None and found.issuperset(spec.reads):
@@ -65,7 +65,7 @@ def unconditional(steps: Sequence[StepSpec]) -> set[str]:
 
 
 def impossible_handovers(spec: StepSpec, scope: Scope, places: dict[str, str]) -> Iterator[WorkspaceError]:
-    """Yield what a step's prompt lacks, does not take, or must refuse. `places`: file:line of each input."""
+    """Yield inputs that a step's prompt lacks, does not have, or always refuses. `places`: file:line of each input."""
     version = spec.version
     if version is None:
         return
@@ -75,13 +75,13 @@ def impossible_handovers(spec: StepSpec, scope: Scope, places: dict[str, str]) -
     for name in dict.fromkeys(needed):
         if name not in spec.inputs and name not in version.input_defaults:
             hint = f"inputs: {{{name}: …}}; {version.label} needs it: {there}"
-            what = f"step {spec.name!r} is handed no {name!r}"
+            what = f"step {spec.name!r} lacks the input {name!r}"
             yield WorkspaceError(what, where=places.get("", spec.where), hint=hint)
     for name, source in spec.inputs.items():
         wanted = part_of(takes, (name,))
         if isinstance(wanted, NoPart):
             hint = f"{did_you_mean(name, wanted.have)} · its schema: {there}"
-            yield WorkspaceError(f"{version.label} takes no input {name!r}", where=places[name], hint=hint)
+            yield WorkspaceError(f"{version.label} has no input {name!r}", where=places[name], hint=hint)
             continue
         refused = _refused(source, wanted, scope)
         if refused is not None:
@@ -91,20 +91,22 @@ def impossible_handovers(spec: StepSpec, scope: Scope, places: dict[str, str]) -
 
 
 def impossible_arguments(spec: StepSpec, takes: Signature, places: dict[str, str]) -> Iterator[WorkspaceError]:
-    """Yield what a step's function needs and is not handed, or is handed and does not take."""
+    """Yield parameters that a step's function needs and does not get, and inputs that are not its parameters."""
     assert spec.function is not None
     path = spec.function.path
     for name in sorted(takes.required - spec.inputs.keys()):
         hint = f"inputs: {{{name}: …}}; {path} needs it: {takes.where}"
-        yield WorkspaceError(f"step {spec.name!r} is handed no {name!r}", where=places.get("", spec.where), hint=hint)
+        yield WorkspaceError(
+            f"step {spec.name!r} lacks the input {name!r}", where=places.get("", spec.where), hint=hint
+        )
     for name in spec.inputs:
         if name not in takes.names and not takes.takes_any:
             hint = f"{did_you_mean(name, takes.names)} · {takes.where}"
-            yield WorkspaceError(f"{path} takes no {name!r}", where=places[name], hint=hint)
+            yield WorkspaceError(f"{path} has no parameter {name!r}", where=places[name], hint=hint)
 
 
 def _refused(source: Source, wanted: Schema, scope: Scope) -> tuple[str, str] | None:
-    """Return why an input is always refused, and where its own schema stands."""
+    """Return why an input is always refused, and where its own schema is."""
     match source:
         case Constant():
             why = refusal({"const": source.value}, wanted)
