@@ -51,6 +51,7 @@ VERBS = (
     "view",
     "sql",
     "trace",
+    "import",
     "model",
     "export",
     "init",
@@ -59,6 +60,8 @@ VERBS = (
     "completion",
 )
 """In the order of `evalh --help`: what a person does first comes first."""
+
+_MODULES = {"import": "bring"}  # a module cannot have a keyword's name
 
 
 class Verbs(click.Group):
@@ -72,7 +75,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the verb. Raises click's UsageError with the nearest verb for an unknown one."""
         if cmd_name in VERBS:
-            command: click.Command = import_module(f"evalh.cli.{cmd_name}").command
+            command: click.Command = import_module(f"evalh.cli.{_MODULES.get(cmd_name, cmd_name)}").command
             return command
         guess = nearest(cmd_name, VERBS)
         advice = f"; did you mean `evalh {guess}`?" if guess else ""

@@ -56,6 +56,8 @@ class LiteLlmCalls:
         name = digest(native if native is not None else payload).removeprefix("sha256:")[:24]
         call_id = f"call-{digest(payload).removeprefix('sha256:')[:24]}"
         call, attempt = pair.records(call_id, f"workflow-{name}")
+        if attempt is not None and attempt.text == _REDACTED:
+            attempt = replace(attempt, text=None, reasoning=None)
         workflow = self._known(self._workflow(payload, pair, f"workflow-{name}", attempt))
         yield workflow
         yield replace(call, route=text_at(payload, "model_group"))
@@ -116,7 +118,7 @@ def _pair(payload: Row) -> Pair:
     return Pair(
         request=_request(payload),
         answer=answer if isinstance(answer, dict) else {"choices": []},
-        path=_PATHS.get((text_at(payload, "call_type") or "").removeprefix("a")) or _PATHS["completion"],
+        path=_path(text_at(payload, "call_type") or ""),
         provider=text_at(payload, "custom_llm_provider") or text_at(error, "llm_provider") or None,
         started_at=begun,
         ended_at=instant(payload.get("endTime")),
@@ -127,13 +129,17 @@ def _pair(payload: Row) -> Pair:
     )
 
 
+def _path(kind: str) -> str:
+    """Return the path of the API behind a call's type; the asynchronous ones are called by an `a` before it."""
+    return _PATHS.get(kind) or _PATHS.get(kind.removeprefix("a")) or _PATHS["completion"]
+
+
 def _request(payload: Row) -> Row:
     params = object_at(payload, "model_parameters") or {}
     said = payload.get("messages")
     kind = text_at(payload, "call_type") or ""
-    key = (
-        "input" if "embedding" in kind or "responses" in kind else "prompt" if "text_completion" in kind else "messages"
-    )
+    key = "input" if "embedding" in kind or "responses" in kind else "messages"
+    key = "prompt" if "text_completion" in kind else key
     if isinstance(said, str) and key == "messages":
         said = [{"role": "user", "content": said}]
     request = {**params, "model": payload.get("model")}

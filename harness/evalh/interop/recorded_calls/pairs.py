@@ -8,7 +8,7 @@ from typing import Any
 from evalh.core.values import Value
 from evalh.interop.recorded_calls.lines import NotRead, Row
 from evalh_trace.records import Attempt, Call
-from evalh_trace.wires import EMBEDDINGS, OPENAI_CHAT, OPENAI_COMPLETION, Wire, error_fields, find
+from evalh_trace.wires import OPENAI_CHAT, OPENAI_COMPLETION, Wire, error_fields, find
 
 _UNITS = (1e11, 1e14, 1e17)  # a number from there on is in milliseconds, microseconds, nanoseconds
 _LATEST = 253_402_300_799.0  # the year 9999
@@ -79,11 +79,6 @@ class Pair(Value, kw_only=True):
             request_id=self.request_id,
             **fields,
         )
-
-
-def is_embedding(pair: Pair) -> bool:
-    """Whether an answer holds vectors: it has no text."""
-    return find(None, pair.answer) is EMBEDDINGS
 
 
 def instant(value: Any) -> float | None:

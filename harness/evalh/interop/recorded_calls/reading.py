@@ -109,5 +109,5 @@ def _no_form(name: str, lines: Sequence[tuple[int, Any]], forms: Sequence[Form])
     number, row = next((number, row) for number, row in lines if not isinstance(row, Mistake))
     keys = ", ".join(sorted(row)[:8]) or "none"
     return WorkspaceError(
-        f"is none of these: its keys are {keys[:200]}", where=f"{name}:{number}", hint=hint
+        f"has none of the forms that are read: its keys are {keys[:200]}", where=f"{name}:{number}", hint=hint
     )

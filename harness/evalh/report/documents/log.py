@@ -59,6 +59,28 @@ class ForgottenDocument(Document, tag="evalh.forgotten/1", kw_only=True):
     workflows: int
 
 
+class LineMistake(Value):
+    """A line of an imported file that could not be read."""
+
+    where: str
+    what: str
+
+
+class ImportDocument(Document, tag="evalh.import/1", kw_only=True):
+    """`evalh import --json`."""
+
+    file: str
+    form: str
+    counts: Mapping[str, int]
+    repeated: int
+    bad_lines: int
+    mistakes: tuple[LineMistake, ...]
+    content: bool
+    newest: str | None
+    unknown: tuple[str, ...]
+    not_here: int
+
+
 class SqlDocument(Document, tag="evalh.sql/1", kw_only=True):
     """`evalh sql --json`."""
 

@@ -8,6 +8,7 @@ from rich.rule import Rule
 
 from evalh.analysis.outline import OutlineLine, outline
 from evalh.core.production import ProductionCall, Spent, TracedItem, WorkflowDetail
+from evalh.report.documents.log import ImportDocument
 from evalh.report.terminal.console import StyledText, block, columns
 from evalh.report.text import dollars, json_line, milliseconds, one_line, plural
 from evalh_trace.records import Call, Feedback, Score, Step, Workflow
@@ -38,6 +39,27 @@ def show_workflow(console: Console, detail: WorkflowDetail) -> None:
             console.print(_score(score))
     for vote in detail.feedback:
         console.print(_vote(vote))
+
+
+def show_import(console: Console, found: ImportDocument) -> None:
+    """Print what came of a file: its form, how much there was, which lines could not be read."""
+    what = ", ".join(plural(count, name) for name, count in found.counts.items() if name != "attempt") or "nothing"
+    console.print(StyledText(f"{found.file}: {found.form}: {what}"), soft_wrap=True)
+    if found.repeated:
+        console.print(StyledText(f"{plural(found.repeated, 'line')} stood in the file before, and count once", "dim"))
+    if not found.content:
+        note = "content is off: messages, inputs and outputs were left out ([trace] content = true keeps them)"
+        console.print(StyledText(note, "yellow"), soft_wrap=True)
+    if found.not_here:
+        votes = plural(found.not_here, "vote")
+        names = ", ".join(one_line(name, _NAME) for name in found.unknown)
+        console.print(StyledText(f"{votes} of workflows that are not here: {names}", "yellow"), soft_wrap=True)
+    for one in found.mistakes:
+        console.print(StyledText(f"{one.where}: {one_line(one.what, _SAID)}", "red"), soft_wrap=True)
+    if found.bad_lines > len(found.mistakes):
+        console.print(StyledText(f"… and {found.bad_lines - len(found.mistakes)} more lines", "red"))
+    if found.bad_lines:
+        console.print(StyledText(f"{plural(found.bad_lines, 'line')} could not be read; the others are kept"))
 
 
 def show_traced(console: Console, traced: TracedItem) -> None:

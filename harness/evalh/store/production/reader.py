@@ -72,6 +72,10 @@ class ProductionReader(LogReader):
             scores=self._of(Score, workflow, "at, rowid"),
         )
 
+    def holds(self, workflow: str) -> bool:
+        """Whether there is a workflow of this id."""
+        return self._first("select 1 from workflows where id = ?", stored(workflow)) is not None
+
     def workflows(
         self, *, since: str = "", name: str | None = None, failed: bool = False, limit: int = -1
     ) -> Iterator[Workflow]:

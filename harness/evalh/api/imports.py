@@ -1,0 +1,146 @@
+"""`evalh import`: what other programs recorded, read from files into `production.db`."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import time
+from typing import BinaryIO
+
+from msgspec import structs
+
+from evalh.api.parts import Parts
+from evalh.api.production import production, production_writer
+from evalh.core.errors import UsageError, WorkspaceError
+from evalh.core.values import Value
+from evalh.interop.recorded_calls.lines import Mistake, NotRead, Row, Source, object_at, rows
+from evalh.interop.recorded_calls.reading import VOTES, Reading
+from evalh_trace.records import AnyRecord, Feedback, Workflow
+
+_STDIN = "-"
+_CONTENT = ("inputs", "output", "messages", "text", "tool_calls", "reasoning", "note", "error", "attributes")
+_UNKNOWN_SHOWN = 3
+
+
+class Imported(Value, kw_only=True):
+    """What came of one file."""
+
+    file: str
+    form: str
+    counts: dict[str, int]  # workflow, step, call, attempt, score, feedback
+    repeated: int  # lines that stood in the file before
+    bad_lines: int
+    mistakes: tuple[Mistake, ...]  # the first of them
+    content: bool  # whether messages, inputs and outputs were kept
+    newest: str | None = None  # a workflow
+    unknown: tuple[str, ...] = ()  # of votes: the first workflows that are not here
+    not_here: int = 0  # how many votes name one of them
+
+
+def import_calls(parts: Parts, path: str, *, name: str | None = None, requests: str | None = None) -> Imported:
+    """Store the calls or workflows of a file. `name`: what its workflows are called. Raises EvalhError.
+
+    `requests`: the input file of a batch, whose output `path` is.
+    """
+    asked = {} if requests is None else _requests(requests)
+    with _opened(path) as (file, label, at):
+        reading = Reading(file, Source(name=label, at=at, workflow=name, requests=asked))
+        newest: list[Workflow] = []
+        kept = parts.config.trace.content
+        with production_writer(parts) as writer:
+            writer.write(_remembered(_without_content(reading) if not kept else reading, newest))
+        return _imported(reading, label, content=kept, newest=newest[0].id if newest else None)
+
+
+def import_feedback(parts: Parts, path: str) -> Imported:
+    """Store the votes of a file. Raises EvalhError."""
+    named: Counter[str] = Counter()
+    with _opened(path) as (file, label, at):
+        reading = Reading(file, Source(name=label, at=at), VOTES)
+        kept = parts.config.trace.content
+        with production_writer(parts) as writer:
+            writer.write(_named(_without_content(reading) if not kept else reading, named))
+    unknown = _strangers(parts, named)
+    told = _imported(reading, label, content=kept, newest=None)
+    return structs.replace(told, unknown=tuple(unknown[:_UNKNOWN_SHOWN]), not_here=sum(named[one] for one in unknown))
+
+
+def _imported(reading: Reading, label: str, *, content: bool, newest: str | None) -> Imported:
+    return Imported(
+        file=label,
+        form=reading.form.name,
+        counts=dict(sorted(reading.counts.items())),
+        repeated=reading.repeated,
+        bad_lines=reading.bad_lines,
+        mistakes=tuple(reading.mistakes),
+        content=content,
+        newest=newest,
+    )
+
+
+def _remembered(records: Iterable[AnyRecord], newest: list[Workflow]) -> Iterator[AnyRecord]:
+    """Pass records on; `newest` holds the workflow that began last."""
+    for record in records:
+        if isinstance(record, Workflow) and (not newest or record.started_at >= newest[0].started_at):
+            newest[:] = [record]
+        yield record
+
+
+def _named(records: Iterable[AnyRecord], named: Counter[str]) -> Iterator[AnyRecord]:
+    for record in records:
+        if isinstance(record, Feedback):
+            named[record.workflow_id] += 1
+        yield record
+
+
+def _strangers(parts: Parts, named: Iterable[str]) -> list[str]:
+    """Return the workflows that votes name and that are not here."""
+    reader = production(parts)
+    return [one for one in named if not reader.holds(one)]
+
+
+def _without_content(records: Iterable[AnyRecord]) -> Iterator[AnyRecord]:
+    """Take out what people and models said: `[trace] content` does not say that it may be kept."""
+    for record in records:
+        there = {name: None for name in _CONTENT if getattr(record, name, None)}
+        if "attributes" in there:
+            there["attributes"] = {}  # type: ignore[assignment]
+        yield structs.replace(record, **there) if there else record
+
+
+def _requests(path: str) -> dict[str, Row]:
+    """Return the requests of a batch's input file, by their custom_id. Raises EvalhError at a line that is none."""
+    found: dict[str, Row] = {}
+    with _opened(path) as (file, label, _):
+        for number, row in rows(file, label):
+            if isinstance(row, Mistake):
+                raise WorkspaceError(row.what, where=row.where)
+            name = row.get("custom_id")
+            try:
+                body = object_at(row, "body")
+            except NotRead as exc:
+                raise WorkspaceError(str(exc), where=f"{label}:{number}") from None
+            if not isinstance(name, str) or body is None:
+                hint = '{"custom_id": …, "method": "POST", "url": …, "body": {…}} on each line'
+                raise WorkspaceError("is not a line of a batch's input", where=f"{label}:{number}", hint=hint)
+            if name in found:
+                raise WorkspaceError(f"the custom_id {name!r} came before", where=f"{label}:{number}")
+            found[name] = body
+    return found
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[tuple[BinaryIO, str, float]]:
+    """Open a file, or standard input for `-`: its bytes, its name, and when it was written. Raises UsageError."""
+    if path == _STDIN:
+        yield sys.stdin.buffer, "stdin", time()
+        return
+    try:
+        with Path(path).open("rb") as file:
+            yield file, path, Path(path).stat().st_mtime
+    except (FileNotFoundError, NotADirectoryError):
+        hint = "evalh import calls FILE.jsonl, or - for standard input"
+        raise UsageError("no such file", where=path, hint=hint) from None
+    except OSError as exc:
+        raise UsageError(f"cannot be read: {exc.strerror or exc}", where=path) from None
