@@ -30,9 +30,7 @@ def rows(workspace: Workspace, sql: str) -> list[Any]:
     return list(workspace.production.query(sql)[1])
 
 
-def test_all_runs_and_steps_come_in_with_every_text_as_it_was(
-    runs: list[dict[str, Any]], workspace: Workspace
-) -> None:
+def test_all_runs_and_steps_come_in_with_every_text_as_it_was(runs: list[dict[str, Any]], workspace: Workspace) -> None:
     found = {}
     for workflow in workspace.production.workflows(name="team"):
         detail = workspace.production.detail(workflow.id)
@@ -73,7 +71,11 @@ def test_what_no_turn_says_is_null(workspace: Workspace) -> None:
 
 
 def test_the_same_file_twice_is_the_same_rows(workspace: Workspace, tmp_path: Path) -> None:
-    everything = "select * from workflows order by id", "select * from workflow_steps order by id", "select * from scores"
+    everything = (
+        "select * from workflows order by id",
+        "select * from workflow_steps order by id",
+        "select * from scores",
+    )
     before = [rows(workspace, sql) for sql in everything]
 
     again = import_calls(workspace, str(tmp_path / "runs.jsonl"), name="team")

@@ -57,6 +57,8 @@ class Pair(Value, kw_only=True):
         """Find the API by the URL, by the answer, by the request: an answer of one looks least like another's."""
         by_request, by_answer = find(None, self.request), find(None, self.answer)
         found = (None if self.path is None else find(self.path)) or by_answer or by_request
+        if found is None and self.failed:
+            return OPENAI_CHAT  # whatever it was, no answer came of it
         if found is None:
             raise NotRead("holds no request and no answer of an API that is known")
         if found is OPENAI_CHAT and by_request is OPENAI_COMPLETION:

@@ -17,6 +17,7 @@ _BAR = 24
 _NAME = 36
 _SAID = 200
 _LONG = 2_000  # characters of one content that is shown whole
+_WORDS = {"feedback": "vote"}
 _STYLES = {"ok": "green", "error": "red", "interrupted": "yellow"}
 
 
@@ -43,7 +44,8 @@ def show_workflow(console: Console, detail: WorkflowDetail) -> None:
 
 def show_import(console: Console, found: ImportDocument) -> None:
     """Print what came of a file: its form, how much there was, which lines could not be read."""
-    what = ", ".join(plural(count, name) for name, count in found.counts.items() if name != "attempt") or "nothing"
+    counted = [(_WORDS.get(name, name), count) for name, count in found.counts.items() if name != "attempt"]
+    what = ", ".join(plural(count, word) for word, count in counted) or "nothing"
     console.print(StyledText(f"{found.file}: {found.form}: {what}"), soft_wrap=True)
     if found.repeated:
         console.print(StyledText(f"{plural(found.repeated, 'line')} stood in the file before, and count once", "dim"))
