@@ -14,8 +14,8 @@ from evalh.api.parts import Parts
 from evalh.api.production import production, production_writer
 from evalh.core.errors import UsageError, WorkspaceError
 from evalh.core.values import Value
-from evalh.interop.recorded_calls.lines import Mistake, NotRead, Row, Source, object_at, rows
-from evalh.interop.recorded_calls.reading import VOTES, Reading
+from evalh.interop.recorded_calls.lines import Mistake, NotRead, RecordedFile, Row, object_at, rows
+from evalh.interop.recorded_calls.reading import VOTES, FileReading
 from evalh_trace.records import AnyRecord, Feedback, Workflow
 
 _STDIN = "-"
@@ -45,7 +45,7 @@ def import_calls(parts: Parts, path: str, *, name: str | None = None, requests: 
     """
     asked = {} if requests is None else _requests(requests)
     with _opened(path) as (file, label, at):
-        reading = Reading(file, Source(name=label, at=at, workflow=name, requests=asked))
+        reading = FileReading(file, RecordedFile(name=label, at=at, workflow=name, requests=asked))
         newest: list[Workflow] = []
         kept = parts.config.trace.content
         with production_writer(parts) as writer:
@@ -57,7 +57,7 @@ def import_feedback(parts: Parts, path: str) -> Imported:
     """Store the votes of a file. Raises EvalhError."""
     named: Counter[str] = Counter()
     with _opened(path) as (file, label, at):
-        reading = Reading(file, Source(name=label, at=at), VOTES)
+        reading = FileReading(file, RecordedFile(name=label, at=at), VOTES)
         kept = parts.config.trace.content
         with production_writer(parts) as writer:
             writer.write(_named(_without_content(reading) if not kept else reading, named))
@@ -66,7 +66,7 @@ def import_feedback(parts: Parts, path: str) -> Imported:
     return structs.replace(told, unknown=tuple(unknown[:_UNKNOWN_SHOWN]), not_here=sum(named[one] for one in unknown))
 
 
-def _imported(reading: Reading, label: str, *, content: bool, newest: str | None) -> Imported:
+def _imported(reading: FileReading, label: str, *, content: bool, newest: str | None) -> Imported:
     return Imported(
         file=label,
         form=reading.form.name,

@@ -10,8 +10,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from evalh.core.digest import digest
-from evalh.interop.recorded_calls.lines import NotRead, Row, Source, number_at, object_at, text_at
-from evalh.interop.recorded_calls.pairs import Pair, instant
+from evalh.interop.recorded_calls.lines import NotRead, RecordedFile, Row, number_at, object_at, text_at
+from evalh.interop.recorded_calls.pairs import RecordedPair, instant
 from evalh_trace.records import AnyRecord, Attempt, Workflow
 
 _WRAPPED = "standard_logging_object"
@@ -42,7 +42,7 @@ class _Trace(Struct):
 class LiteLlmCalls:
     """Reads the payloads of a file."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: RecordedFile) -> None:
         self._source = source
         self._traces: dict[str, _Trace] = {}
 
@@ -64,7 +64,7 @@ class LiteLlmCalls:
         if attempt is not None:
             yield attempt
 
-    def _workflow(self, payload: Row, pair: Pair, workflow_id: str, attempt: Attempt | None) -> Workflow:
+    def _workflow(self, payload: Row, pair: RecordedPair, workflow_id: str, attempt: Attempt | None) -> Workflow:
         metadata = object_at(payload, "metadata") or {}
         stated = object_at(metadata, "requester_metadata") or {}
         tags = payload.get("request_tags")
@@ -103,7 +103,7 @@ class LiteLlmCalls:
         return workflow
 
 
-def _pair(payload: Row) -> Pair:
+def _pair(payload: Row) -> RecordedPair:
     failed = payload.get("status") == "failure" or bool(payload.get("error_str"))
     error = object_at(payload, "error_information") or {}
     code = error.get("error_code")
@@ -115,7 +115,7 @@ def _pair(payload: Row) -> Pair:
     elif isinstance(answer, str):
         answer = None if answer == _REDACTED else {"choices": [{"message": {"content": answer}}]}
     begun = instant(payload.get("startTime"))
-    return Pair(
+    return RecordedPair(
         request=_request(payload),
         answer=answer if isinstance(answer, dict) else {"choices": []},
         path=_path(text_at(payload, "call_type") or ""),

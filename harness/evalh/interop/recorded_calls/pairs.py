@@ -14,7 +14,7 @@ _UNITS = (1e11, 1e14, 1e17)  # a number from there on is in milliseconds, micros
 _LATEST = 253_402_300_799.0  # the year 9999
 
 
-class Pair(Value, kw_only=True):
+class RecordedPair(Value, kw_only=True):
     """A request and its answer. What the line does not say is None."""
 
     request: Row | None
