@@ -76,6 +76,15 @@ class ProductionReader(LogReader):
         """Whether there is a workflow of this id."""
         return self._first("select 1 from workflows where id = ?", stored(workflow)) is not None
 
+    def voted_down(self, since: str = "") -> list[str]:
+        """Return the workflows of which a user said that they were bad, the newest vote first."""
+        rows = self._rows(
+            """select f.workflow_id from feedback f join workflows w on w.id = f.workflow_id
+            where f.good = 0 and f.at >= ? and w.kept is not 'stub' group by f.workflow_id order by max(f.at) desc""",
+            since,
+        )
+        return [str(row["workflow_id"]) for row in rows]
+
     def workflows(
         self, *, since: str = "", name: str | None = None, failed: bool = False, limit: int = -1
     ) -> Iterator[Workflow]:

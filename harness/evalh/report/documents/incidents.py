@@ -1,0 +1,54 @@
+"""The document of `evalh dataset add`: the rows that were added, and whether they are red."""
+
+from collections.abc import Mapping
+
+from evalh.core.sample import Standing
+from evalh.core.strict_json import JsonValue
+from evalh.core.values import Value
+from evalh.core.verdict import Outcome
+from evalh.report.documents.document import Document
+
+
+class RecordedVerdict(Value, kw_only=True):
+    """What a grader says of the recorded answer."""
+
+    grader: str
+    required: bool
+    outcome: Outcome
+    reason: str
+
+
+class LiveTrials(Value, kw_only=True):
+    """What the live version made of a case."""
+
+    version: str
+    run: str
+    trials: int
+    good: int
+    bad: int
+    ungraded: int
+
+
+class AddedRow(Value, kw_only=True):
+    """One case that was added."""
+
+    id: str
+    dataset: str
+    line: int
+    source: Mapping[str, JsonValue]
+    inputs_from: str
+    given: tuple[str, ...]
+    replaced: Mapping[str, int]
+    near: tuple[str, ...]
+    standing: Standing | None
+    verdicts: tuple[RecordedVerdict, ...]
+    not_asked: tuple[str, ...]
+    notes: tuple[str, ...]
+    live: LiveTrials | None
+
+
+class AddedDocument(Document, tag="evalh.added/1", kw_only=True):
+    """`evalh dataset add --json`."""
+
+    suite: str
+    added: tuple[AddedRow, ...]
