@@ -52,7 +52,7 @@ def feedback(app: App, *, file: str) -> int:
 
 def _show(app: App, found: "Imported") -> int:
     from evalh.report.documents.document import document_of
-    from evalh.report.documents.log import ImportDocument
+    from evalh.report.documents.production import ImportDocument
     from evalh.report.terminal.workflow import show_import
 
     app.show(document_of(ImportDocument, found), lambda document: document, show_import)

@@ -18,7 +18,7 @@ from evalh.core.strict_json import NotStrictJson, parse
 if TYPE_CHECKING:
     from evalh.api.incidents.row import RowDraft
     from evalh.core.strict_json import JsonValue
-    from evalh.report.documents.incidents import AddedDocument, AddedRow, LiveTrials
+    from evalh.report.documents.production import AddedDocument, AddedRow, LiveTrials
 
 _KEYS = "b bad: add it · g good after all · s skip · q stop"
 
@@ -40,7 +40,7 @@ class Questions:
 
     def document(self) -> "AddedDocument":
         """Return what was added."""
-        from evalh.report.documents.incidents import AddedDocument
+        from evalh.report.documents.production import AddedDocument
 
         return AddedDocument(suite=self._adding.suite.name, added=tuple(self._added))
 
@@ -87,7 +87,7 @@ class Questions:
             expected = self._ask_expected(prepared)
         added = self._adding.add(prepared, expected)
         from evalh.report.documents.document import document_of
-        from evalh.report.documents.incidents import AddedRow, RecordedVerdict
+        from evalh.report.documents.production import AddedRow, RecordedVerdict
         from evalh.report.terminal.incidents import show_added
 
         verdicts = tuple(
@@ -140,7 +140,7 @@ class Questions:
     def _live(self, case_id: str) -> "LiveTrials | None":
         """Ask the live version, if that was asked for. Raises EvalhError; the row stays."""
         from evalh.cli.progress import progress_for
-        from evalh.report.documents.incidents import LiveTrials
+        from evalh.report.documents.production import LiveTrials
 
         if self._trials is None:
             return None

@@ -26,7 +26,7 @@ from evalh.core.sample import Graded, Standing
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import Suite
 from evalh.core.values import Value
-from evalh.core.verdict import GradeContext, Outcome, StepOutput
+from evalh.core.verdict import GradeContext, StepOutput
 from evalh.engine.runner import standing
 from evalh.engine.selection import Selection
 from evalh.graders.registry import build_all
@@ -53,11 +53,6 @@ class AddedCase(Value, kw_only=True):
     not_asked: tuple[str, ...]  # graders that would ask a model
     standing: Standing | None  # of the recorded answer; None: no answer was recorded
     notes: tuple[str, ...] = ()
-
-    @property
-    def failing(self) -> tuple[str, ...]:
-        """The graders that the recorded answer failed."""
-        return tuple(one.grader for one in self.verdicts if one.required and one.verdict.outcome is Outcome.FAIL)
 
 
 class Adding:

@@ -59,28 +59,6 @@ class ForgottenDocument(Document, tag="evalh.forgotten/1", kw_only=True):
     workflows: int
 
 
-class LineMistake(Value):
-    """A line of an imported file that could not be read."""
-
-    where: str
-    what: str
-
-
-class ImportDocument(Document, tag="evalh.import/1", kw_only=True):
-    """`evalh import --json`."""
-
-    file: str
-    form: str
-    counts: Mapping[str, int]
-    repeated: int
-    bad_lines: int
-    mistakes: tuple[LineMistake, ...]
-    content: bool
-    newest: str | None
-    unknown: tuple[str, ...]
-    not_here: int
-
-
 class SqlDocument(Document, tag="evalh.sql/1", kw_only=True):
     """`evalh sql --json`."""
 
@@ -151,7 +129,7 @@ def workflows_document(workflows: Sequence[Workflow]) -> WorkflowsDocument:
     return WorkflowsDocument(workflows=tuple(map(_plain, workflows)))
 
 
-_OF_PIPELINES = frozenset({"steps", "story", "step_output", "review", "given", "asked"})
+_WHERE_THERE = frozenset({"steps", "story", "step_output", "review", "given", "asked", "source"})
 
 
 def _plain(value: Any) -> JsonValue:
@@ -175,7 +153,7 @@ def _plain(value: Any) -> JsonValue:
 
 
 def _entries(name: str, value: Any) -> Iterator[tuple[str, JsonValue]]:
-    if name in _OF_PIPELINES and not value:
+    if name in _WHERE_THERE and not value:
         return
     if isinstance(value, Latency):  # by the log's columns
         yield "latency_ms", value.total_ms

@@ -7,7 +7,7 @@ from rich.console import Console
 from evalh.core.sample import Standing
 from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import Outcome
-from evalh.report.documents.incidents import AddedRow, LiveTrials, RecordedVerdict
+from evalh.report.documents.production import AddedRow, LiveTrials, RecordedVerdict
 from evalh.report.terminal.console import StyledText
 from evalh.report.text import json_line, one_line
 

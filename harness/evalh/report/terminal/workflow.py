@@ -8,7 +8,7 @@ from rich.rule import Rule
 
 from evalh.analysis.outline import OutlineLine, outline
 from evalh.core.production import ProductionCall, Spent, TracedItem, WorkflowDetail
-from evalh.report.documents.log import ImportDocument
+from evalh.report.documents.production import ImportDocument
 from evalh.report.terminal.console import StyledText, block, columns
 from evalh.report.text import dollars, json_line, milliseconds, one_line, plural
 from evalh_trace.records import Call, Feedback, Score, Step, Workflow

@@ -1,4 +1,4 @@
-"""The document of `evalh dataset add`: the rows that were added, and whether they are red."""
+"""Documents about what comes in from production: imported files, and the cases that were made of failures."""
 
 from collections.abc import Mapping
 
@@ -52,3 +52,25 @@ class AddedDocument(Document, tag="evalh.added/1", kw_only=True):
 
     suite: str
     added: tuple[AddedRow, ...]
+
+
+class LineMistake(Value):
+    """A line of an imported file that could not be read."""
+
+    where: str
+    what: str
+
+
+class ImportDocument(Document, tag="evalh.import/1", kw_only=True):
+    """`evalh import --json`."""
+
+    file: str
+    form: str
+    counts: Mapping[str, int]
+    repeated: int
+    bad_lines: int
+    mistakes: tuple[LineMistake, ...]
+    content: bool
+    newest: str | None
+    unknown: tuple[str, ...]
+    not_here: int
