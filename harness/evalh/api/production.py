@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalh.analysis.orchestration import Observation, observe
 from evalh.api.parts import Parts
 from evalh.core.attempt import Usage
-from evalh.core.errors import NotFound
+from evalh.core.errors import NotFound, did_you_mean
 from evalh.core.production import Spent, TracedItem, WorkflowDetail
 from evalh.core.strict_json import JsonValue
 from evalh.core.totals import Spend, SpendBy
@@ -58,6 +59,26 @@ def is_there(parts: Parts) -> bool:
 def traced(parts: Parts, name: str) -> WorkflowDetail | TracedItem | None:
     """Find a workflow, step or call by its id; `last` is the newest workflow. None: there is none. Raises NotFound."""
     return production(parts).find(name) if is_there(parts) else None
+
+
+_MOST_OBSERVED = 1000
+
+
+def observed(parts: Parts, name: str) -> tuple[list[WorkflowDetail], tuple[Observation, ...]]:
+    """Look at one workflow, or at the newest of that name, for what happens between calls. Raises NotFound."""
+    reader = production(parts)
+    found = reader.find(name)
+    if isinstance(found, TracedItem):
+        found = found.detail
+    details = (
+        [found]
+        if found is not None
+        else [reader.detail(one.id) for one in reader.workflows(name=name, limit=_MOST_OBSERVED)]
+    )
+    if not details:
+        names = sorted({one.name for one in reader.workflows(limit=_MOST_OBSERVED)})
+        raise NotFound(f"no workflow {name!r}", hint=did_you_mean(name, names))
+    return details, observe(details)
 
 
 def spending(parts: Parts, by: SpendBy, since: str) -> tuple[list[Spend], list[Spent]]:

@@ -41,7 +41,7 @@ class Since(click.ParamType):  # type: ignore[type-arg] # older clicks are not g
 )
 @verb
 def command(app: App, *, since: str | None, by: str) -> None:
-    """Show the spend on task, judges, critics and retries, and what the log saved; production apart.
+    """Show the spend on task, judges, critics and retries; what was traced apart.
 
     \b
       evalh cost --since 30d --by owner

@@ -1,5 +1,6 @@
 """What was traced of a program that evalh did not run: a workflow and all that is known of it."""
 
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh_trace.records import Attempt, Call, Feedback, Score, Step, Workflow
 
@@ -13,6 +14,16 @@ class WorkflowDetail(Value, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     feedback: tuple[Feedback, ...] = ()
     scores: tuple[Score, ...] = ()
+
+
+def said(messages: JsonValue) -> list[tuple[str, str]]:
+    """Return who said what in a call's messages, texts alone; what is not of the log's form is left out."""
+    found = []
+    for message in messages if isinstance(messages, list) else ():
+        parts = message.get("parts") if isinstance(message, dict) else None
+        if isinstance(parts, list) and isinstance(message.get("role"), str):
+            found.append((message["role"], "".join(part for part in parts if isinstance(part, str))))
+    return found
 
 
 class TracedItem(Value):

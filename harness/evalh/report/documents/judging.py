@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from evalh.analysis.explain import Statement
+from evalh.analysis.orchestration import Observation
 from evalh.core.calibration import Label, LabelCandidate
 from evalh.core.log import GraderTrial
+from evalh.core.production import WorkflowDetail
 from evalh.core.totals import Tallies
 from evalh.core.values import Value
 from evalh.report.documents.document import Document, document_of
@@ -70,6 +72,19 @@ class ExplainDocument(Document, tag="evalh.explain/1", kw_only=True):
     """`evalh explain --json`."""
 
     routes: tuple[RouteDocument, ...]
+
+
+class ObservedDocument(Document, tag="evalh.observed/1", kw_only=True):
+    """`evalh explain --workflow --json`."""
+
+    workflows: tuple[str, ...]
+    observations: tuple[Observation, ...]
+
+
+def observed_document(observed: tuple[Sequence[WorkflowDetail], Sequence[Observation]]) -> ObservedDocument:
+    details, observations = observed
+    ids = tuple(detail.workflow.id for detail in details)
+    return ObservedDocument(workflows=ids, observations=tuple(observations))
 
 
 def labels_document(

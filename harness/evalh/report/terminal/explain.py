@@ -7,9 +7,11 @@ from rich.console import Console
 from rich.padding import Padding
 
 from evalh.analysis.explain import Statement
+from evalh.analysis.orchestration import Observation, Sighting
+from evalh.core.production import WorkflowDetail
 from evalh.core.totals import Tallies
 from evalh.report.terminal.console import BREAK, StyledText
-from evalh.report.text import dollars
+from evalh.report.text import dollars, one_line, plural
 
 
 def show_explained(console: Console, routes: Sequence[tuple[str, Tallies | None, Sequence[Statement]]]) -> None:
@@ -49,3 +51,31 @@ def _counted(one: Statement) -> str:
     if one.helped:
         parts.append(one.helped)
     return " · ".join(parts)
+
+
+def show_observed(console: Console, observed: tuple[Sequence[WorkflowDetail], Sequence[Observation]]) -> None:
+    """Print what a program does between its calls; first what cannot be seen."""
+    details, observations = observed
+    names = ", ".join(dict.fromkeys(one_line(detail.workflow.name, 40) for detail in details))
+    calls = sum(len(detail.calls) for detail in details)
+    about = f"  {plural(len(details), 'workflow')}, {plural(calls, 'call')}; evalh did not run it"
+    console.print(StyledText.assemble((names, "bold"), (about, "dim")))
+    for seen, group in groupby(observations, key=lambda one: one.seen is Sighting.NOT_VISIBLE):
+        console.print()
+        console.print(StyledText("not visible" if seen else "seen", "bold"))
+        for one in group:
+            console.print(Padding(StyledText(one.what, "dim" if seen else ""), (0, 0, 0, 2), expand=False))
+            if not seen:
+                _show_observation(console, one)
+    if all(one.seen is Sighting.NOT_VISIBLE for one in observations):
+        console.print()
+        console.print(StyledText("nothing else: no request was sent again, and every answer that was used was held"))
+
+
+def _show_observation(console: Console, one: Observation) -> None:
+    counted = [f"{one.times:,} time{'s' * (one.times != 1)}", f"in {plural(one.workflows, 'workflow')}"]
+    counted += [dollars(one.cost_usd) if one.cost_usd is not None else "cost unknown"]
+    counted += [f"evalh show {one_line(one.examples[0], 60)}"] if one.examples else []
+    console.print(Padding(StyledText(" · ".join(counted), "dim"), (0, 0, 0, 4), expand=False))
+    if one.instead:
+        console.print(Padding(StyledText.assemble(("evalh: ", "dim"), one.instead), (0, 0, 0, 4), expand=False))
