@@ -17,6 +17,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
         (["store_writes.py", "--cases", "200", "--watch"], "99 % within"),
         pytest.param(["embedded_model.py", "--cases", "1"], "v3, 1 cases", marks=pytest.mark.slow),
         (["peers/side_by_side.py", "--help"], "--in-flight"),
+        (["tracing.py", "50"], "trace.client, one call"),
         (["house.py"], "modules under 60 lines"),
     ],
 )

@@ -44,7 +44,7 @@ def request_fields(body: Json, path: str = "") -> Fields:
     schema = at(output, "format", "schema") or at(body, "output_format", "schema")
     return {
         "settings": settings(
-            model=at(body, "model") or path.rpartition("/")[2].partition(":")[0],
+            model=at(body, "model") or (path.rpartition("/")[2].partition(":")[0] if ":" in path else None),
             params=params,
             tools=[
                 tool(one.get("name"), one.get("description"), one.get("input_schema"))

@@ -101,7 +101,7 @@ def settings(
 ) -> Fields:
     """Return a request's settings in the log's form."""
     return {
-        "model": model if isinstance(model, str) else None,
+        "model": model[:200] if isinstance(model, str) else None,
         "params": dict(params),
         "tools": tools,
         "json_output": json_output,
