@@ -370,3 +370,45 @@ def test_the_document_says_what_came_in(folder: Path) -> None:
     )
     assert document["bad_lines"] == 1
     assert document["mistakes"][0]["where"] == "in.jsonl:2"
+
+
+# -- what may be kept
+
+
+def test_a_rule_of_redact_applies_to_everything_that_is_imported(folder: Path) -> None:
+    (folder / "evalh.toml").write_text('[trace]\nredact = ["email", {field = "ticket"}]\n')
+    request = {**REQUEST, "messages": [{"role": "user", "content": "I am ada@x.org"}], "user": "u-1"}
+    answer = {**ANSWER, "choices": [{"message": {"content": "Hello ada@x.org"}, "finish_reason": "stop"}]}
+    line = {"request": request, "response": answer, "inputs": {"ticket": "secret"}, "metadata": {"of": "ada@x.org"}}
+
+    done = bring(folder, line)
+    bring(folder, {**PAYLOAD, "status": "failure", "error_str": "no ada@x.org"})
+
+    assert done.code == 0, done.err
+    assert "content is off" not in done.out
+    assert rows(folder, "select inputs, output from workflows where status = 'ok'") == [
+        ('{"ticket":"[field]"}', '"Hello [email]"')
+    ]
+    stored = b"".join(path.read_bytes() for path in (folder / ".evalh").glob("production.db*"))
+    assert b"ada@x.org" not in stored
+    assert b"secret" not in stored
+
+
+def test_without_a_word_about_content_no_text_is_kept_and_it_is_said(folder: Path) -> None:
+    (folder / "evalh.toml").write_text("")
+    request = {
+        **REQUEST,
+        "stop": ["SECRET"],
+        "tools": [{"type": "function", "function": {"name": "f", "description": "SECRET"}}],
+    }
+
+    done = bring(
+        folder, {"request": {**request, "metadata": {"a": "SECRET"}}, "response": ANSWER, "inputs": {"a": "SECRET"}}
+    )
+
+    assert done.code == 0
+    assert "content is off: messages, inputs and outputs were left out" in done.out
+    assert rows(folder, "select text, input_tokens from attempts") == [(None, 12)]
+    stored = b"".join(path.read_bytes() for path in (folder / ".evalh").glob("production.db*"))
+    assert b"SECRET" not in stored
+    assert b"It broke" not in stored

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from msgspec import structs
 
+from evalh.api.content import KeptContent
 from evalh.api.parts import Parts
 from evalh.api.production import production, production_writer
 from evalh.core.errors import UsageError, WorkspaceError
@@ -19,7 +20,6 @@ from evalh.interop.recorded_calls.reading import VOTES, FileReading
 from evalh_trace.records import AnyRecord, Feedback, Workflow
 
 _STDIN = "-"
-_CONTENT = ("inputs", "output", "messages", "text", "tool_calls", "reasoning", "note", "error", "attributes")
 _UNKNOWN_SHOWN = 3
 
 
@@ -33,6 +33,7 @@ class Imported(Value, kw_only=True):
     bad_lines: int
     mistakes: tuple[Mistake, ...]  # the first of them
     content: bool  # whether messages, inputs and outputs were kept
+    dropped: int = 0  # contents that the redactor could not read
     newest: str | None = None  # a workflow
     unknown: tuple[str, ...] = ()  # of votes: the first workflows that are not here
     not_here: int = 0  # how many votes name one of them
@@ -47,10 +48,10 @@ def import_calls(parts: Parts, path: str, *, name: str | None = None, requests: 
     with _opened(path) as (file, label, at):
         reading = FileReading(file, RecordedFile(name=label, at=at, workflow=name, requests=asked))
         newest: list[Workflow] = []
-        kept = parts.config.trace.content
+        kept = KeptContent(parts)
         with production_writer(parts) as writer:
-            writer.write(_remembered(_without_content(reading) if not kept else reading, newest))
-        return _imported(reading, label, content=kept, newest=newest[0].id if newest else None)
+            writer.write(_remembered(kept.of(reading), newest))
+        return _imported(reading, label, kept, newest=newest[0].id if newest else None)
 
 
 def import_feedback(parts: Parts, path: str) -> Imported:
@@ -58,15 +59,15 @@ def import_feedback(parts: Parts, path: str) -> Imported:
     named: Counter[str] = Counter()
     with _opened(path) as (file, label, at):
         reading = FileReading(file, RecordedFile(name=label, at=at), VOTES)
-        kept = parts.config.trace.content
+        kept = KeptContent(parts)
         with production_writer(parts) as writer:
-            writer.write(_named(_without_content(reading) if not kept else reading, named))
+            writer.write(_named(kept.of(reading), named))
     unknown = _strangers(parts, named)
-    told = _imported(reading, label, content=kept, newest=None)
+    told = _imported(reading, label, kept, newest=None)
     return structs.replace(told, unknown=tuple(unknown[:_UNKNOWN_SHOWN]), not_here=sum(named[one] for one in unknown))
 
 
-def _imported(reading: FileReading, label: str, *, content: bool, newest: str | None) -> Imported:
+def _imported(reading: FileReading, label: str, kept: KeptContent, newest: str | None) -> Imported:
     return Imported(
         file=label,
         form=reading.form.name,
@@ -74,7 +75,8 @@ def _imported(reading: FileReading, label: str, *, content: bool, newest: str | 
         repeated=reading.repeated,
         bad_lines=reading.bad_lines,
         mistakes=tuple(reading.mistakes),
-        content=content,
+        content=kept.on,
+        dropped=kept.dropped,
         newest=newest,
     )
 
@@ -98,15 +100,6 @@ def _strangers(parts: Parts, named: Iterable[str]) -> list[str]:
     """Return the workflows that votes name and that are not here."""
     reader = production(parts)
     return [one for one in named if not reader.holds(one)]
-
-
-def _without_content(records: Iterable[AnyRecord]) -> Iterator[AnyRecord]:
-    """Take out what people and models said: `[trace] content` does not say that it may be kept."""
-    for record in records:
-        there = {name: None for name in _CONTENT if getattr(record, name, None)}
-        if "attributes" in there:
-            there["attributes"] = {}  # type: ignore[assignment]
-        yield structs.replace(record, **there) if there else record
 
 
 def _requests(path: str) -> dict[str, Row]:

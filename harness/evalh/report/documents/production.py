@@ -71,6 +71,7 @@ class ImportDocument(Document, tag="evalh.import/1", kw_only=True):
     bad_lines: int
     mistakes: tuple[LineMistake, ...]
     content: bool
+    dropped: int
     newest: str | None
     unknown: tuple[str, ...]
     not_here: int

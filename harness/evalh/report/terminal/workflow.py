@@ -52,6 +52,10 @@ def show_import(console: Console, found: ImportDocument) -> None:
     if not found.content:
         note = "content is off: messages, inputs and outputs were left out ([trace] content = true keeps them)"
         console.print(StyledText(note, "yellow"), soft_wrap=True)
+    if found.dropped:
+        console.print(
+            StyledText(f"{plural(found.dropped, 'content')} dropped: the redactor could not read them", "yellow")
+        )
     if found.not_here:
         votes = plural(found.not_here, "vote")
         names = ", ".join(one_line(name, _NAME) for name in found.unknown)
