@@ -54,7 +54,7 @@ def call(name: str, text: str, *, ticket: str = TICKET, **fields: Any) -> list[A
 
 
 def last_row(folder: Path, dataset: str = "triage") -> dict[str, Any]:
-    row: dict[str, Any] = json.loads((folder / f"datasets/{dataset}.jsonl").read_text().splitlines()[-1])
+    row: dict[str, Any] = json.loads((folder / f"datasets/{dataset}.jsonl").read_text().rstrip("\n").split("\n")[-1])
     return row
 
 
@@ -253,6 +253,50 @@ def test_a_sample_of_the_log_becomes_a_row_of_another_suite(recorded: Path) -> N
     assert row["inputs"] == {"ticket": "order 3"}
     assert (row["source"]["sample"], row["source"]["version"]) == (f"{run}/t-0003/0", "triage@v1")
     assert "red       the recorded answer fails equals" in done.out
+
+
+# -- content that lies
+
+
+def nested(depth: int) -> Any:
+    value: Any = "x"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("ticket", "what"),
+    [("half \ud800", "surrogate"), ("<<<<<<< HEAD", None), ("\x00\x1b[2J\u2028", None)],
+)
+def test_a_recorded_text_never_breaks_the_dataset(folder: Path, ticket: str, what: str | None) -> None:
+    before = (folder / "datasets/triage.jsonl").read_bytes()
+    write(folder, workflow("w-\x1b[2J/../x", inputs={"ticket": ticket}, output="\x1b[2Jbug"))
+
+    done = add(folder, "--from", "last", *GOOD)
+
+    assert "Traceback" not in done.err
+    assert "\x1b" not in done.out + done.err
+    assert command_line()(folder, "check").code == 0
+    if what is None:
+        assert done.code == 0, done.err
+        assert last_row(folder)["inputs"] == {"ticket": ticket}
+    else:
+        assert done.code == 2
+        assert what in done.err
+        assert (folder / "datasets/triage.jsonl").read_bytes() == before
+
+
+def test_inputs_that_are_too_deep_for_a_row_are_refused(folder: Path) -> None:
+    (folder / "prompts/triage/v1.prompt").write_text("{{ticket}}\n")
+    before = (folder / "datasets/triage.jsonl").read_bytes()
+    write(folder, workflow(inputs={"ticket": nested(240)}, output="x"))
+
+    done = add(folder, "--from", "w-1", *GOOD)
+
+    assert done.code == 2, done.out
+    assert "nested more than 200 levels deep; nothing was added" in done.err
+    assert (folder / "datasets/triage.jsonl").read_bytes() == before
 
 
 # -- pipelines

@@ -349,6 +349,20 @@ def test_votes_are_stored_beside_their_workflows_and_strangers_are_told(folder: 
     assert rows(folder, "select thumbs_down from failed_workflows") == [(1,)]
 
 
+@pytest.mark.parametrize("content", ["true", "false"])
+def test_a_vote_may_name_the_id_that_the_service_gave_the_answer(folder: Path, content: str) -> None:
+    (folder / "evalh.toml").write_text(f"[trace]\ncontent = {content}\n")
+    twice = {**ANSWER, "choices": [{"message": {"content": "other"}, "finish_reason": "stop"}], "id": "chatcmpl-2"}
+    bring(folder, *({"request": REQUEST, "response": one} for one in (ANSWER, twice, {**twice, "model": "b"})))
+    bring(folder, PAYLOAD)
+    votes = [{"workflow": name, "good": False} for name in ("chatcmpl-1", "t-1", "chatcmpl-2")]
+
+    done = bring(folder, *votes, form="feedback")
+
+    assert "1 vote of workflows that are not here: chatcmpl-2" in done.out  # two have it
+    assert rows(folder, "select count(*) from failed_workflows") == [(2,)]
+
+
 def test_the_same_votes_twice_count_once(folder: Path) -> None:
     votes = [{"workflow": "w", "good": False, "at": 1}, {"workflow": "w", "good": False, "at": 2}]
 

@@ -12,7 +12,7 @@ from evalh_trace.privacy import Policy
 from evalh_trace.records import AnyRecord
 from evalh_trace.redaction import RedactionError
 
-_EMPTY: Mapping[str, Any] = {"attributes": {}}
+_IDS = ("id", "trace_id", "custom_id")  # of attributes: they say nothing, and votes may name them
 
 
 class KeptContent:
@@ -50,8 +50,8 @@ class KeptContent:
             if value in (None, {}):
                 continue
             changed[name] = self._redacted(redact, value) if self.on else None
-            if changed[name] is None and name in _EMPTY:
-                changed[name] = _EMPTY[name]
+            if name == "attributes" and changed[name] is None:
+                changed[name] = {key: value[key] for key in _IDS if isinstance(value.get(key), str)}
         settings = getattr(record, "settings", None)
         if settings is not None:
             changed["settings"] = self._policy.settings(settings)

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import time
@@ -61,7 +61,7 @@ def import_feedback(parts: Parts, path: str) -> Imported:
         reading = FileReading(file, RecordedFile(name=label, at=at), VOTES)
         kept = KeptContent(parts)
         with production_writer(parts) as writer:
-            writer.write(_named(kept.of(reading), named))
+            writer.write(_named(kept.of(reading), production(parts).own_ids(), named))
     unknown = _strangers(parts, named)
     told = _imported(reading, label, kept, newest=None)
     return structs.replace(told, unknown=tuple(unknown[:_UNKNOWN_SHOWN]), not_here=sum(named[one] for one in unknown))
@@ -89,11 +89,13 @@ def _remembered(records: Iterable[AnyRecord], newest: list[Workflow]) -> Iterato
         yield record
 
 
-def _named(records: Iterable[AnyRecord], named: Counter[str]) -> Iterator[AnyRecord]:
+def _named(records: Iterable[AnyRecord], ids: Mapping[str, str], named: Counter[str]) -> Iterator[AnyRecord]:
+    """Pass votes on, each under the id of its workflow here: the line may name the one that a service gave it."""
     for record in records:
         if isinstance(record, Feedback):
-            named[record.workflow_id] += 1
-        yield record
+            workflow = ids.get(record.workflow_id, record.workflow_id)
+            named[workflow] += 1
+            yield structs.replace(record, workflow_id=workflow)
 
 
 def _strangers(parts: Parts, named: Iterable[str]) -> list[str]:

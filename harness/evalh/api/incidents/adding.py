@@ -18,7 +18,7 @@ from evalh.api.runs import execute
 from evalh.core.attempt import Completion
 from evalh.core.case import ABSENT, Absent, Case
 from evalh.core.digest import canonical
-from evalh.core.errors import UsageError
+from evalh.core.errors import UsageError, WorkspaceError
 from evalh.core.ports import Progress
 from evalh.core.prompt import PromptRef, PromptVersion
 from evalh.core.run import RunResult
@@ -31,6 +31,8 @@ from evalh.engine.runner import standing
 from evalh.engine.selection import Selection
 from evalh.graders.registry import build_all
 from evalh.workspace.dataset.dataset import Dataset
+from evalh.workspace.dataset.jsonl_rows import strict_case
+from evalh.workspace.files import ByteRange
 from evalh.workspace.writing import new_file
 
 INCIDENT = "incident"
@@ -173,10 +175,20 @@ class Adding:
         before = self._parts.tree.read(dataset.path)
         if before and not before.endswith((b"\n", b"\r")):
             before += b"\n"
+        line = len(before.splitlines()) + 1
+        try:
+            raw = json.dumps(ordered, ensure_ascii=False).encode() + b"\n"
+        except UnicodeEncodeError:  # half a surrogate pair: refused in words below
+            raw = json.dumps(ordered).encode() + b"\n"
+        try:
+            strict_case(ByteRange(len(before), line, raw), dataset.path)  # a row that cannot be read breaks the file
+        except WorkspaceError as exc:
+            what = f"what was recorded makes no row: {exc.what}; nothing was added"
+            raise UsageError(what, where=exc.where, hint=exc.hint) from None
         with new_file(self._parts.root / dataset.path) as file:
             file.write(before)
-            file.write(json.dumps(ordered, ensure_ascii=False).encode("utf-8") + b"\n")
-        return len(before.splitlines()) + 1
+            file.write(raw)
+        return line
 
 
 def _new_id(recorded: Recorded, dataset: Dataset) -> str:
