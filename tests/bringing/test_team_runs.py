@@ -2,11 +2,13 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from command_line import command_line
 from evalh.api.imports import import_calls
 from evalh.api.workspace import Workspace
 
@@ -96,3 +98,19 @@ def test_without_content_the_shape_is_kept_and_no_word(runs: list[dict[str, Any]
     stored = b"".join(path.read_bytes() for path in (tmp_path / ".evalh").glob("production.db*"))
     for text in (runs[0]["question"], runs[0]["steps"][0]["content"], runs[0]["mistake_reason"]):
         assert text[:40].encode() not in stored
+
+
+def test_the_longest_run_shows_who_said_what_and_what_was_wrong(workspace: Workspace) -> None:
+    longest = rows(workspace, "select workflow_id from workflow_steps group by 1 order by count(*) desc, 1 limit 1")[0][
+        0
+    ]
+    steps = workspace.production.detail(longest).steps
+
+    done = command_line()(workspace.root, "show", longest, env={**os.environ, "COLUMNS": "100"})
+
+    lines = done.out.splitlines()
+    assert max(map(len, lines)) <= 100
+    for step in steps:
+        (line,) = [line for line in lines if line.startswith(f"{step.position} {step.name} ")]
+        assert len(line) > len(f"{step.position} {step.name}  ")
+    assert sum("first_mistake: " in line for line in lines) == 1

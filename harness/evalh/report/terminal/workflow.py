@@ -16,6 +16,8 @@ from evalh_trace.records import Call, Feedback, Score, Step, Workflow
 _BAR = 24
 _NAME = 36
 _SAID = 200
+_LEAST_SAID = 20
+_GAP = 2  # between columns
 _LONG = 2_000  # characters of one content that is shown whole
 _WORDS = {"feedback": "vote"}
 _STYLES = {"ok": "green", "error": "red", "interrupted": "yellow"}
@@ -127,13 +129,16 @@ def _show_outline(console: Console, detail: WorkflowDetail, lines: Sequence[Outl
     names = ("step", *(("", ">took") if timed else ()), *((">tokens", ">cost", ">attempts") if with_calls else ()), "")
     table = columns(*names)
     table.columns[-1].no_wrap, table.columns[-1].overflow = True, "ellipsis"
+    widths = [len(name.removeprefix(">")) for name in names[:-1]]  # never narrowed for what a step said
     for number, line in enumerate(lines):
         cells = [_name(line, number)]
         if timed:
             cells += [_bar(line, whole), StyledText("" if line.took_s is None else milliseconds(1000 * line.took_s))]
         if with_calls:
             cells += map(StyledText, _counts(line))
+        widths = [max(width, cell.cell_len) for width, cell in zip(widths, cells, strict=True)]
         table.add_row(*cells, _said(line))
+    table.columns[-1].max_width = max(_LEAST_SAID, console.width - sum(width + _GAP for width in widths) - _GAP)
     console.print(table)
 
 
