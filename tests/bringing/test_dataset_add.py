@@ -114,6 +114,27 @@ def test_the_live_version_is_asked_as_often_as_told(recorded: Path) -> None:
     assert "live      triage@v1 fails 4 of 5 (run r" in done.out
 
 
+def test_a_row_is_told_before_the_live_version_is_asked(recorded: Path) -> None:
+    config = (recorded / "evalh.toml").read_text().replace("evals/answers.py:answer", "evals/gone.py:answer")
+    (recorded / "evalh.toml").write_text(config)
+
+    done = add(recorded, "--from", "w-1", *GOOD, "--trials", "5")
+
+    assert done.code == 2
+    assert "added incident-w-1 to datasets/triage.jsonl:6" in done.out
+    assert "evals/gone.py" in done.err
+
+
+def test_a_suite_whose_gate_does_not_guard_incidents_is_told_how(recorded: Path) -> None:
+    told = add(recorded, "--from", "w-1", *GOOD).err
+    suite = recorded / "evals/triage.yaml"
+    suite.write_text(suite.read_text() + "gate: {must_pass: {tags: [incident]}}\n")
+    write(recorded, workflow("w-2", inputs={"ticket": "another"}, output="x"))
+
+    assert "must_pass: {tags: [incident]} in the suite keeps it green" in told
+    assert "must_pass" not in add(recorded, "--from", "w-2", *GOOD).err
+
+
 def test_the_document_holds_the_row_the_verdicts_and_the_trials(recorded: Path) -> None:
     document = add(recorded, "--from", "w-1", *GOOD, "--trials", "2", "--json").document
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import click
+from msgspec.structs import replace
 
 from evalh.cli.app import App
 from evalh.cli.label import reader
@@ -88,7 +89,7 @@ class Questions:
         added = self._adding.add(prepared, expected)
         from evalh.report.documents.document import document_of
         from evalh.report.documents.production import AddedRow, RecordedVerdict
-        from evalh.report.terminal.incidents import show_added
+        from evalh.report.terminal.incidents import show_added, show_live
 
         verdicts = tuple(
             RecordedVerdict(
@@ -96,16 +97,22 @@ class Questions:
             )
             for one in added.verdicts
         )
-        row: AddedRow = document_of(AddedRow, added, verdicts=verdicts, live=self._live(added.id))
-        self._added.append(row)
+        row: AddedRow = document_of(AddedRow, added, verdicts=verdicts, live=None)
         if not self._app.json:
-            show_added(self._app.console, row)
-            self._app.hints.print(
-                f"next: git diff {row.dataset}; evalh run {self._adding.suite.name} --case {row.id}",
-                style="dim",
-                soft_wrap=True,
-                markup=False,
-            )
+            show_added(self._app.console, row)  # before anybody is asked: the row is there whatever comes of that
+        live = self._live(added.id)
+        self._added.append(replace(row, live=live))
+        if not self._app.json:
+            if live is not None:
+                show_live(self._app.console, live)
+            self._suggest(row)
+
+    def _suggest(self, row: "AddedRow") -> None:
+        lines = [f"git diff {row.dataset}; evalh run {self._adding.suite.name} --case {row.id}"]
+        if not self._adding.guarded(row.id):
+            lines.append("gate: must_pass: {tags: [incident]} in the suite keeps it green, once it is")
+        for line in lines:
+            self._app.hints.print(f"next: {line}", style="dim", soft_wrap=True, markup=False)
 
     def _show_match(self, prepared: "RowDraft") -> None:
         """Show inputs that were read back from messages. Raises UsageError unless they are accepted."""

@@ -120,6 +120,11 @@ class Adding:
             notes=prepared.notes,
         )
 
+    def guarded(self, case_id: str) -> bool:
+        """Whether the suite's gate asks that an incident is answered well."""
+        rule = self.suite.gate.must_pass
+        return rule is not None and rule.takes(case_id, frozenset({INCIDENT}))
+
     def known_workflows(self) -> frozenset[str]:
         """Return the workflows of which the dataset has a case."""
         sources = (case.source for case in self._dataset if case.source is not None)

@@ -24,8 +24,6 @@ def show_added(console: Console, row: AddedRow) -> None:
         console.print(StyledText("not shown red: no answer was recorded, or its content was not kept", "yellow"))
     else:
         console.print(_recorded(row.standing, row.verdicts), soft_wrap=True)
-    if row.live is not None:
-        console.print(_live(row.live))
 
 
 def show_match(console: Console, whose: str, inputs: Mapping[str, JsonValue]) -> None:
@@ -61,8 +59,8 @@ def _recorded(standing: Standing, verdicts: Sequence[RecordedVerdict]) -> Styled
     return StyledText("not red   no grader that asks nobody can tell: evalh run judges it", "yellow")
 
 
-def _live(live: LiveTrials) -> StyledText:
+def show_live(console: Console, live: LiveTrials) -> None:
+    """Print how often the live version failed a case."""
     unknown = f", {live.ungraded} not graded" if live.ungraded else ""
-    return StyledText.assemble(
-        ("live      ", "dim"), f"{live.version} fails {live.bad} of {live.trials}{unknown} (run {live.run})"
-    )
+    said = f"{live.version} fails {live.bad} of {live.trials}{unknown} (run {live.run})"
+    console.print(StyledText.assemble((f"{'live':{_LABEL}s}", "dim"), said), soft_wrap=True)
