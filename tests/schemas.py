@@ -12,7 +12,7 @@ import evalh.report.documents as package
 from evalh.core.case import ABSENT
 from evalh.core.log import CallRow, CaseDetail, RunRow, SampleDetail
 from evalh.report.documents.document import Document
-from evalh.report.documents.log import _OF_PIPELINES
+from evalh.report.documents.log import _WHERE_THERE
 from evalh.report.documents.run import RunGrader
 from evalh.workspace.kept.calibrations import CalibrationDocument
 
@@ -72,7 +72,7 @@ def _as_printed(schema: Any) -> Any:
     stated = schema.get("properties")
     if isinstance(stated, dict) and schema.get("title") != RunGrader.__name__:  # what has a default is printed too
         required = {*schema.get("required", ()), *(name for name, part in stated.items() if "default" in part)}
-        required -= _OF_PIPELINES
+        required -= _WHERE_THERE
         printed["required"] = [name for name in stated if name in required]
     properties = printed.get("properties")
     if isinstance(properties, dict) and "Latency" in str(properties.get("latency")):

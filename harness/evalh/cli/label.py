@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import click
@@ -52,7 +53,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 
     work = labelling(app.workspace, suite, about=about, author=author, runs=runs)
     if not (status or app.json):
-        with _reader() as read:
+        with reader("ynsuq", _KEYS) as read:
             kept = _ask(app, work, read, list(work.questions(number)), expected=expected)
         if kept:
             app.hints.print(f"next: git add {work.file.path.relative_to(app.workspace.root)}", style="dim")
@@ -95,38 +96,38 @@ def _show(app: App, question: "LabelQuestion", title: str, *, expected: bool) ->
 
 
 @contextmanager
-def _reader() -> Iterator["Read"]:
-    """Read single keys from a terminal, lines from anything else."""
+def reader(keys: str, help_: str) -> Iterator["Read"]:
+    """Read single keys from a terminal, lines from anything else. `q` is the key that stops."""
     try:
         import termios
         import tty
 
         before = termios.tcgetattr(sys.stdin)
     except (ImportError, OSError, ValueError, termios.error):
-        yield _line
+        yield partial(_line, keys, help_)
         return
     try:
         tty.setcbreak(sys.stdin, termios.TCSADRAIN)  # once: what is typed ahead is not thrown away
-        yield _key
+        yield partial(_key, keys, help_)
     finally:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
-def _key(app: App) -> tuple[str, str | None]:
+def _key(keys: str, help_: str, app: App) -> tuple[str, str | None]:
     while pressed := os.read(sys.stdin.fileno(), 1).decode("ascii", "replace").lower():
-        if pressed in "ynsuq":
+        if pressed in keys:
             return pressed, None
         if pressed == "\x04":
             break
-        app.hints.print(_KEYS, style="dim")
+        app.hints.print(help_, style="dim")
     return "q", None
 
 
-def _line(app: App) -> tuple[str, str | None]:
+def _line(keys: str, help_: str, app: App) -> tuple[str, str | None]:
     """Read `y`, or `n it blames the customer`: the text after the letter is kept as a note."""
     for line in sys.stdin:
         key, _, note = line.strip().partition(" ")
-        if key.lower() in ("y", "n", "s", "u", "q"):
+        if key.lower() in tuple(keys):
             return key.lower(), note.strip() or None
-        app.hints.print(_KEYS, style="dim")
+        app.hints.print(help_, style="dim")
     return "q", None

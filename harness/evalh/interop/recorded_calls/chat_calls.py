@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from evalh.core.digest import digest
-from evalh.interop.recorded_calls.lines import NotRead, Row, Source, object_at, text_at
-from evalh.interop.recorded_calls.pairs import Pair, instant
+from evalh.interop.recorded_calls.lines import NotRead, RecordedFile, Row, object_at, text_at
+from evalh.interop.recorded_calls.pairs import RecordedPair, instant
 from evalh_trace.records import AnyRecord, Attempt, Workflow
 from evalh_trace.wires import find
 
@@ -31,7 +31,7 @@ def fits(row: Row) -> bool:
 class ChatCalls:
     """Reads the calls of a file. Each is a workflow of its own: nothing says what belongs together."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: RecordedFile) -> None:
         self._source = source
         self._met: Counter[str] = Counter()
 
@@ -48,7 +48,7 @@ class ChatCalls:
         if attempt is not None:
             yield attempt
 
-    def _workflow(self, row: Row, pair: Pair, workflow_id: str, attempt: Attempt | None) -> Workflow:
+    def _workflow(self, row: Row, pair: RecordedPair, workflow_id: str, attempt: Attempt | None) -> Workflow:
         said = object_at(row, "metadata") or {}
         tags = row.get("tags")
         native = {"id": _id_of(pair), "custom_id": row.get("custom_id"), "metadata": said or None}
@@ -70,7 +70,7 @@ class ChatCalls:
             kept="all",
         )
 
-    def _pair(self, row: Row) -> Pair:
+    def _pair(self, row: Row) -> RecordedPair:
         answer, status = object_at(row, "response"), None
         request, path = object_at(row, "request") or object_at(row, "body"), row.get("url")
         if answer is not None and "status_code" in answer and "body" in answer:  # a line of a batch's output
@@ -89,14 +89,14 @@ class ChatCalls:
         return _told(row, request, answer, path, status, request_id)
 
 
-def _told(row: Row, request: Row | None, answer: Row | None, path: Any, status: Any, request_id: Any) -> Pair:
+def _told(row: Row, request: Row | None, answer: Row | None, path: Any, status: Any, request_id: Any) -> RecordedPair:
     status = status if isinstance(status, int) and not isinstance(status, bool) else None
     error = row.get("error") or (answer or {}).get("error")
     failed = bool(error) or (status is not None and status >= _BAD_STATUS)
     begun = next((at for key in _BEGUN if (at := instant(row.get(key))) is not None), None)
     ended = next((at for key in _ENDED if (at := instant(row.get(key))) is not None), None)
     created = instant((answer or {}).get("created") or (answer or {}).get("created_at"))
-    return Pair(
+    return RecordedPair(
         request=request,
         answer={"error": error} if failed and error else answer,
         path=path if isinstance(path, str) else None,
@@ -114,7 +114,7 @@ def _beside(row: Row) -> Row | None:
     return rest if find(None, rest) is not None else None
 
 
-def _id_of(pair: Pair) -> str | None:
+def _id_of(pair: RecordedPair) -> str | None:
     """Return the id that the service gave the answer, or the batch the line."""
     answer: Mapping[str, Any] = pair.answer or {}
     found = answer.get("id") or answer.get("responseId") or pair.request_id

@@ -28,7 +28,7 @@ class Mistake(Value):
     what: str
 
 
-class Source(Value, kw_only=True):
+class RecordedFile(Value, kw_only=True):
     """What is known of a file besides its lines."""
 
     name: str

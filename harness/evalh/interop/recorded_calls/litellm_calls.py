@@ -10,8 +10,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from evalh.core.digest import digest
-from evalh.interop.recorded_calls.lines import NotRead, Row, Source, number_at, object_at, text_at
-from evalh.interop.recorded_calls.pairs import Pair, instant
+from evalh.interop.recorded_calls.lines import NotRead, RecordedFile, Row, number_at, object_at, text_at
+from evalh.interop.recorded_calls.pairs import RecordedPair, instant
 from evalh_trace.records import AnyRecord, Attempt, Workflow
 
 _WRAPPED = "standard_logging_object"
@@ -42,7 +42,7 @@ class _Trace(Struct):
 class LiteLlmCalls:
     """Reads the payloads of a file."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: RecordedFile) -> None:
         self._source = source
         self._traces: dict[str, _Trace] = {}
 
@@ -56,13 +56,15 @@ class LiteLlmCalls:
         name = digest(native if native is not None else payload).removeprefix("sha256:")[:24]
         call_id = f"call-{digest(payload).removeprefix('sha256:')[:24]}"
         call, attempt = pair.records(call_id, f"workflow-{name}")
+        if attempt is not None and attempt.text == _REDACTED:
+            attempt = replace(attempt, text=None, reasoning=None)
         workflow = self._known(self._workflow(payload, pair, f"workflow-{name}", attempt))
         yield workflow
         yield replace(call, route=text_at(payload, "model_group"))
         if attempt is not None:
             yield attempt
 
-    def _workflow(self, payload: Row, pair: Pair, workflow_id: str, attempt: Attempt | None) -> Workflow:
+    def _workflow(self, payload: Row, pair: RecordedPair, workflow_id: str, attempt: Attempt | None) -> Workflow:
         metadata = object_at(payload, "metadata") or {}
         stated = object_at(metadata, "requester_metadata") or {}
         tags = payload.get("request_tags")
@@ -101,7 +103,7 @@ class LiteLlmCalls:
         return workflow
 
 
-def _pair(payload: Row) -> Pair:
+def _pair(payload: Row) -> RecordedPair:
     failed = payload.get("status") == "failure" or bool(payload.get("error_str"))
     error = object_at(payload, "error_information") or {}
     code = error.get("error_code")
@@ -113,10 +115,10 @@ def _pair(payload: Row) -> Pair:
     elif isinstance(answer, str):
         answer = None if answer == _REDACTED else {"choices": [{"message": {"content": answer}}]}
     begun = instant(payload.get("startTime"))
-    return Pair(
+    return RecordedPair(
         request=_request(payload),
         answer=answer if isinstance(answer, dict) else {"choices": []},
-        path=_PATHS.get((text_at(payload, "call_type") or "").removeprefix("a")) or _PATHS["completion"],
+        path=_path(text_at(payload, "call_type") or ""),
         provider=text_at(payload, "custom_llm_provider") or text_at(error, "llm_provider") or None,
         started_at=begun,
         ended_at=instant(payload.get("endTime")),
@@ -127,13 +129,17 @@ def _pair(payload: Row) -> Pair:
     )
 
 
+def _path(kind: str) -> str:
+    """Return the path of the API behind a call's type; the asynchronous ones are called by an `a` before it."""
+    return _PATHS.get(kind) or _PATHS.get(kind.removeprefix("a")) or _PATHS["completion"]
+
+
 def _request(payload: Row) -> Row:
     params = object_at(payload, "model_parameters") or {}
     said = payload.get("messages")
     kind = text_at(payload, "call_type") or ""
-    key = (
-        "input" if "embedding" in kind or "responses" in kind else "prompt" if "text_completion" in kind else "messages"
-    )
+    key = "input" if "embedding" in kind or "responses" in kind else "messages"
+    key = "prompt" if "text_completion" in kind else key
     if isinstance(said, str) and key == "messages":
         said = [{"role": "user", "content": said}]
     request = {**params, "model": payload.get("model")}

@@ -8,13 +8,13 @@ from typing import Any
 from evalh.core.values import Value
 from evalh.interop.recorded_calls.lines import NotRead, Row
 from evalh_trace.records import Attempt, Call
-from evalh_trace.wires import EMBEDDINGS, OPENAI_CHAT, OPENAI_COMPLETION, Wire, error_fields, find
+from evalh_trace.wires import OPENAI_CHAT, OPENAI_COMPLETION, Wire, error_fields, find
 
 _UNITS = (1e11, 1e14, 1e17)  # a number from there on is in milliseconds, microseconds, nanoseconds
 _LATEST = 253_402_300_799.0  # the year 9999
 
 
-class Pair(Value, kw_only=True):
+class RecordedPair(Value, kw_only=True):
     """A request and its answer. What the line does not say is None."""
 
     request: Row | None
@@ -57,6 +57,8 @@ class Pair(Value, kw_only=True):
         """Find the API by the URL, by the answer, by the request: an answer of one looks least like another's."""
         by_request, by_answer = find(None, self.request), find(None, self.answer)
         found = (None if self.path is None else find(self.path)) or by_answer or by_request
+        if found is None and self.failed:
+            return OPENAI_CHAT  # whatever it was, no answer came of it
         if found is None:
             raise NotRead("holds no request and no answer of an API that is known")
         if found is OPENAI_CHAT and by_request is OPENAI_COMPLETION:
@@ -79,11 +81,6 @@ class Pair(Value, kw_only=True):
             request_id=self.request_id,
             **fields,
         )
-
-
-def is_embedding(pair: Pair) -> bool:
-    """Whether an answer holds vectors: it has no text."""
-    return find(None, pair.answer) is EMBEDDINGS
 
 
 def instant(value: Any) -> float | None:

@@ -11,41 +11,41 @@ from typing import Any, BinaryIO, Protocol
 from evalh.core.errors import WorkspaceError
 from evalh.core.values import Value
 from evalh.interop.recorded_calls import chat_calls, litellm_calls, team_runs, votes
-from evalh.interop.recorded_calls.lines import Mistake, NotRead, Row, Source, rows
+from evalh.interop.recorded_calls.lines import Mistake, NotRead, RecordedFile, Row, rows
 from evalh_trace.records import AnyRecord, Workflow
 
 _LOOKED_AT = 20  # lines that may be wrong before the form is given up
 _SHOWN = 20
 
 
-class Reader(Protocol):
+class LineReader(Protocol):
     """Makes records of the lines of one form; it may remember earlier lines."""
 
     def records(self, row: Row) -> Iterator[AnyRecord]:
         """Yield a line's records, the workflow first. Raises NotRead."""
 
 
-class Form(Value):
+class FileForm(Value):
     """One form of file."""
 
     name: str
     fits: Callable[[Row], bool]
-    reader: Callable[[Source], Reader]
+    reader: Callable[[RecordedFile], LineReader]
 
 
 FORMS = (
-    Form("Who&When runs", team_runs.fits, team_runs.TeamRuns),
-    Form("LiteLLM logging payloads", litellm_calls.fits, litellm_calls.LiteLlmCalls),
-    Form("OpenAI requests and answers", chat_calls.fits, chat_calls.ChatCalls),
+    FileForm("Who&When runs", team_runs.fits, team_runs.TeamRuns),
+    FileForm("LiteLLM logging payloads", litellm_calls.fits, litellm_calls.LiteLlmCalls),
+    FileForm("OpenAI requests and answers", chat_calls.fits, chat_calls.ChatCalls),
 )
 
-VOTES = (Form("votes", votes.fits, votes.Votes),)
+VOTES = (FileForm("votes", votes.fits, votes.VoteLines),)
 
 
-class Reading:
+class FileReading:
     """One reading of a file; iterate it once, then ask what was in it."""
 
-    def __init__(self, file: BinaryIO, source: Source, forms: Sequence[Form] = FORMS) -> None:
+    def __init__(self, file: BinaryIO, source: RecordedFile, forms: Sequence[FileForm] = FORMS) -> None:
         """Find the form. Raises WorkspaceError for a file whose first lines have none."""
         self._source = source
         self._rows = rows(file, source.name)
@@ -88,7 +88,7 @@ class Reading:
         if len(self.mistakes) < _SHOWN:
             self.mistakes.append(mistake)
 
-    def _find_form(self, forms: Sequence[Form]) -> Form:
+    def _find_form(self, forms: Sequence[FileForm]) -> FileForm:
         for number, row in self._rows:
             self._read_ahead.append((number, row))
             found = None if isinstance(row, Mistake) else next((form for form in forms if form.fits(row)), None)
@@ -99,7 +99,7 @@ class Reading:
         raise _no_form(self._source.name, self._read_ahead, forms)
 
 
-def _no_form(name: str, lines: Sequence[tuple[int, Any]], forms: Sequence[Form]) -> WorkspaceError:
+def _no_form(name: str, lines: Sequence[tuple[int, Any]], forms: Sequence[FileForm]) -> WorkspaceError:
     if not lines:
         return WorkspaceError("has no lines", where=name, hint="one JSON object on each line")
     hint = f"what is read: {', '.join(form.name for form in forms)}; docs/reference/import.md shows a line of each"

@@ -8,7 +8,7 @@ from typing import Any
 
 from evalh.core.digest import digest
 from evalh.core.located import kind_of
-from evalh.interop.recorded_calls.lines import NotRead, Row, Source, text_at
+from evalh.interop.recorded_calls.lines import NotRead, RecordedFile, Row, text_at
 from evalh_trace.records import AnyRecord, Score, Step, Workflow
 
 MISTAKE = "first_mistake"
@@ -23,7 +23,7 @@ def fits(row: Row) -> bool:
 class TeamRuns:
     """Reads the runs of a file. No turn says its time: a workflow has the file's."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: RecordedFile) -> None:
         self._source = source
 
     def records(self, row: Row) -> Iterator[AnyRecord]:
@@ -31,7 +31,7 @@ class TeamRuns:
         return _records(row, self._source)
 
 
-def _records(row: Row, source: Source) -> Iterator[AnyRecord]:
+def _records(row: Row, source: RecordedFile) -> Iterator[AnyRecord]:
     turns = row.get("steps")
     if not isinstance(turns, list) or not turns:
         raise NotRead("'steps' must be a list of turns that is not empty")

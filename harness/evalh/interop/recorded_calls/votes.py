@@ -9,7 +9,7 @@ from typing import Any
 from evalh.core.digest import digest
 from evalh.core.errors import did_you_mean
 from evalh.core.located import kind_of
-from evalh.interop.recorded_calls.lines import NotRead, Row, Source, text_at
+from evalh.interop.recorded_calls.lines import NotRead, RecordedFile, Row, text_at
 from evalh.interop.recorded_calls.pairs import instant
 from evalh_trace.records import AnyRecord, Feedback
 
@@ -22,10 +22,10 @@ def fits(row: Row) -> bool:
     return "workflow" in row and ("good" in row or "kind" in row)
 
 
-class Votes:
+class VoteLines:
     """Reads the votes of a file."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: RecordedFile) -> None:
         self._source = source
 
     def records(self, row: Row) -> Iterator[AnyRecord]:

@@ -129,7 +129,7 @@ def workflows_document(workflows: Sequence[Workflow]) -> WorkflowsDocument:
     return WorkflowsDocument(workflows=tuple(map(_plain, workflows)))
 
 
-_OF_PIPELINES = frozenset({"steps", "story", "step_output", "review", "given", "asked"})
+_WHERE_THERE = frozenset({"steps", "story", "step_output", "review", "given", "asked", "source"})
 
 
 def _plain(value: Any) -> JsonValue:
@@ -153,7 +153,7 @@ def _plain(value: Any) -> JsonValue:
 
 
 def _entries(name: str, value: Any) -> Iterator[tuple[str, JsonValue]]:
-    if name in _OF_PIPELINES and not value:
+    if name in _WHERE_THERE and not value:
         return
     if isinstance(value, Latency):  # by the log's columns
         yield "latency_ms", value.total_ms

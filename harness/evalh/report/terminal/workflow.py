@@ -8,6 +8,7 @@ from rich.rule import Rule
 
 from evalh.analysis.outline import OutlineLine, outline
 from evalh.core.production import ProductionCall, Spent, TracedItem, WorkflowDetail
+from evalh.report.documents.incoming import ImportDocument
 from evalh.report.terminal.console import StyledText, block, columns
 from evalh.report.text import dollars, json_line, milliseconds, one_line, plural
 from evalh_trace.records import Call, Feedback, Score, Step, Workflow
@@ -15,7 +16,10 @@ from evalh_trace.records import Call, Feedback, Score, Step, Workflow
 _BAR = 24
 _NAME = 36
 _SAID = 200
+_LEAST_SAID = 20
+_GAP = 2  # between columns
 _LONG = 2_000  # characters of one content that is shown whole
+_WORDS = {"feedback": "vote"}
 _STYLES = {"ok": "green", "error": "red", "interrupted": "yellow"}
 
 
@@ -38,6 +42,32 @@ def show_workflow(console: Console, detail: WorkflowDetail) -> None:
             console.print(_score(score))
     for vote in detail.feedback:
         console.print(_vote(vote))
+
+
+def show_import(console: Console, found: ImportDocument) -> None:
+    """Print what came of a file: its form, how much there was, which lines could not be read."""
+    counted = [(_WORDS.get(name, name), count) for name, count in found.counts.items() if name != "attempt"]
+    what = ", ".join(plural(count, word) for word, count in counted) or "nothing"
+    console.print(StyledText(f"{found.file}: {found.form}: {what}"), soft_wrap=True)
+    if found.repeated:
+        console.print(StyledText(f"{plural(found.repeated, 'line')} stood in the file before, and count once", "dim"))
+    if not found.content:
+        note = "content is off: messages, inputs and outputs were left out ([trace] content = true keeps them)"
+        console.print(StyledText(note, "yellow"), soft_wrap=True)
+    if found.dropped:
+        console.print(
+            StyledText(f"{plural(found.dropped, 'content')} dropped: the redactor could not read them", "yellow")
+        )
+    if found.not_here:
+        votes = plural(found.not_here, "vote")
+        names = ", ".join(one_line(name, _NAME) for name in found.unknown)
+        console.print(StyledText(f"{votes} of workflows that are not here: {names}", "yellow"), soft_wrap=True)
+    for one in found.mistakes:
+        console.print(StyledText(f"{one.where}: {one_line(one.what, _SAID)}", "red"), soft_wrap=True)
+    if found.bad_lines > len(found.mistakes):
+        console.print(StyledText(f"… and {found.bad_lines - len(found.mistakes)} more lines", "red"))
+    if found.bad_lines:
+        console.print(StyledText(f"{plural(found.bad_lines, 'line')} could not be read; the others are kept"))
 
 
 def show_traced(console: Console, traced: TracedItem) -> None:
@@ -99,13 +129,16 @@ def _show_outline(console: Console, detail: WorkflowDetail, lines: Sequence[Outl
     names = ("step", *(("", ">took") if timed else ()), *((">tokens", ">cost", ">attempts") if with_calls else ()), "")
     table = columns(*names)
     table.columns[-1].no_wrap, table.columns[-1].overflow = True, "ellipsis"
+    widths = [len(name.removeprefix(">")) for name in names[:-1]]  # never narrowed for what a step said
     for number, line in enumerate(lines):
         cells = [_name(line, number)]
         if timed:
             cells += [_bar(line, whole), StyledText("" if line.took_s is None else milliseconds(1000 * line.took_s))]
         if with_calls:
             cells += map(StyledText, _counts(line))
+        widths = [max(width, cell.cell_len) for width, cell in zip(widths, cells, strict=True)]
         table.add_row(*cells, _said(line))
+    table.columns[-1].max_width = max(_LEAST_SAID, console.width - sum(width + _GAP for width in widths) - _GAP)
     console.print(table)
 
 

@@ -73,6 +73,30 @@ class ProductionReader(LogReader):
             scores=self._of(Score, workflow, "at, rowid"),
         )
 
+    def holds(self, workflow: str) -> bool:
+        """Whether there is a workflow of this id."""
+        return self._first("select 1 from workflows where id = ?", stored(workflow)) is not None
+
+    def own_ids(self) -> dict[str, str]:
+        """Return the workflows by the ids that services gave their answers; an id of several names none."""
+        rows = self._rows(
+            """select own, min(workflow) as workflow from (
+              select json_extract(attributes, '$.id') as own, id as workflow from workflows
+              union select json_extract(attributes, '$.trace_id'), id from workflows
+              union select json_extract(attributes, '$.custom_id'), id from workflows)
+            where typeof(own) = 'text' group by own having count(*) = 1"""
+        )
+        return {restored(row["own"]): str(row["workflow"]) for row in rows}
+
+    def voted_down(self, since: str = "") -> list[str]:
+        """Return the workflows of which a user said that they were bad, the newest vote first."""
+        rows = self._rows(
+            """select f.workflow_id from feedback f join workflows w on w.id = f.workflow_id
+            where f.good = 0 and f.at >= ? and w.kept is not 'stub' group by f.workflow_id order by max(f.at) desc""",
+            since,
+        )
+        return [str(row["workflow_id"]) for row in rows]
+
     def workflows(
         self,
         *,

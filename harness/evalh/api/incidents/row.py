@@ -1,0 +1,154 @@
+"""From a recorded execution to a row: inputs that fit the prompt, doubles for functions, and nobody's data."""
+
+from collections.abc import Iterator, Mapping
+
+from msgspec.structs import replace
+
+from evalh.analysis.like_values import LikeValues
+from evalh.api.incidents.recorded import Recorded
+from evalh.api.parts import Parts
+from evalh.core.errors import EvalhError, UsageError
+from evalh.core.prompt import PromptRef, PromptVersion
+from evalh.core.strict_json import JsonValue
+from evalh.core.values import Value
+from evalh.pipeline.contracts import Contract
+from evalh.workspace.prompt.matching import inputs_of
+from evalh.workspace.prompt.templates import check_inputs
+
+
+class Fitting(Value, kw_only=True):
+    """Inputs for a case, and where they come from."""
+
+    inputs: Mapping[str, JsonValue]
+    whose: str  # the workflow, the step draft, the messages of call c-1 read through triage@v3
+    guessed: bool = False  # read back through a template: a person must have seen them
+    version: str | None = None  # that rendered them, where they were read back
+
+
+class RowDraft(Value, kw_only=True):
+    """A row, but for what is expected."""
+
+    recorded: Recorded  # with like values, too
+    fitting: Fitting
+    given: Mapping[str, JsonValue]
+    replaced: Mapping[str, int]  # personal data, by its kind
+    notes: tuple[str, ...] = ()
+
+
+def draft(parts: Parts, recorded: Recorded, version: PromptVersion) -> RowDraft:
+    """Make a row for a prompt. Raises UsageError where no recorded inputs fit it."""
+    fitting = _fitting(parts, recorded, version)
+    given, notes = _given(recorded, version)
+    like = LikeValues()
+    whole = {
+        "inputs": dict(fitting.inputs),
+        "given": given,
+        "output": recorded.output,
+        "outputs": dict(recorded.outputs),
+    }
+    clean = like.value(whole)
+    return RowDraft(
+        recorded=replace(
+            recorded,
+            output=clean["output"],
+            outputs=clean["outputs"],
+            version=recorded.version or fitting.version or _version_of(parts, recorded, version),
+            tool_calls=tuple(replace(one, arguments=like.text(one.arguments)) for one in recorded.tool_calls),
+        ),
+        fitting=replace(fitting, inputs=clean["inputs"]),
+        given=clean["given"],
+        replaced={str(kind): count for kind, count in like.counts.items()},
+        notes=notes,
+    )
+
+
+def _fitting(parts: Parts, recorded: Recorded, version: PromptVersion) -> Fitting:
+    misfits: list[str] = []
+    fits: list[Fitting] = []
+    for stated in recorded.stated:
+        problem = _problem(version, stated.inputs)
+        if problem is None:
+            fits.append(Fitting(inputs=stated.inputs, whose=stated.whose))
+        else:
+            misfits.append(f"{stated.whose}: {problem}")
+    own = [one for one in fits if one.whose in ("the workflow", "the sample")]
+    different = {str(dict(one.inputs)): one for one in fits}
+    if own or len(different) == 1:
+        return (own or fits)[0]
+    if fits:
+        calls = ", ".join(one.id for one in recorded.calls)
+        what = f"the inputs of several steps fit {version.label}: {', '.join(one.whose for one in fits)}"
+        raise UsageError(what, hint=f"name the call: --from {calls}")
+    matched = next(_matched(parts, recorded, version), None)
+    if matched is not None:
+        return matched
+    what = f"nothing recorded of {recorded.name} fits the inputs of {version.label}"
+    why = "; ".join(misfits) or "no inputs were recorded"
+    hint = f"{why}; trace.workflow(…, inputs={{…}}) or the inputs of its step keep them"
+    raise UsageError(what, hint=hint)
+
+
+def _problem(version: PromptVersion, inputs: Mapping[str, JsonValue]) -> str | None:
+    """Say why inputs do not fit a version; None if they do."""
+    missing = check_inputs(version, inputs)
+    if missing:
+        return f"has no {', '.join(missing)}"
+    if version.input_schema is None:
+        return None
+    violation = Contract(version.input_schema, version.input_defaults).violation(inputs)
+    return None if violation is None else f"{violation[0]}: {violation[1]}"
+
+
+def _matched(parts: Parts, recorded: Recorded, version: PromptVersion) -> Iterator[Fitting]:
+    """Read calls back through the versions of the prompt: the recorded one first, then this one, then the newest."""
+    for one in _versions(parts, recorded, version):
+        for call in recorded.calls:
+            found = inputs_of(one, call.messages)
+            if found and _problem(version, found) is None:
+                whose = f"the messages of {call.id}, read back through {one.label}"
+                yield Fitting(inputs=found, whose=whose, guessed=True, version=one.label)
+
+
+def _version_of(parts: Parts, recorded: Recorded, version: PromptVersion) -> str | None:
+    """Return the version whose fixed texts a recorded call has; None if none has, or which is not known."""
+    fits = (
+        one.label
+        for one in _versions(parts, recorded, version)
+        if any(inputs_of(one, call.messages) is not None for call in recorded.calls)
+    )
+    return next(fits, None)
+
+
+def _versions(parts: Parts, recorded: Recorded, version: PromptVersion) -> Iterator[PromptVersion]:
+    prompts = parts.under_test
+    names = [name for name in reversed(prompts.versions(version.name)) if name != version.version]
+    said = recorded.version
+    if said is not None and PromptRef.parse(said).name == version.name:
+        names.sort(key=lambda name: name != PromptRef.parse(said).version)
+    loaded = {}
+    for name in names:
+        try:
+            loaded[name] = prompts.load(version.name, name)
+        except EvalhError:  # `evalh check` tells
+            continue
+    first = [one for name, one in loaded.items() if f"{version.name}@{name}" == said]
+    yield from (*first, version, *(one for one in loaded.values() if one not in first))
+
+
+def _given(recorded: Recorded, version: PromptVersion) -> tuple[dict[str, JsonValue], tuple[str, ...]]:
+    """Return doubles for the functions of a pipeline, by the names of the recorded steps; and what is missing."""
+    if version.pipeline is None:
+        return {}, ()
+    functions = [step.name for step in version.pipeline.steps if step.function is not None]
+    given = {name: recorded.outputs[name] for name in functions if name in recorded.outputs}
+    notes = [
+        f"{name}: several steps of this name returned different things, so none stands in for it"
+        for name in functions
+        if name in recorded.unclear
+    ]
+    notes += [
+        f"{name}: nothing was recorded that it returned, so the case calls it"
+        for name in functions
+        if name not in given and name not in recorded.unclear
+    ]
+    return given, tuple(notes)

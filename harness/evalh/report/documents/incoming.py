@@ -1,0 +1,77 @@
+"""Documents about what comes in from production: imported files, and the cases that were made of failures."""
+
+from collections.abc import Mapping
+
+from evalh.core.sample import Standing
+from evalh.core.strict_json import JsonValue
+from evalh.core.values import Value
+from evalh.core.verdict import Outcome
+from evalh.report.documents.document import Document
+
+
+class RecordedVerdict(Value, kw_only=True):
+    """What a grader says of the recorded answer."""
+
+    grader: str
+    required: bool
+    outcome: Outcome
+    reason: str
+
+
+class LiveTrials(Value, kw_only=True):
+    """What the live version made of a case."""
+
+    version: str
+    run: str
+    trials: int
+    good: int
+    bad: int
+    ungraded: int
+
+
+class AddedRow(Value, kw_only=True):
+    """One case that was added."""
+
+    id: str
+    dataset: str
+    line: int
+    source: Mapping[str, JsonValue]
+    inputs_from: str
+    given: tuple[str, ...]
+    replaced: Mapping[str, int]
+    near: tuple[str, ...]
+    standing: Standing | None
+    verdicts: tuple[RecordedVerdict, ...]
+    not_asked: tuple[str, ...]
+    notes: tuple[str, ...]
+    live: LiveTrials | None
+
+
+class AddedDocument(Document, tag="evalh.added/1", kw_only=True):
+    """`evalh dataset add --json`."""
+
+    suite: str
+    added: tuple[AddedRow, ...]
+
+
+class LineMistake(Value):
+    """A line of an imported file that could not be read."""
+
+    where: str
+    what: str
+
+
+class ImportDocument(Document, tag="evalh.import/1", kw_only=True):
+    """`evalh import --json`."""
+
+    file: str
+    form: str
+    counts: Mapping[str, int]
+    repeated: int
+    bad_lines: int
+    mistakes: tuple[LineMistake, ...]
+    content: bool
+    dropped: int
+    newest: str | None
+    unknown: tuple[str, ...]
+    not_here: int
