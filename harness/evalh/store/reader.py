@@ -224,10 +224,6 @@ class Reader(SampleReader, TotalsReader):
             [gate_from(row) for row in self._stream("select * from gates order by at desc, id desc limit ?", most)],
         )
 
-    def interrupt(self) -> None:
-        """Make reads of other threads end with an error at once."""
-        self._connection.interrupt()
-
     def query(self, sql: str, deadline_s: float | None = None) -> tuple[tuple[str, ...], Rows]:
         """Run a user's SQL; return the columns' names, and the rows as they are read.
 

@@ -4,10 +4,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from evalh.core.errors import NotFound
-from evalh.core.production import ProductionCall, Spent, TracedItem, WorkflowDetail
+from evalh.core.production import (
+    ProductionCall,
+    Spent,
+    TracedItem,
+    WorkflowDetail,
+    WorkflowKind,
+    WorkflowList,
+    WorkflowQuery,
+)
 from evalh.store.columns import restored, stored
 from evalh.store.database import connect_reading
 from evalh.store.log_reader import LogReader
+from evalh.store.production import listing
 from evalh.store.production.rows import TABLES, R, record_of
 from evalh.store.production.schema import FILE, schema_version
 from evalh.store.query import Query, Rows
@@ -82,6 +91,23 @@ class ProductionReader(LogReader):
         asked = {"since": since, "name": None if name is None else stored(name), "failed": failed, "limit": limit}
         for row in self._stream(sql, asked):
             yield record_of(Workflow, row)
+
+    def listed(self, query: WorkflowQuery, *, limit: int, offset: int = 0) -> WorkflowList:
+        """Return a part of a list of workflows, and how many there are of each kind."""
+        values = listing.values_of(query)
+        counts = self._first(listing.COUNTS, values)
+        rows = self._rows(listing.lines_sql(query), {**values, "limit": limit, "offset": offset})
+        lost = self._first("select coalesce(sum(count), 0) as lost from losses")
+        return WorkflowList(
+            lines=tuple(
+                listing.line_of(row, self._first(listing.FIRST_FAILURE, {"id": row["id"]}) if row["steps"] else None)
+                for row in rows
+            ),
+            counts={kind: 0 if counts is None else counts[kind] or 0 for kind in WorkflowKind},
+            names=tuple(restored(row["name"]) for row in self._rows(listing.NAMES)),
+            versions=tuple(restored(row["prompt"]) for row in self._rows(listing.VERSIONS)),
+            lost=0 if lost is None else lost["lost"],
+        )
 
     def calls(self, which: str, *, since: str = "", limit: int = -1) -> list[ProductionCall]:
         """Return calls, the newest first: all, errors, slow (the slowest first) or retried."""
