@@ -202,7 +202,7 @@ def _table(lines: Sequence[WorkflowLine]) -> Markup | None:
 def _line(line: WorkflowLine) -> Markup:
     to = address_of(line.id)
     name = one_line(line.name, 40) or "(no name)"
-    took = "not ended" if line.status is None else milliseconds(_took_ms(line))
+    took = "–" if line.status is None else milliseconds(_took_ms(line))
     numbers: tuple[str, ...] = (
         took,
         f"{line.steps:,}" if line.steps else "–",

@@ -17,6 +17,7 @@ _SHOWN = 2_000
 """Steps and calls of one page."""
 
 _JUDGED = 100
+_UNSEEN = "no call was seen"
 _WIDE = 1000  # units of the time axis
 _DEEPEST = 8
 
@@ -102,6 +103,9 @@ def _inside(lines: Sequence[OutlineLine], outer: int, inner: int) -> bool:
 
 def _axis(workflow: Workflow, lines: Sequence[OutlineLine]) -> _Axis:
     ends = [line.begin_s + (line.took_s or 0.0) for line in lines if line.begin_s is not None]
+    # A call that goes on has attempts that ended.
+    attempts = [one for line in lines for one in line.attempts if one.started_at is not None]
+    ends += [(one.started_at or 0.0) - workflow.started_at + (one.latency_ms or 0.0) / 1000 for one in attempts]
     if workflow.ended_at is not None and ends:
         ends.append(workflow.ended_at - workflow.started_at)
     return _Axis(max(ends, default=0.0), workflow.status is not None)
@@ -134,7 +138,7 @@ def _numbers(detail: WorkflowDetail, lines: Sequence[OutlineLine]) -> Markup:
     known = {one.id: one.attempts for one in detail.calls}
     counted = sum(count for count in known.values() if count is not None)
     unseen = sum(count is None for count in known.values())
-    attempts = "none was seen" if not calls else plural(counted, "attempt") if not unseen else "attempts unknown"
+    attempts = _UNSEEN if not calls else plural(counted, "attempt") if not unseen else "attempts unknown"
     if unseen and counted:
         attempts = f"at least {plural(counted, 'attempt')}"
     wrong = sum(one.status == "error" for one in detail.attempts)
@@ -151,12 +155,16 @@ def _numbers(detail: WorkflowDetail, lines: Sequence[OutlineLine]) -> Markup:
         figure(
             "Took", "not ended" if workflow.status is None else milliseconds(took), plural(len(detail.steps), "step")
         ),
-        figure("Calls", f"{len(calls):,}", f"{attempts}{f', {wrong} failed' if wrong else ''}"),
-        figure("Tokens", tokens(sent, got, uncounted), _missing(uncounted, "answer", "without a count")),
+        figure("Calls", f"{len(calls):,}" if calls else "–", f"{attempts}{f', {wrong} failed' if wrong else ''}"),
+        figure(
+            "Tokens",
+            tokens(sent, got, uncounted),
+            _missing(uncounted, "answer", "without a count") if calls else _UNSEEN,
+        ),
         figure(
             "Cost",
             cost(sum(one for one in costs if one is not None), unpriced, len(calls)),
-            _missing(unpriced, "call", "not priced", of=len(calls)),
+            _missing(unpriced, "call", "not priced", of=len(calls)) if calls else _UNSEEN,
         ),
         figure("Feedback", ", ".join(said) or "–", f"{others:,} other events" if others and not said else votes),
         class_="numbers",
@@ -214,7 +222,7 @@ def _said(word: str, class_: str, name: str, by: str, of: Child, text: str | Non
 
 def _keys() -> list[Child]:
     pairs = (("j k", " next, previous   "), ("f", " next failed   "), ("Enter", " read it"))
-    return [[el("kbd", key), words] for key, words in pairs]
+    return [*[[el("kbd", key), words] for key, words in pairs], "   Bars: grey a step, blue a call, red failed."]
 
 
 # -- the rows

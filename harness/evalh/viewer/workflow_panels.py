@@ -9,7 +9,7 @@ from evalh.analysis.outline import OutlineLine
 from evalh.core.production import WorkflowDetail
 from evalh.report.html.markup import Child, Markup, el
 from evalh.report.html.parts import facts
-from evalh.report.text import dollars, milliseconds, one_line
+from evalh.report.text import dollars, milliseconds, one_line, plural
 from evalh_trace.records import Attempt, Call, Score, Step
 
 _TEXT = 20_000  # characters of one text
@@ -43,13 +43,14 @@ class Panels(Struct):
 
     def _of_step(self, step: Step, line: OutlineLine, number: int, *, chosen: bool) -> Markup:
         took = None if line.took_s is None else milliseconds(1000 * line.took_s)
-        about = {"kind": step.kind, "position": step.position, "began after": _after(line), "took": took}
+        about = {"kind": None if step.kind == "step" else step.kind, "began after": _after(line), "took": took}
         parts = [_scores(line.scores), _facts(about), *self._error(step.error)]
         parts += [*self._named("Inputs", step.inputs), *self._named("Output", step.output)]
         if step.inputs is None and step.output is None:
             parts.append(_without_content())
         parts += self._folded("Attributes", step.attributes or None)
-        return _panel(number, chosen, step.name, step.status, step.id, parts)
+        name = step.name if step.position is None else f"{step.position} {step.name}"
+        return _panel(number, chosen, name, step.status, step.id, parts)
 
     def _of_call(self, call: Call, line: OutlineLine, number: int, *, chosen: bool) -> Markup:
         answer = next((one for one in line.attempts if one.id == call.answered_by), None)
@@ -103,7 +104,9 @@ class Panels(Struct):
         shown: list[list[Child]] = [self._message(one) for one in messages]
         early = shown[:-_LATEST]
         folded = (
-            el("details", el("summary", f"{len(early):,} earlier messages"), early, class_="aloud") if early else None
+            el("details", el("summary", f"{plural(len(early), 'message')} before these"), early, class_="aloud")
+            if early
+            else None
         )
         return [folded, *shown[-_LATEST:]]
 

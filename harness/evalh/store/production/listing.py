@@ -22,7 +22,8 @@ _KINDS = {
 }
 _ORDERS = {
     WorkflowOrder.NEWEST: "w.started_at desc",
-    WorkflowOrder.SLOWEST: "julianday(w.ended_at) - julianday(w.started_at) desc nulls last, w.started_at desc",
+    WorkflowOrder.SLOWEST: """round(86400e3 * (julianday(w.ended_at) - julianday(w.started_at))) desc nulls last,
+  w.started_at desc""",
     WorkflowOrder.MOST_EXPENSIVE: """(select sum(c.cost_usd) from calls c where c.workflow_id = w.id) desc nulls last,
   w.started_at desc""",
 }

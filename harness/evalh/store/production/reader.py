@@ -1,5 +1,6 @@
 """Reading `production.db`: workflows and all that belongs to them."""
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from evalh.core.production import (
     WorkflowQuery,
 )
 from evalh.store.columns import restored, stored
-from evalh.store.database import connect_reading
+from evalh.store.database import connect_reading, explained
 from evalh.store.log_reader import LogReader
 from evalh.store.production import listing
 from evalh.store.production.rows import TABLES, R, record_of
@@ -43,8 +44,12 @@ class ProductionReader(LogReader):
         path = folder / FILE
         if not path.exists():
             raise NotFound("nothing was traced here yet", where=str(path), hint=_HINT)
-        connection = connect_reading(path)
-        if schema_version(connection, path) == 0:
+        try:
+            connection = connect_reading(path)
+            version = schema_version(connection, path)
+        except sqlite3.Error as exc:
+            raise explained(exc, path) from exc
+        if version == 0:
             connection.close()
             raise NotFound("nothing was traced here yet", where=str(path), hint=_HINT)
         return cls(connection, path)
