@@ -13,12 +13,16 @@ from evalh.analysis.summary import so_far
 from evalh.api import report
 from evalh.api.judges import standings_of
 from evalh.api.parts import Parts
+from evalh.api.production import production
 from evalh.core.errors import NotFound
 from evalh.core.log import RunRow, UnderWay
 from evalh.report.documents.gate import kept_gate
 
 if TYPE_CHECKING:
+    from evalh.core.production import WorkflowDetail, WorkflowList, WorkflowQuery
     from evalh.store import Reader
+    from evalh.store.log_reader import LogReader
+    from evalh.store.production import ProductionReader
     from evalh.store.reader import Overview
 
 SHOWN = 1000
@@ -62,7 +66,8 @@ class LiveLog(Struct):
     parts: Parts
     _kept: Kept = field(default_factory=Kept)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _readers: "set[Reader]" = field(default_factory=set)
+    _merging: threading.Lock = field(default_factory=threading.Lock)
+    _readers: "set[LogReader]" = field(default_factory=set)
     _closed: bool = False
 
     def mend(self) -> None:
@@ -106,17 +111,46 @@ class LiveLog(Struct):
             state = _STATES[kind](looking, id_)
             return self._kept.get(id_, state, lambda: report.page(looking, [id_]).encode())
 
+    def workflows(self, query: "WorkflowQuery", limit: int, offset: int) -> "WorkflowList":
+        """Return a part of the workflows that were traced. Raises NotFound if nothing was, EvalhError."""
+        with self._production() as reader:
+            return reader.listed(query, limit=limit, offset=offset)
+
+    def workflow(self, workflow_id: str) -> "WorkflowDetail":
+        """Return one workflow whole. Raises NotFound, EvalhError."""
+        with self._production() as reader:
+            return reader.detail(workflow_id)
+
     @contextmanager
     def _looking(self) -> "Iterator[Parts]":
         looking = self.parts.read_only()
-        reader = looking.log
+        with self._reading(looking.log):
+            yield looking
+
+    @contextmanager
+    def _production(self) -> "Iterator[ProductionReader]":
+        # A program that runs writes lines to a file of its own, and a person who watches it expects its workflows
+        # here. So the viewer does what every verb that reads production does first: it takes the lines over, where the
+        # folder is writable. The log of tests is not written. Who comes while another page merges reads what is there.
+        looking = self.parts.read_only()
+        looking.mends = self._merging.acquire(blocking=False)
+        try:
+            reader = production(looking)
+        finally:
+            if looking.mends:
+                self._merging.release()
+        with self._reading(reader):
+            yield reader
+
+    @contextmanager
+    def _reading(self, reader: "LogReader") -> Iterator[None]:
         with self._lock:
             self._readers.add(reader)
             closed = self._closed
         try:
             if closed:
                 raise NotFound("the viewer is ending")
-            yield looking
+            yield
         finally:
             with self._lock:
                 self._readers.discard(reader)

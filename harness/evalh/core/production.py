@@ -1,5 +1,7 @@
 """What was traced of a program that evalh did not run: a workflow and all that is known of it."""
 
+from enum import StrEnum
+
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh_trace.records import Attempt, Call, Feedback, Score, Step, Workflow
@@ -59,3 +61,79 @@ class Spent(Value, kw_only=True):
     unpriced: int
     stands_for: float  # workflows, those that were not kept included: the sum of the weights
     usd_of_all: float  # weighted likewise
+
+
+class WorkflowKind(StrEnum):
+    """Which workflows a list shows."""
+
+    ALL = "all"
+    FAILED = "failed"  # an error, interrupted, a thumb down or a failed score
+    THUMBS_DOWN = "thumbs_down"
+    QUIET = "quiet"  # a step failed, and yet the workflow ended without an error
+    UNCHECKED = "unchecked"  # nobody judged it: no score, no vote
+    RUNNING = "running"
+
+
+class WorkflowOrder(StrEnum):
+    """How a list of workflows is ordered."""
+
+    NEWEST = "newest"
+    SLOWEST = "slowest"
+    MOST_EXPENSIVE = "most_expensive"
+
+
+class WorkflowQuery(Value, kw_only=True):
+    """What a list of workflows is about. None: any."""
+
+    kind: WorkflowKind = WorkflowKind.ALL
+    name: str | None = None
+    version: str | None = None  # triage@v3, of any call
+    session: str | None = None
+    user: str | None = None
+    text: str | None = None  # a part of the id, name, session or user, in any case
+    order: WorkflowOrder = WorkflowOrder.NEWEST
+
+
+class FirstFailure(Value):
+    """The earliest step that failed itself, not by a step inside it, and who said so."""
+
+    step: str
+    position: int | None
+    reason: str | None
+    source: str | None  # who scored it; None: the program's own error
+
+
+class WorkflowLine(Value, kw_only=True):
+    """A workflow in a list. Sums are of what is known; the counts beside them say what is missing."""
+
+    id: str
+    name: str
+    started_at: float
+    ended_at: float | None
+    status: str | None
+    error: str | None
+    session: str | None
+    user: str | None
+    steps: int
+    calls: int
+    usd: float
+    unpriced: int  # calls
+    input_tokens: int
+    output_tokens: int
+    uncounted: int  # answers whose tokens are unknown
+    good_votes: int
+    bad_votes: int
+    other_votes: int  # copied, retried, escalated, …
+    failed_scores: int
+    passed_scores: int
+    first_failure: FirstFailure | None
+
+
+class WorkflowList(Value, kw_only=True):
+    """A part of a list, and how many workflows the whole has."""
+
+    lines: tuple[WorkflowLine, ...]
+    counts: dict[WorkflowKind, int]  # of those that fit the rest of the query
+    names: tuple[str, ...]  # the most frequent, of all workflows
+    versions: tuple[str, ...]
+    lost: int  # records of production that were not stored

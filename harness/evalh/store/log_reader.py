@@ -35,6 +35,10 @@ class LogReader:
     def close(self) -> None:
         self._connection.close()
 
+    def interrupt(self) -> None:
+        """Make reads of other threads end with an error at once."""
+        self._connection.interrupt()
+
     def _rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         return list(self._stream(sql, *values))
 

@@ -224,10 +224,6 @@ class Reader(SampleReader, TotalsReader):
             [gate_from(row) for row in self._stream("select * from gates order by at desc, id desc limit ?", most)],
         )
 
-    def interrupt(self) -> None:
-        """Make reads of other threads end with an error at once."""
-        self._connection.interrupt()
-
     def production_outcomes(self, suite: str, grader: str) -> Iterator[tuple[str, str, str]]:
         """Yield what a grader said of production's answers, oldest first: (run id, case id, outcome)."""
         sql = """select s.run_id, s.case_id, v.outcome from verdicts v join samples s on s.id = v.sample_id

@@ -13,6 +13,9 @@ from evalh.report.html.parts import sort_button, table
 
 HTML = "text/html; charset=utf-8"
 _ABOVE = "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+_OF_OWN = {"workflows.js": ("production.css",), "workflow.js": ("production.css",)}  # styles beside the shared ones
+_ASK_AGAIN = frozenset({"live.js", "workflows.js", "workflow.js"})
+_HAVE_A_FORM = frozenset({"workflows.js"})  # whose filters work without a script, too
 REPORT_POLICY = _ABOVE  # what else holds for a report stands in its file
 NOTHING = f"default-src 'none'; {_ABOVE}"
 
@@ -34,25 +37,36 @@ def asset(name: str) -> str:
 
 
 def framed(
-    title: str, main: Child, *, links: Sequence[tuple[str, str | Anchor]] = (), script: str = "", status: int = 200
+    title: str,
+    main: Child,
+    *,
+    links: Sequence[tuple[str, str | Anchor]] = (),
+    here: str = "",
+    script: str = "",
+    status: int = 200,
 ) -> PageAnswer:
-    """Build a page; `script` names one of our own. Only the live page's may ask the server again."""
+    """Build a page; `script` names one of our own. Few may ask the server again; see above."""
     scripts = [report_asset("sort.js"), asset(script)] if script else []
-    styles = [report_asset("page.css"), asset("view.css")]
+    styles = [report_asset("page.css"), asset("view.css"), *map(asset, _OF_OWN.get(script, ()))]
     top = el(
         "div",
         el("b", "evalh"),
         el("span", title, class_="title"),
-        el("nav", [el("a", words, href=to) for words, to in links], aria_label="Pages"),
+        el(
+            "nav",
+            [el("a", words, href=to, aria_current="page" if words == here else None) for words, to in links],
+            aria_label="Pages",
+        ),
         class_="top",
     )
     body = join(top, el("main", main), [own("script", text) for text in scripts])
     rules = ["default-src 'none'", f"style-src {' '.join(map(own_digest, styles))}"]
     if script:
         rules.append(f"script-src {' '.join(map(own_digest, scripts))}")
-    if script == "live.js":
+    if script in _ASK_AGAIN:
         rules.append("connect-src 'self'")
-    return PageAnswer(whole_page(title, styles, body).encode(), status=status, policy="; ".join([*rules, _ABOVE]))
+    above = _ABOVE.replace("form-action 'none'", "form-action 'self'") if script in _HAVE_A_FORM else _ABOVE
+    return PageAnswer(whole_page(title, styles, body).encode(), status=status, policy="; ".join([*rules, above]))
 
 
 def sorted_table(name: str, heads: Sequence[str], rows: Sequence[Markup]) -> Markup:
@@ -60,13 +74,15 @@ def sorted_table(name: str, heads: Sequence[str], rows: Sequence[Markup]) -> Mar
     return table(name, [head if head.startswith("95") else sort_button(head) for head in heads], rows)
 
 
-def message(title: str, lines: Sequence[Child], *, home: Anchor | None, status: int) -> PageAnswer:
-    """Build a page that says one thing, and what to type next."""
-    links = [("Runs", home)] if home is not None else []
+def message(title: str, lines: Sequence[Child], *, depth: int | None, status: int) -> PageAnswer:
+    """Build a page that says one thing, and what to type next; `depth` is None where no links are to be given."""
     told = [el("h1", title), [el("p", line) for line in lines]]
+    links = [] if depth is None else tabs(depth)
     return framed(title, el("header", told, class_="verdict"), links=links, status=status)
 
 
-def home(depth: int) -> Anchor:
-    """Return the address of the list of runs from so many folders below it."""
-    return place(*[".."] * depth, "") if depth else place(".")
+def tabs(depth: int = 0) -> list[tuple[str, str | Anchor]]:
+    """Return the viewer's pages, from so many folders below the list of runs."""
+    up = [".."] * depth
+    runs = place(*up, "") if depth else place(".")
+    return [("Runs", runs), ("Production", place(*up, "production")), ("Under way", place(*up, "live"))]

@@ -13,7 +13,7 @@ from evalh.report.html.parts import interval, section
 from evalh.report.terminal.gate import decision_word
 from evalh.report.text import one_line, percent, plural, short_cost_per_good
 from evalh.report.words import cost_range
-from evalh.viewer.frame import PageAnswer, framed, sorted_table
+from evalh.viewer.frame import PageAnswer, framed, sorted_table, tabs
 
 if TYPE_CHECKING:
     from evalh.store.reader import Overview
@@ -37,7 +37,7 @@ def list_page(name: str, found: "Overview") -> PageAnswer:
     if found.gates:
         links.append(("Gates", "#gates"))
         parts.append(_gates(found.gates))
-    links.append(("Under way", place("live")))
+    links += tabs()[1:]
     return framed(name, join(parts), links=links, script="list.js")
 
 
@@ -51,7 +51,7 @@ def nothing_yet(name: str) -> PageAnswer:
         el("p", "Then load this page again, or ", el("a", "watch the run", href=place("live")), " while it goes on."),
         class_="verdict",
     )
-    return framed(name, top, links=[("Under way", place("live"))])
+    return framed(name, top, links=tabs()[1:])
 
 
 def linked(kind: str, id_: str, words: Child) -> Child:

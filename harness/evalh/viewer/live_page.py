@@ -8,7 +8,7 @@ from evalh.core.run import Estimate, RunStatus
 from evalh.report.html.markup import Markup, el, join, place
 from evalh.report.text import cost_per_good, dollars, inert, one_line, rate
 from evalh.report.words import verdict
-from evalh.viewer.frame import PageAnswer, framed
+from evalh.viewer.frame import PageAnswer, framed, tabs
 from evalh.viewer.list_page import ID
 
 _EMPTY = "Nothing is under way. Type evalh run in a terminal: it appears here when it begins."
@@ -28,7 +28,7 @@ def live_page(runs: Sequence[UnderWay], now: float) -> PageAnswer:
         el("template", _card({"fields": blank, "of": 1, "value": 0, "link": ""}, ""), id="card"),
         el("noscript", el("p", "This page's own script does not run here: load the page again for newer numbers.")),
     )
-    return framed("Under way", main, links=[("Runs", place("."))], script="live.js")
+    return framed("Under way", main, links=tabs(), here="Under way", script="live.js")
 
 
 def live_document(runs: Sequence[UnderWay], ended: Sequence[RunRow], now: float) -> PageAnswer:

@@ -3,6 +3,7 @@
 import re
 import time
 from threading import Lock
+from urllib.parse import unquote
 
 from msgspec import Struct, field
 
@@ -11,12 +12,15 @@ from evalh.core.errors import EvalhError, NotFound
 from evalh.core.log import UnderWay
 from evalh.core.run import RunStatus
 from evalh.report.html.markup import el
-from evalh.viewer.frame import REPORT_POLICY, PageAnswer, framed, home, message
+from evalh.viewer.frame import REPORT_POLICY, PageAnswer, framed, message
 from evalh.viewer.list_page import ID, list_page, nothing_yet
 from evalh.viewer.live_page import live_document, live_page
+from evalh.viewer.production_page import SHOWN, nothing_traced, production_page, query_of
+from evalh.viewer.workflow_page import workflow_page
 
 _THING = re.compile(rf"/(run|comparison|gate)/({ID.pattern})")
 _ASKED = re.compile(rf"/live/((?:{ID.pattern})(?:,{ID.pattern}){{0,31}})?")
+_WORKFLOW = re.compile(r"/production/((?:[A-Za-z0-9._~-]|%[0-9A-F]{2}){1,600})")
 _FRESH_S = 0.4  # several open tabs cost as much as one
 _LIST_S = 2.0  # an unchanged log shows the same list, but which processes live is not in it
 
@@ -29,17 +33,22 @@ class Routes(Struct):
     _seen: tuple[float, list[UnderWay]] | None = None
     _list: tuple[object, PageAnswer] | None = None
 
-    def __call__(self, path: str) -> PageAnswer:
-        """Answer a path such as `/run/r20261124-014246-3f9c2e`; what goes wrong is a page that says so."""
-        thing = _THING.fullmatch(path)
-        depth = 1 if thing else 0
+    def __call__(self, path: str, asked: str = "") -> PageAnswer:
+        """Answer a path such as `/run/r20261124-014246-3f9c2e` and what is asked of it behind its `?`.
+
+        What goes wrong is a page that says so.
+        """
+        thing, workflow = _THING.fullmatch(path), _WORKFLOW.fullmatch(path)
+        depth = 1 if thing or workflow else 0
         try:
             if thing is not None:
                 return PageAnswer(self.viewing.report(*thing.groups()), policy=REPORT_POLICY)
-            asked = _ASKED.fullmatch(path)
-            if asked is not None:
-                return self._live(asked[1])
-            return self._page(path)
+            live = _ASKED.fullmatch(path)
+            if live is not None:
+                return self._live(live[1])
+            if workflow is not None:
+                return workflow_page(self.viewing.workflow(unquote(workflow[1], errors="replace")))
+            return self._page(path, asked)
         except EvalhError as exc:
             status = 404 if isinstance(exc, NotFound) else 503
             if _ASKED.fullmatch(path):
@@ -48,18 +57,28 @@ class Routes(Struct):
                 )
             place = el("code", exc.where) if exc.where else None
             hints = [el("pre", exc.hint)] if exc.hint else []
-            return message(exc.what, [line for line in (place, *hints) if line], home=home(depth), status=status)
+            return message(exc.what, [line for line in (place, *hints) if line], depth=depth, status=status)
 
-    def _page(self, path: str) -> PageAnswer:
+    def _page(self, path: str, asked: str) -> PageAnswer:
+        if path == "/production":
+            return self._production(asked)
         if path not in {"/", "/live"}:
             hint = "The address of a run, a comparison or a gate is in the list."
-            return message("There is no such page", [hint], home=None, status=404)
+            return message("There is no such page", [hint], depth=None, status=404)
         try:
             if path == "/live":
                 return live_page(self._under_way(), time.time())
             return self._overview()
         except NotFound:
             return live_page((), time.time()) if path == "/live" else nothing_yet(self.viewing.name)
+
+    def _production(self, asked: str) -> PageAnswer:
+        query, page = query_of(asked)
+        try:
+            found = self.viewing.workflows(query, SHOWN, (page - 1) * SHOWN)
+        except NotFound:
+            return nothing_traced(self.viewing.name)
+        return production_page(self.viewing.name, found, query, page)
 
     def _overview(self) -> PageAnswer:
         with self._lock:

@@ -178,10 +178,11 @@ class Server:
         path = self._door.inside(request.raw_path)
         if isinstance(path, Denied):
             return _refused(path)
+        asked = request.raw_path.partition("?")[2]
         if not path:
             return _elsewhere(f"/{self._door.token}/")
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._answers, path)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._answers, path, asked)
         except Exception as exc:  # noqa: BLE001 (a page that cannot be built must not end the server)
             traceback.print_exception(exc, file=sys.stderr)
             return broken(exc)

@@ -11,7 +11,7 @@ from functools import cache
 from hashlib import sha256
 from html import escape
 from typing import TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from evalh.report.text import inert
 
@@ -27,7 +27,7 @@ class Markup(str):
 
 
 class Anchor(str):
-    """An address below the page's own, on the server that it came from: made by `place` alone."""
+    """An address below the page's own, on the server that it came from: made by `place` and `asking` alone."""
 
     __slots__ = ()
 
@@ -35,6 +35,12 @@ class Anchor(str):
 def place(*parts: str) -> Anchor:
     """Return the relative address with these parts: nothing in them can leave the server, or run."""
     return Anchor("/".join(quote(part, safe="", errors="replace") for part in parts))
+
+
+def asking(at: Anchor, **values: str | None) -> Anchor:
+    """Return an address with what it is asked for; None leaves a value out."""
+    asked = urlencode({name: value for name, value in values.items() if value is not None}, errors="replace")
+    return Anchor(f"{at}?{asked}") if asked else at
 
 
 Child: TypeAlias = "Markup | str | int | float | Iterable[Child] | None"

@@ -1,14 +1,24 @@
 """Reading `production.db`: workflows and all that belongs to them."""
 
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from evalh.core.errors import NotFound
-from evalh.core.production import ProductionCall, Spent, TracedItem, WorkflowDetail
+from evalh.core.production import (
+    ProductionCall,
+    Spent,
+    TracedItem,
+    WorkflowDetail,
+    WorkflowKind,
+    WorkflowList,
+    WorkflowQuery,
+)
 from evalh.store.columns import read_json, restored, stored
-from evalh.store.database import connect_reading
+from evalh.store.database import connect_reading, explained
 from evalh.store.log_reader import LogReader
+from evalh.store.production import listing
 from evalh.store.production.rows import TABLES, R, record_of
 from evalh.store.production.schema import FILE, schema_version
 from evalh.store.query import Query, Rows
@@ -35,8 +45,12 @@ class ProductionReader(LogReader):
         path = folder / FILE
         if not path.exists():
             raise NotFound("nothing was traced here yet", where=str(path), hint=_HINT)
-        connection = connect_reading(path)
-        if schema_version(connection, path) == 0:
+        try:
+            connection = connect_reading(path)
+            version = schema_version(connection, path)
+        except sqlite3.Error as exc:
+            raise explained(exc, path) from exc
+        if version == 0:
             connection.close()
             raise NotFound("nothing was traced here yet", where=str(path), hint=_HINT)
         return cls(connection, path)
@@ -119,6 +133,23 @@ class ProductionReader(LogReader):
         }
         for row in self._stream(sql, asked):
             yield record_of(Workflow, row)
+
+    def listed(self, query: WorkflowQuery, *, limit: int, offset: int = 0) -> WorkflowList:
+        """Return a part of a list of workflows, and how many there are of each kind."""
+        values = listing.values_of(query)
+        counts = self._first(listing.COUNTS, values)
+        rows = self._rows(listing.lines_sql(query), {**values, "limit": limit, "offset": offset})
+        lost = self._first("select coalesce(sum(count), 0) as lost from losses")
+        return WorkflowList(
+            lines=tuple(
+                listing.line_of(row, self._first(listing.FIRST_FAILURE, {"id": row["id"]}) if row["steps"] else None)
+                for row in rows
+            ),
+            counts={kind: 0 if counts is None else counts[kind] or 0 for kind in WorkflowKind},
+            names=tuple(restored(row["name"]) for row in self._rows(listing.NAMES)),
+            versions=tuple(restored(row["prompt"]) for row in self._rows(listing.VERSIONS)),
+            lost=0 if lost is None else lost["lost"],
+        )
 
     def calls(self, which: str, *, since: str = "", limit: int = -1) -> list[ProductionCall]:
         """Return calls, the newest first: all, errors, slow (the slowest first) or retried."""
