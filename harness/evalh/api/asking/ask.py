@@ -60,7 +60,7 @@ def ask(prompt: str, inputs: Mapping[str, Any] | None = None, **options: Unpack[
         asks = service.load(_named(prompt, options))
     future = process.submit(_asking(service, asks, inputs, options))
     try:
-        reply = future.result()
+        reply = _waited(future)
     except BaseException:
         future.cancel()  # Ctrl-C: nothing goes on without the one who asked
         raise
@@ -130,6 +130,18 @@ def _rest(reply: Reply, told: str) -> str:
 
 
 # -- the parts of an ask
+
+_LOOK_S = 1.0
+
+
+def _waited(future: "Future[Reply]") -> Reply:
+    """Wait for a reply. A signal that comes just before a thread begins to wait is seen when it looks again."""
+    while True:
+        try:
+            return future.result(_LOOK_S)
+        except TimeoutError:
+            if future.done():
+                return future.result()
 
 
 def _service(options: Mapping[str, Any], known: type) -> WorkspaceService:
