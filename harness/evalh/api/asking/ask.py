@@ -132,6 +132,7 @@ def _rest(reply: Reply, told: str) -> str:
 # -- the parts of an ask
 
 _LOOK_S = 1.0
+_LONGEST_S = 1e8  # more than three years; event loops cannot count to infinity
 
 
 def _waited(future: "Future[Reply]") -> Reply:
@@ -190,7 +191,7 @@ def _prepared(
 
 def _terms(asks: Asks, options: AskKeywords) -> Terms:
     timeout_s = options.get("timeout_s")
-    if timeout_s is not None and not (isinstance(timeout_s, int | float) and timeout_s > 0):
+    if timeout_s is not None and not (isinstance(timeout_s, int | float) and 0 < timeout_s <= _LONGEST_S):
         raise UsageError(f"timeout_s must be a number of seconds above 0, not {timeout_s!r}")
     default = options.get("default")
     if "default" in options and not_json(default) is not None:
