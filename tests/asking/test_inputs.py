@@ -53,6 +53,7 @@ def test_inputs_that_the_version_no_longer_uses_are_let_through(tmp_path: Path) 
         ({"output": dict}, "output must be a pydantic model, not dict"),
         ({"output": 3}, "output must be a pydantic model, not int"),
         ({"timeout_s": 0}, "timeout_s must be a number of seconds above 0"),
+        ({"timeout_s": float("inf")}, "timeout_s must be a number of seconds above 0"),
         ({"timeout_s": "1"}, "timeout_s must be a number of seconds above 0"),
         ({"default": {1}}, "default must be JSON"),
         ({"outptu": 3}, "no option 'outptu'"),

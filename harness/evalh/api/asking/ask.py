@@ -60,7 +60,7 @@ def ask(prompt: str, inputs: Mapping[str, Any] | None = None, **options: Unpack[
         asks = service.load(_named(prompt, options))
     future = process.submit(_asking(service, asks, inputs, options))
     try:
-        reply = future.result()
+        reply = _waited(future)
     except BaseException:
         future.cancel()  # Ctrl-C: nothing goes on without the one who asked
         raise
@@ -131,6 +131,19 @@ def _rest(reply: Reply, told: str) -> str:
 
 # -- the parts of an ask
 
+_LOOK_S = 1.0
+_LONGEST_S = 1e8  # more than three years; event loops cannot count to infinity
+
+
+def _waited(future: "Future[Reply]") -> Reply:
+    """Wait for a reply. A signal that comes just before a thread begins to wait is seen when it looks again."""
+    while True:
+        try:
+            return future.result(_LOOK_S)
+        except TimeoutError:
+            if future.done():
+                return future.result()
+
 
 def _service(options: Mapping[str, Any], known: type) -> WorkspaceService:
     for name in options:
@@ -178,7 +191,7 @@ def _prepared(
 
 def _terms(asks: Asks, options: AskKeywords) -> Terms:
     timeout_s = options.get("timeout_s")
-    if timeout_s is not None and not (isinstance(timeout_s, int | float) and timeout_s > 0):
+    if timeout_s is not None and not (isinstance(timeout_s, int | float) and 0 < timeout_s <= _LONGEST_S):
         raise UsageError(f"timeout_s must be a number of seconds above 0, not {timeout_s!r}")
     default = options.get("default")
     if "default" in options and not_json(default) is not None:
