@@ -43,7 +43,7 @@ from evalh.workspace.prompt.templates import compile_version
 _NAME = "production"
 
 
-class Window(Value):
+class GradedWindow(Value):
     """What was judged of one span of time."""
 
     versions: tuple[ProductionRate, ...]
@@ -91,7 +91,7 @@ class _Judging:
         self._progress = progress
         self._versions = Versions(parts, suite)
 
-    def window(self, since: str, until: str) -> Window:
+    def window(self, since: str, until: str) -> GradedWindow:
         """Judge what was asked in a span. Raises NotFound where nothing can be judged, EvalhError."""
         left_out: Counter[str] = Counter()
         suite = self._versions.suite
@@ -110,7 +110,7 @@ class _Judging:
             session, weighed = _judged(self._parts, plan, fitting, self._options, self._progress)
             found.append(rate_of(label, session.record.id, weighed, session.summary.pipeline))
             everything += weighed
-        return Window(
+        return GradedWindow(
             versions=tuple(found),
             whole=rate_of("all", None, everything),
             weighed=tuple(everything),

@@ -15,6 +15,7 @@ SMALL = {  # why a shorter file is not part of its neighbour; `cli/` has a modul
     "starting.py": "runs before everything else, and imports nothing slow",
     "api/datasets.py": "nothing else in api writes rows of a dataset",
     "api/otel.py": "finds what interop sends",
+    "analysis/calibration/feedback.py": "users' votes, which are no labels: nothing else here reads them",
     "analysis/calibration/panel.py": "what a run counts of jurors, without people's labels",
     "analysis/history.py": "one picture of the report, as tradeoff is another",
     "core/case.py": "a word of the glossary",
