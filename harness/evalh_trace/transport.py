@@ -85,6 +85,7 @@ class Exchange:
         "chunks",
         "closed_early",
         "content_type",
+        "continued",
         "encoding",
         "ended",
         "error",
@@ -123,6 +124,7 @@ class Exchange:
         self.tail: deque[tuple[float, bytes]] = deque()
         self.size = 0
         self.too_large = self.closed_early = self.retryable = False
+        self.continued = False  # it was sent again; by one task only, though others may have inherited it
 
     def add(self, chunk: bytes) -> None:
         """Keep a piece of the answer; of one that is too large its beginning and its end."""
@@ -167,12 +169,16 @@ def _open(request: Any) -> Exchange | None:
     same = (
         last is not None
         and last.retryable
+        and not last.continued
         and last.generation == TRACER.generation
         and (not last.ended or time.perf_counter() - last.ended < _AGAIN_S)
         and last.body == body
         and again != "0"  # the client says that this is a call of its own
     )
-    call = last.call if same and last is not None else LogicalCall(body)
+    if same and last is not None:
+        last.continued, call = True, last.call
+    else:
+        call = LogicalCall(body)
     exchange = Exchange(call, wire, body)
     exchange.path, exchange.host = path, request.url.host
     _LAST.set(exchange)
