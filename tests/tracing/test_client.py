@@ -329,6 +329,35 @@ def test_requests_that_are_not_a_models_are_left_alone(server: ModelServer, reco
     assert recorded().raw == b""
 
 
+def test_a_request_whose_body_is_streamed_is_an_attempt_of_a_call_that_is_not_known(
+    server: ModelServer, recorded: Read
+) -> None:
+    body = b'{"model": "m", "messages": []}'
+    with trace.client(httpx.Client()) as client:
+        client.post(
+            f"{server.url}/v1/chat/completions", content=iter([body]), headers={"Content-Length": str(len(body))}
+        )
+
+    assert (recorded().calls[0].settings, recorded().calls[0].messages) == (None, None)
+    assert (recorded().attempts[0].text, recorded().attempts[0].model) == ("four", None)
+    assert recorded().losses == {"unreadable": 1}
+
+
+async def test_tasks_that_inherit_a_failed_request_do_not_all_go_on_with_its_call(
+    server: ModelServer, recorded: Read
+) -> None:
+    server.plan(Reply(503, b""))
+    async with trace.client(httpx.AsyncClient()) as client:
+
+        async def ask() -> None:
+            await client.post(f"{server.url}/v1/chat/completions", json=ASK)
+
+        await ask()
+        await asyncio.gather(*(ask() for _ in range(4)))
+
+    assert sorted(one.attempts or 0 for one in recorded().calls) == [1, 1, 1, 2]
+
+
 def test_a_client_is_traced_once_however_often_it_is_asked(server: ModelServer, recorded: Read) -> None:
     with openai.OpenAI(api_key=KEY, base_url=f"{server.url}/v1") as client:
         assert trace.client(trace.client(client)) is client
