@@ -216,3 +216,20 @@ def log(name: str, told: Mapping[str, Any], *, number: int = 1, at: float = NOW,
 
 def logs(*records: dict[str, Any]) -> dict[str, Any]:
     return {"resourceLogs": [{"resource": {}, "scopeLogs": [{"logRecords": list(records)}]}]}
+
+
+RECORDED_KEYS = (
+    "gen_ai.operation.name gen_ai.request.model gen_ai.provider.name gen_ai.usage.input_tokens gen_ai.input.messages"
+    " gen_ai.output.messages gen_ai.system_instructions gen_ai.tool.definitions gen_ai.response.finish_reasons"
+    " gen_ai.tool.call.arguments gen_ai.response.id gen_ai.response.time_to_first_chunk gen_ai.input.messages_ref"
+    " gen_ai.request.temperature gen_ai.request.stop_sequences gen_ai.event.content gen_ai.prompt.0.role"
+    " gen_ai.prompt.0.content gen_ai.prompt.0.tool_calls.0.name gen_ai.completion.0.content traceloop.span.kind"
+    " gen_ai.completion.0.finish_reason traceloop.entity.input traceloop.prompt.key traceloop.prompt.version"
+    " llm.request.type llm.request.functions.0.parameters openinference.span.kind llm.input_messages.0.message.role"
+    " llm.input_messages.0.message.content llm.input_messages.0.message.contents.0.message_content.text"
+    " llm.output_messages.0.message.tool_calls.0.tool_call.function.name llm.invocation_parameters llm.cost.total"
+    " llm.token_count.prompt llm.tools.0.tool.json_schema input.value input.mime_type retrieval.documents.0.document.id"
+    " server.address server.port error.type exception.type tag.tags session.id gen_ai.evaluation.score.value"
+    " gen_ai.evaluation.score.label gen_ai.evaluation.name content tool_calls message index"
+)
+"""Names of attributes and fields that the readers look for, separated by blanks."""

@@ -27,7 +27,9 @@ from spans.collecting import (
 )
 from wire.otlp_receiver import otlp_receiver
 
-SHOWS = "import os, json; print(json.dumps({k: v for k, v in os.environ.items() if k.startswith('OTEL_')}))"
+SHOWS = (
+    "import os, json; print(json.dumps({k: v for k, v in os.environ.items() if k.startswith(('OTEL_', 'TRACELOOP_'))}))"
+)
 
 
 @pytest.mark.parametrize(("program", "code"), [("raise SystemExit(7)", 7), ("import os; os.kill(os.getpid(), 9)", 137)])
@@ -52,8 +54,11 @@ def test_only_the_program_is_told_where_to_send(tmp_path: Path) -> None:
     done = collect(tmp_path, "--token", "t 0k", "--", sys.executable, "-c", SHOWS, **mine)
 
     told = json.loads(done.stdout)
-    assert told.pop("OTEL_EXPORTER_OTLP_ENDPOINT").startswith("http://127.0.0.1:")
+    url = told.pop("OTEL_EXPORTER_OTLP_ENDPOINT")
+    assert url.startswith("http://127.0.0.1:")
     assert told == {
+        "TRACELOOP_BASE_URL": url,
+        "TRACELOOP_HEADERS": "authorization=Bearer%20t%200k",
         "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20t%200k",
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "OTEL_SERVICE_NAME": "shop",
@@ -251,6 +256,25 @@ def test_a_full_disk_stops_nothing_and_is_told(tmp_path: Path) -> None:
     assert (statuses, running.code) == ([200, 200], 130)
     assert running.told["losses"] == {"disk": 2}
     assert running.told["trouble"]
+
+
+def test_what_is_redacted_is_kept_without_personal_data(tmp_path: Path) -> None:
+    pytest.importorskip("evalh_trace.redaction")
+    workspace = workspace_in(tmp_path, '[trace]\nredact = ["email", {field = "secret"}]\n')
+    root = {"traceloop.span.kind": "workflow", "traceloop.entity.input": '{"secret": "abc", "to": "ada@example.org"}'}
+    told = {"gen_ai.prompt.0.content": "mail bob@example.org", "gen_ai.completion.0.content": "sent to bob@example.org"}
+    stop = {"gen_ai.request.stop_sequences": ["eve@example.org"]}
+    with collecting(tmp_path) as running:
+        running.post("/v1/traces", request(span(1, attributes=root), chat(2, 1, attributes={**told, **stop})))
+        running.post("/feedback", {"workflow": TRACE, "good": False, "note": "told ada@example.org"})
+
+    found = workspace.production.detail(TRACE)
+    assert found.workflow.inputs == {"secret": "[field]", "to": "[email]"}
+    assert (found.calls[0].messages[0]["parts"], found.attempts[0].text) == (["mail [email]"], "sent to [email]")
+    assert (found.feedback[0].note, running.told["content"]) == ("told [email]", "redacted")
+    assert b"example.org" not in b"".join(
+        file.read_bytes() for file in (tmp_path / ".evalh").iterdir() if file.is_file()
+    )
 
 
 def test_content_is_kept_where_the_workspace_says_so(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from time import time
 
 from evalh.api.parts import Parts
 from evalh.api.production import price_of, production_writer
-from evalh.core.errors import UsageError
+from evalh.core.errors import UsageError, WorkspaceError
 from evalh.core.values import Value
 from evalh.interop.spans.bodies import read_file
 from evalh.interop.spans.collection import Collection, Tally
@@ -73,5 +73,10 @@ def keep_of(parts: Parts, *, content: bool) -> Keep:
     if trace.redact:
         from evalh_trace.redaction import Redactor  # type: ignore[import-not-found,unused-ignore]
 
-        return redacting(Redactor(trace.redact))
+        try:
+            return redacting(Redactor(trace.redact))
+        except Exception as exc:  # a rule that cannot be applied: nothing that it should have read may be kept
+            raise WorkspaceError(
+                f"redact cannot be applied: {exc}", where=parts.config.where_of("trace", "redact")
+            ) from exc
     return whole if content or trace.content else without_content

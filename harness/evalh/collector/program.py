@@ -13,6 +13,7 @@ from evalh.core.errors import UsageError
 _KILLED = 128  # added to a signal's number by shells
 _OURS = (
     "OTEL_EXPORTER_OTLP_HEADERS",  # they are for somebody else
+    "TRACELOOP_HEADERS",
     *(
         f"OTEL_EXPORTER_OTLP_{signal}_{what}"
         for signal in ("TRACES", "LOGS", "METRICS")
@@ -26,8 +27,9 @@ def environment(env: Mapping[str, str], url: str, protocol: str, token: str | No
     made = {name: value for name, value in env.items() if name not in _OURS}
     made["OTEL_EXPORTER_OTLP_ENDPOINT"] = url
     made["OTEL_EXPORTER_OTLP_PROTOCOL"] = protocol
+    made["TRACELOOP_BASE_URL"] = made["PHOENIX_COLLECTOR_ENDPOINT"] = url  # SDKs that look here first
     if token is not None:
-        made["OTEL_EXPORTER_OTLP_HEADERS"] = f"authorization={quote(f'Bearer {token}')}"
+        made["OTEL_EXPORTER_OTLP_HEADERS"] = made["TRACELOOP_HEADERS"] = f"authorization={quote(f'Bearer {token}')}"
     for kind in ("TRACES", "LOGS"):
         if made.get(f"OTEL_{kind}_EXPORTER", "none") in {"", "none", "console"}:
             made[f"OTEL_{kind}_EXPORTER"] = "otlp"

@@ -53,13 +53,20 @@ def redacting(redactor: Redacts) -> Keep:
     def text(said: str | None) -> str | None:
         return None if said is None else redactor.text(said)
 
+    def settings(told: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
+        if told is None:
+            return None
+        named = {key: told[key] for key in ("model", "sent_to") if key in told}
+        return {**redactor.messages({key: one for key, one in told.items() if key not in named}), **named}
+
     def keep(record: AnyRecord) -> AnyRecord:
         match record:
             case Workflow() | Step():
                 told = {"inputs": redactor.value(record.inputs), "output": redactor.value(record.output)}
                 return replace(record, **told, error=text(record.error))
             case Call():
-                return replace(record, messages=redactor.messages(record.messages))
+                told = {"messages": redactor.messages(record.messages), "settings": settings(record.settings)}
+                return replace(record, **told)
             case Attempt():
                 told = {"text": text(record.text), "reasoning": text(record.reasoning), "error": text(record.error)}
                 return replace(record, **told, tool_calls=redactor.messages(record.tool_calls))
@@ -78,6 +85,10 @@ def _class_of(error: str | None) -> str | None:
 
 
 def _plain(settings: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
-    if settings is None or "tools" not in settings:
-        return settings
-    return {**settings, "tools": [{"name": tool["name"]} for tool in settings["tools"]]}
+    """Return settings without texts: where an answer shall stop, or what a tool is for, may be content."""
+    if settings is None:
+        return None
+    params = {key: one for key, one in (settings.get("params") or {}).items() if isinstance(one, int | float)}
+    tools = [{"name": tool["name"]} for tool in settings.get("tools") or ()]
+    plain = {**settings, "params": params, "tools": tools}
+    return {key: one for key, one in plain.items() if one or key in settings.keys() - {"params", "tools"}}
