@@ -31,7 +31,7 @@ def test_filters_narrow_the_list_and_stand_in_the_address(workspace: Path, brows
         rows = page.locator("#found tbody tr")
         assert rows.count() == 6
 
-        page.get_by_text("Failed").click()
+        page.locator("label:has(input[value=failed])").click()
         page.locator("#count:has-text('3 workflows')").wait_for()
         page.keyboard.press("/")
         page.keyboard.type("disl")
@@ -59,7 +59,7 @@ def test_filters_narrow_the_list_and_stand_in_the_address(workspace: Path, brows
 def test_without_a_script_the_filters_and_the_links_to_steps_work(workspace: Path, browser: Browser) -> None:
     with viewing(workspace) as viewer:
         page = browser.visit(f"{viewer.door.url}production", java_script_enabled=False).page
-        page.get_by_text("Thumbs down").click()
+        page.locator("label:has(input[value=thumbs_down])").click()
         page.get_by_role("button", name="Show").click()
         assert page.locator("#found tbody tr").count() == 1
         page.locator("#found th a").click()
@@ -184,7 +184,7 @@ def test_hostile_content_stays_text(tmp_path: Path, browser: Browser) -> None:
         )
     with viewing(folder) as viewer:
         opened = browser.visit(f"{viewer.door.url}production")
-        opened.page.get_by_text("Failed").click()
+        opened.page.locator("label:has(input[value=failed])").click()
         opened.page.locator(f"#count:has-text('{len(CORPUS)} workflows')").wait_for()
         for number in range(len(CORPUS)):
             opened.page.goto(f"{viewer.door.url}production/w{number}")

@@ -34,58 +34,45 @@ def workflow_page(detail: WorkflowDetail) -> PageAnswer:
     workflow = detail.workflow
     lines = outline(detail)
     shown = lines[:_SHOWN]
-    axis = _axis(workflow, lines)
     places = {line.item.id: number for number, line in enumerate(shown, start=1) if isinstance(line.item, Step)}
-    chosen = next((number for number, line in enumerate(shown, start=1) if failed(line)), 0)
-    for number, line in enumerate(shown, start=1):  # a step that failed because one inside it did is not the first
-        if (
-            number > chosen > 0
-            and failed(line)
-            and line.depth > shown[chosen - 1].depth
-            and _inside(shown, chosen, number)
-        ):
-            chosen = number
-    panels = Panels(detail)
-    left = len(lines) - len(shown)
+    left = f"The first {_SHOWN:,} of {len(lines):,} steps and calls are shown; the rest: evalh sql --production."
     main = join(
         el("header", _title(workflow), _about(workflow), _numbers(detail, lines), class_="verdict"),
         el("p", "", id="trouble", role="alert", class_="bad"),
         _judged(detail, places),
         el("h2", "Steps and calls", class_="hidden"),
-        el("p", "Keys: ", _keys(), class_="note keys"),
-        el("p", f"The first {_SHOWN:,} of {len(lines):,} steps and calls are shown; the rest: evalh sql.", class_="bad")
-        if left
-        else None,
-        el(
-            "div",
-            el(
-                "div",
-                _scale(axis),
-                el(
-                    "ol",
-                    _root(detail, axis, chosen == 0),
-                    [_row(line, n, axis, n == chosen) for n, line in enumerate(shown, 1)],
-                ),
-                id="list",
-                class_="timed" if axis.whole_s else None,
-                tabindex=0,
-                role="region",
-                aria_label="Steps and calls",
-            ),
-            el(
-                "div",
-                panels.of_workflow(chosen=chosen == 0),
-                [panels.of_line(line, n, chosen=n == chosen) for n, line in enumerate(shown, 1)],
-                id="detail",
-                tabindex=0,
-                role="region",
-                aria_label="The chosen step or call",
-            ),
-            class_="panes workflow",
-        ),
+        el("p", _keys(), class_="note keys"),
+        el("p", left, class_="bad") if len(lines) > _SHOWN else None,
+        _panes(detail, shown, _axis(workflow, lines), _first_failed(shown)),
     )
     live = el("div", main, id="workflow", data_live=workflow.status is None)
     return framed(one_line(workflow.name, 80), live, links=tabs(1), here="Production", script="workflow.js")
+
+
+def _panes(detail: WorkflowDetail, lines: Sequence[OutlineLine], axis: _Axis, chosen: int) -> Markup:
+    panels = Panels(detail)
+    rows = [_row(line, number, axis, number == chosen) for number, line in enumerate(lines, 1)]
+    shown = [panels.of_line(line, number, chosen=number == chosen) for number, line in enumerate(lines, 1)]
+    # What is higher than the screen is moved up and down, by the keyboard too.
+    moved = {"tabindex": 0, "role": "region"}
+    listed = _scale(axis), el("ol", _root(detail, axis, chosen == 0), rows)
+    return el(
+        "div",
+        el("div", listed, id="list", class_="timed" if axis.whole_s else None, aria_label="Steps and calls", **moved),
+        el("div", panels.of_workflow(chosen=chosen == 0), shown, id="detail", aria_label="The chosen one", **moved),
+        class_="panes workflow",
+    )
+
+
+def _first_failed(lines: Sequence[OutlineLine]) -> int:
+    """Return the number of the first that failed, not by one inside it; 0 if none did."""
+    chosen = 0
+    for number, line in enumerate(lines, start=1):
+        if chosen and line.depth <= lines[chosen - 1].depth:
+            break
+        if failed(line):
+            chosen = number
+    return chosen
 
 
 def failed(line: OutlineLine) -> bool:
@@ -95,10 +82,6 @@ def failed(line: OutlineLine) -> bool:
     if isinstance(line.item, Step):
         return line.item.status == "error"
     return bool(line.attempts) and line.attempts[-1].status == "error"
-
-
-def _inside(lines: Sequence[OutlineLine], outer: int, inner: int) -> bool:
-    return all(line.depth > lines[outer - 1].depth for line in lines[outer:inner])
 
 
 def _axis(workflow: Workflow, lines: Sequence[OutlineLine]) -> _Axis:
@@ -222,7 +205,8 @@ def _said(word: str, class_: str, name: str, by: str, of: Child, text: str | Non
 
 def _keys() -> list[Child]:
     pairs = (("j k", " next, previous   "), ("f", " next failed   "), ("Enter", " read it"))
-    return [*[[el("kbd", key), words] for key, words in pairs], "   Bars: grey a step, blue a call, red failed."]
+    told = [[el("kbd", key), words] for key, words in pairs]
+    return ["Keys: ", told, " · Bars: grey a step, blue a call, red failed."]
 
 
 # -- the rows
@@ -262,7 +246,8 @@ def _root(detail: WorkflowDetail, axis: _Axis, chosen: bool) -> Markup:  # noqa:
     took = None if workflow.ended_at is None else milliseconds(1000 * max(0.0, workflow.ended_at - workflow.started_at))
     head = el("span", el("b", "the workflow"), class_="name")
     cells = [head, bar, el("span", took if axis.whole_s else None, class_="took")]
-    return _link(0, chosen, "", "", cells, one_line(workflow.error or _gist(workflow.output or workflow.inputs), 160))
+    gist = one_line(workflow.error or _gist(workflow.output or workflow.inputs), 160)
+    return _link(0, chosen, "", "ended-badly" if workflow.error else "", cells, gist)
 
 
 def _row(line: OutlineLine, number: int, axis: _Axis, chosen: bool) -> Markup:  # noqa: FBT001
