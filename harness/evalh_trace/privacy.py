@@ -67,13 +67,13 @@ class Policy:
         if self.keeps_content:
             kept = self.structure({name: value for name, value in settings.items() if name != "model"})
             if isinstance(kept, dict):
-                return {"model": settings["model"], **kept}
+                return {"model": settings.get("model"), **kept}
         params = {
             name: value
-            for name, value in settings["params"].items()
+            for name, value in (settings.get("params") or {}).items()
             if isinstance(value, int | float) or (name in _PLAIN_PARAMS and isinstance(value, str))
         }
-        tools = [{"name": tool["name"]} for tool in settings["tools"]]
+        tools = [{"name": tool["name"]} for tool in settings.get("tools") or ()]
         return {**settings, **bounded({"params": params, "tools": tools}), "output_schema": None}
 
     def digest(self, value: Json) -> str:

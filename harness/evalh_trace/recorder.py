@@ -237,12 +237,14 @@ class Recorder:
         logical = exchange.call
         if (known := self._calls.get(logical.id)) is not None:
             return known
+        provider, known_host = provider_of(exchange.host, exchange.wire)
+        sent_to = {} if known_host else {"sent_to": {"base_url": exchange.host[:_LONGEST_NAME]}}
         call = Call(
             id=logical.id,
             workflow_id=logical.span.workflow_id,
             step_id=logical.step_id,
             operation=exchange.wire.operation,
-            provider=provider_of(exchange.host, exchange.wire),
+            provider=provider,
             started_at=logical.started_at,
         )
         if exchange.body is None or len(exchange.body) > values.MOST_PARSED:
@@ -255,6 +257,7 @@ class Recorder:
             if not isinstance(document, dict) or not (model or "/deployments/" in exchange.path):
                 return None
             call = self._asked(call, asked["settings"], asked["messages"])
+            call = replace(call, settings={**(call.settings or {}), **sent_to})
             name = f"{call.operation} {model or ''}".strip()
         if logical.span.auto:
             logical.span.name = name

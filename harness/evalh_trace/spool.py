@@ -68,13 +68,16 @@ class Spool:
         """Open the next file before the last one is let go: this process is seen to live all the time."""
         make_folder(self.store)
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        number = self._number + 1
-        name = f"{self.process}.jsonl" if number == 1 else f"{self.process}.{number}.jsonl"
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-        file = os.open(self.folder / name, flags, 0o600)
-        _lock(file)
-        self.close()
-        self._file, self._number, self._size, self._torn = file, number, 0, False
+        while True:
+            number = self._number + 1
+            name = f"{self.process}.jsonl" if number == 1 else f"{self.process}.{number}.jsonl"
+            file = os.open(self.folder / name, flags, 0o600)
+            _lock(file)
+            self.close()
+            self._file, self._number, self._size, self._torn = file, number, 0, False
+            if os.fstat(file).st_nlink:  # a reader may have taken it for a dead process's, and removed it
+                return
 
     def _take_back(self, file: int, data: bytes, written: int) -> int:
         """Cut the file at its last whole line; return how many lines are on disk."""
@@ -132,4 +135,4 @@ else:
 
     def _lock(file: int) -> None:
         with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX)  # a reader holds a file as long as it takes it over

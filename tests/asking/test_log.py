@@ -26,7 +26,9 @@ def records(folder: Path) -> list[AnyRecord | None]:
 
 def test_content_is_written_where_it_is_asked_for(tmp_path: Path) -> None:
     with served(tmp_path, OPENAI.right, QUICK, cases=1) as (_, folder):
-        service = WorkspaceService(Parts.open(folder), content=True)
+        with (folder / "evalh.toml").open("a") as config:
+            config.write("\n[trace]\ncontent = true\n")
+        service = WorkspaceService(Parts.open(folder))
         asks = service.load(("triage", None, None, False))
         background().submit(_asking(service, asks, TICKET, {})).result(20)
         service.flush()
@@ -77,7 +79,7 @@ def test_where_nothing_can_be_written_the_program_goes_on_and_the_loss_is_told_l
 
 
 def test_what_cannot_be_json_is_counted_and_costs_no_other_record(tmp_path: Path) -> None:
-    file = ProductionFile(tmp_path)
+    file = ProductionFile(tmp_path, lambda record: record)
     for number, name in enumerate(("triage", "half \ud800 a letter", "triage")):
         file.write(Workflow(id=str(number), name=name, door="ask", started_at=1.0))
     file.close()
@@ -88,7 +90,7 @@ def test_what_cannot_be_json_is_counted_and_costs_no_other_record(tmp_path: Path
 
 
 def test_what_the_queue_does_not_hold_is_counted(tmp_path: Path) -> None:
-    file = ProductionFile(tmp_path)
+    file = ProductionFile(tmp_path, lambda record: record)
     handed = 50_000
     for number in range(handed):
         file.write(Workflow(id=str(number), name="triage", door="ask", started_at=1.0))

@@ -23,7 +23,7 @@ from evalh_trace.records import Attempt, Call, Step
 _FINISHES = {str(reason): reason for reason in FinishReason}
 
 
-class Answered(Value, kw_only=True):
+class ProductionAnswer(Value, kw_only=True):
     """One answer of production that fits a version of the suite's prompt."""
 
     id: str
@@ -68,7 +68,7 @@ class Versions:
         return [(label, inputs) for label, inputs in fits if inputs is not None]
 
 
-def answers_of(detail: WorkflowDetail, versions: Versions) -> list[Answered]:
+def answers_of(detail: WorkflowDetail, versions: Versions) -> list[ProductionAnswer]:
     """Return what of a workflow can be judged: its calls that fit, else the workflow itself."""
     if versions.live.pipeline is None and (fitting := list(_of_calls(detail, versions))):
         return fitting
@@ -76,7 +76,7 @@ def answers_of(detail: WorkflowDetail, versions: Versions) -> list[Answered]:
     return [] if own is None else [own]
 
 
-def _of_calls(detail: WorkflowDetail, versions: Versions) -> Iterator[Answered]:
+def _of_calls(detail: WorkflowDetail, versions: Versions) -> Iterator[ProductionAnswer]:
     """Yield the calls whose messages a version rendered, whoever did it."""
     attempts: dict[str, Attempt] = {one.call_id: one for one in detail.attempts if one.status != "error"}
     for call in detail.calls:
@@ -89,7 +89,7 @@ def _of_calls(detail: WorkflowDetail, versions: Versions) -> Iterator[Answered]:
             yield _answered(detail, call.id, fits[0][1], _completion(call, answer), [label for label, _ in fits])
 
 
-def _of_workflow(detail: WorkflowDetail, versions: Versions) -> Answered | None:
+def _of_workflow(detail: WorkflowDetail, versions: Versions) -> ProductionAnswer | None:
     """Return the workflow itself where it is called as the prompt is, with inputs and an output."""
     workflow = detail.workflow
     if workflow.name not in (versions.suite.prompt, versions.suite.name):
@@ -140,11 +140,11 @@ def _took_ms(step: Step) -> float | None:
 
 def _answered(
     detail: WorkflowDetail, name: str, inputs: Mapping[str, JsonValue], completion: Completion, fits: Sequence[str]
-) -> Answered:
+) -> ProductionAnswer:
     workflow = detail.workflow
     costs = [one.cost_usd for one in detail.attempts if name in (workflow.id, one.call_id)]
     known = None if None in costs or not costs else sum(one for one in costs if one is not None)
-    return Answered(
+    return ProductionAnswer(
         id=name,
         inputs=inputs,
         completion=completion,

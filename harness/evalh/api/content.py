@@ -20,11 +20,7 @@ class KeptContent:
 
     def __init__(self, parts: Parts) -> None:
         """Raise WorkspaceError for a rule of `redact` that cannot be applied here."""
-        table = parts.config.trace
-        stated: dict[str, Any] = {
-            str(name): getattr(table, name) for name in ("content", "redact") if name in table.model_fields_set
-        }
-        config = read_config(stated)
+        config = read_config(parts.config.trace.stated)
         self.on = config.content
         self.dropped = 0
         try:
@@ -41,9 +37,10 @@ class KeptContent:
 
     def of(self, records: Iterable[AnyRecord]) -> Iterator[AnyRecord]:
         """Yield each record with what may be kept of it."""
-        return (one for one in records) if self.on and self._idle else map(self._kept, records)
+        return (one for one in records) if self.on and self._idle else map(self.kept, records)
 
-    def _kept(self, record: AnyRecord) -> AnyRecord:
+    def kept(self, record: AnyRecord) -> AnyRecord:
+        """Return a record with what may be kept of it."""
         changed: dict[str, Any] = {}
         for name, redact in self._how.items():
             value = getattr(record, name, None)

@@ -9,7 +9,7 @@ from random import Random
 from msgspec.structs import replace
 
 from evalh.analysis.production import GradedProduction, ProductionRate, Weighed, change_of, rate_of
-from evalh.api.answered import Answered, Versions, answers_of, why_not
+from evalh.api.answered import ProductionAnswer, Versions, answers_of, why_not
 from evalh.api.event_loop import in_loop
 from evalh.api.options import GradeOptions
 from evalh.api.parts import Parts
@@ -100,7 +100,7 @@ class _Judging:
             told = "; ".join(f"{count:,} {why}" for why, count in left_out.most_common())
             what = f"nothing of production can be graded by suite {suite.name!r}"
             raise NotFound(f"{what}: {told or 'no workflow in that time'}", hint="evalh trace list")
-        by_version: defaultdict[str, list[Answered]] = defaultdict(list)
+        by_version: defaultdict[str, list[ProductionAnswer]] = defaultdict(list)
         for one in answers:
             by_version[one.fits[0]].append(one)
         found: list[ProductionRate] = []
@@ -118,7 +118,7 @@ class _Judging:
             left_out=dict(left_out),
         )
 
-    def _answers(self, since: str, until: str, left_out: Counter[str]) -> Iterator[Answered]:
+    def _answers(self, since: str, until: str, left_out: Counter[str]) -> Iterator[ProductionAnswer]:
         """Yield what can be judged; count what cannot, by why."""
         reader, options, versions = production(self._parts), self._options, self._versions
         found = list(reader.workflows(since=since, until=until))
@@ -142,7 +142,7 @@ def _which(parts: Parts) -> str:
 class ProductionCases:
     """`core.ports.Cases`: a case for each answer, without gold."""
 
-    def __init__(self, answers: Sequence[Answered]) -> None:
+    def __init__(self, answers: Sequence[ProductionAnswer]) -> None:
         """Digest the rows and find equal ones."""
         self._cases = [Case(id=one.id, inputs=one.inputs) for one in answers]
         self.text_inputs: frozenset[str] = frozenset()
@@ -169,7 +169,7 @@ class ProductionAnswers:
     traits = Traits(hosted=False, recorded=True, reads_files=False)
     max_in_flight = None
 
-    def __init__(self, answers: Sequence[Answered]) -> None:
+    def __init__(self, answers: Sequence[ProductionAnswer]) -> None:
         """Keep them by id."""
         self._answers = {one.id: one.completion for one in answers}
 
@@ -189,7 +189,7 @@ class ProductionAnswers:
 
 
 def _plan(
-    parts: Parts, suite: Suite, version: PromptVersion, graders: Sequence[Grader], answers: Sequence[Answered]
+    parts: Parts, suite: Suite, version: PromptVersion, graders: Sequence[Grader], answers: Sequence[ProductionAnswer]
 ) -> Plan:
     provider = ProductionAnswers(answers)
     settings = Settings(model=_NAME, sent_to=provider.identity, output_schema=version.output_schema)
@@ -212,7 +212,7 @@ def _plan(
 
 
 def _recorded_pipeline(
-    parts: Parts, suite: Suite, version: PromptVersion, target: Target, answers: Sequence[Answered]
+    parts: Parts, suite: Suite, version: PromptVersion, target: Target, answers: Sequence[ProductionAnswer]
 ) -> PlannedPipeline:
     """Return a pipeline whose steps give what they gave in production; no model and no function of it is asked."""
     planned = Planner(parts, suite, version, Choice(effects=True)).planned()
@@ -227,7 +227,7 @@ def _recorded_pipeline(
 
 
 def _judged(
-    parts: Parts, plan: Plan, answers: Sequence[Answered], options: GradeOptions, progress: Progress | None
+    parts: Parts, plan: Plan, answers: Sequence[ProductionAnswer], options: GradeOptions, progress: Progress | None
 ) -> tuple[Session, list[Weighed]]:
     """Run the graders; return the session and the samples with their weights."""
     shown = progress or NoProgress()

@@ -8,32 +8,32 @@ import secrets
 import threading
 import time
 from collections import deque
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 
 from evalh_trace.records import AnyRecord, Loss, encode
+from evalh_trace.spool import Spool
 
 _MOST_WAITING = 20_000  # records
 _TOGETHER_S = 0.02  # records of this time are written at once
-_FOLDER = "production"
 
 
 class ProductionFile:
-    """`<store>/production/<start>-<pid>-<random>.jsonl`, begun with the first record."""
+    """The lines of one process, begun with the first record."""
 
-    def __init__(self, store_folder: Path) -> None:
-        self.process = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.getpid()}-{secrets.token_hex(4)}"
-        self.path = store_folder / _FOLDER / f"{self.process}.jsonl"
+    def __init__(self, store_folder: Path, keep: Callable[[AnyRecord], AnyRecord]) -> None:
+        """Write what `keep` leaves of each record."""
+        self.process = f"{int(time.time() * 1000):013d}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._keep = keep
+        self._spool = Spool(store_folder, self.process)
         self._waiting: deque[AnyRecord] = deque()
         self._lost: dict[str, int] = {}
         self._counting = threading.Lock()
-        self._file: int | None = None
         self._wake = threading.Event()
         self._written = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
         self._writing = False
-        self._torn = False  # whether the last line in the file may be half a line
 
     def write(self, record: AnyRecord) -> None:
         """Hand a record over. Returns at once."""
@@ -73,42 +73,23 @@ class ProductionFile:
                 self._written.notify_all()
             if self._closing:
                 break
-        if self._file is not None:
-            with suppress(OSError):
-                os.close(self._file)
+        self._spool.close()
 
     def _write_waiting(self) -> None:
-        lines, count = [], 0
+        lines: list[bytes] = []
         while self._waiting:
             record = self._waiting.popleft()
             try:
-                lines.append(encode(record))
-                count += 1
-            except (TypeError, ValueError, OverflowError, RecursionError):
+                lines.append(encode(self._keep(record)))
+            except (TypeError, ValueError, OverflowError, RecursionError, LookupError, AttributeError):
                 self._lose("unreadable", 1)
+        self._lose("disk", len(lines) - self._spool.write(lines))
         with self._counting:
-            lost, self._lost = self._lost, {}
+            lost, self._lost = {why: count for why, count in self._lost.items() if count}, {}
         for why, number in lost.items():
             loss = Loss(id=secrets.token_hex(8), count=number, why=why, at=time.time(), process=self.process)
-            lines.append(encode(loss))
-        if lines and not self._append(b"".join(lines)):
-            self._lose("disk", count)
-            for why, number in lost.items():
+            if not self._spool.write([encode(loss)]):
                 self._lose(why, number)
-
-    def _append(self, content: bytes) -> bool:
-        try:
-            if self._file is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            content = b"\n" + content if self._torn else content
-            while content:
-                content = content[os.write(self._file, content) :]
-        except OSError:
-            self._torn = True
-            return False
-        self._torn = False
-        return True
 
     def _lose(self, why: str, count: int) -> None:
         with self._counting:

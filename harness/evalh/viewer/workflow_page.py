@@ -54,7 +54,7 @@ def _panes(detail: WorkflowDetail, lines: Sequence[OutlineLine], axis: _Axis, ch
     rows = [_row(line, number, axis, number == chosen) for number, line in enumerate(lines, 1)]
     shown = [panels.of_line(line, number, chosen=number == chosen) for number, line in enumerate(lines, 1)]
     # What is higher than the screen is moved up and down, by the keyboard too.
-    moved = {"tabindex": 0, "role": "region"}
+    moved: dict[str, str | int] = {"tabindex": 0, "role": "region"}
     listed = _scale(axis), el("ol", _root(detail, axis, chosen == 0), rows)
     return el(
         "div",

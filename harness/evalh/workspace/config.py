@@ -25,7 +25,7 @@ from evalh.workspace.credentials import refuse_keys
 from evalh.workspace.files import label, read_text
 from evalh.workspace.prices import PriceTable
 from evalh.workspace.toml import parse_toml
-from evalh.workspace.tracing import TraceTable
+from evalh.workspace.tracing import TraceSettings, TraceTable
 
 M = TypeVar("M", bound=BaseModel)
 OptionsOf: TypeAlias = Callable[[str], type[BaseModel]]
@@ -122,7 +122,7 @@ class Config(Value, kw_only=True):
     live: Mapping[str, str] = field(default_factory=dict)  # prompt → version
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
     routes: Mapping[str, Route] = field(default_factory=dict)
-    trace: TraceTable = field(default_factory=TraceTable.model_construct)
+    trace: TraceSettings = TraceSettings()
     where: str = CONFIG_NAME
     source: Located | None = None
 
@@ -180,7 +180,7 @@ def load_config(tree: Tree, options_of: OptionsOf) -> Config:
         live={name: table.live for name, table in file.prompts.items() if table.live is not None},
         models=models,
         routes=routes,
-        trace=file.trace,
+        trace=file.trace.settings(),
         where=name,
         source=located,
     )

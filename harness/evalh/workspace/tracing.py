@@ -4,11 +4,15 @@ The tracer in a program reads the same table by itself (`evalh_trace.config`), w
 """
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
+from msgspec import field
 from pydantic import Field, field_validator
 
 from evalh.core.declared import FileModel, Refused, Text, Texts, Words
+from evalh.core.strict_json import JsonValue
+from evalh.core.values import Value
 
 _AGE = re.compile(r"([1-9]\d{0,4})([hd])")
 _SECONDS = {"h": 3_600.0, "d": 86_400.0}
@@ -62,11 +66,27 @@ class TraceTable(FileModel):
             raise Refused(f"{keep!r} is not an age", 'keep = "30d"')
         return keep
 
-    @property
-    def keep_s(self) -> float | None:
-        """How long workflows are kept, in seconds; None: for ever."""
+    def settings(self) -> "TraceSettings":
+        """Return what the table says."""
         age = None if self.keep is None else _AGE.fullmatch(self.keep)
-        return None if age is None else int(age[1]) * _SECONDS[age[2]]
+        stated = {str(name): getattr(self, name) for name in ("content", "redact") if name in self.model_fields_set}
+        return TraceSettings(
+            content=self.content,
+            redact=self.redact,
+            stated=stated,
+            keep_s=None if age is None else int(age[1]) * _SECONDS[age[2]],
+            store=self.store,
+        )
+
+
+class TraceSettings(Value, kw_only=True):
+    """What `[trace]` says. Content is off unless it or `redact` is stated."""
+
+    content: bool = False
+    redact: tuple[JsonValue, ...] = ()
+    stated: Mapping[str, JsonValue] = field(default_factory=dict)  # of `content` and `redact`, as it was written
+    keep_s: float | None = None  # how long workflows are kept; None: for ever
+    store: str | None = None  # the folder of production.db; None: the log's
 
 
 def _is_text(value: object) -> bool:

@@ -110,6 +110,7 @@ _HOSTS = (
     ("fireworks.ai", "fireworks"),
     ("x.ai", "x-ai"),
 )
+_HOMES = (("openai.com", "openai"),)
 
 
 def find(url_path: str | None, body: Json = None) -> Wire | None:
@@ -135,6 +136,10 @@ def _by_shape(body: Fields) -> Wire | None:
     return next((wire for key, wire in _BY_KEY if key in body), None)
 
 
-def provider_of(host: str, wire: Wire) -> str:
-    """Return the provider that a host belongs to; the API's own where it is not known."""
-    return next((name for end, name in _HOSTS if host == end or host.endswith("." + end)), wire.provider)
+def provider_of(host: str, wire: Wire) -> tuple[str, bool]:
+    """Return the provider that a host belongs to, and whether it is known: otherwise its API's own provider.
+
+    A server that nobody knows may cost anything, whatever API it speaks.
+    """
+    known = next((name for end, name in (*_HOSTS, *_HOMES) if host == end or host.endswith("." + end)), None)
+    return known or wire.provider, known is not None

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from evalh.api.asking.background import background
+from evalh.api.content import KeptContent
 from evalh.api.event_loop import SystemClock
 from evalh.api.parts import Parts
+from evalh.api.production import folder_of
 from evalh.core.asking import Reply
 from evalh.core.errors import NotFound, UsageError
 from evalh.core.ports import Cases
@@ -38,12 +40,13 @@ _Named: TypeAlias = tuple[str, str | None, str | None, bool]
 class WorkspaceService:
     """All that a program asks of one workspace. Files are read when a prompt is first asked, and not again."""
 
-    def __init__(self, parts: Parts, *, content: bool = False) -> None:
+    def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self._file = ProductionFile(parts.store_folder)
+        kept = KeptContent(parts)
+        self._file = ProductionFile(folder_of(parts), kept.kept)
         self._clock = SystemClock()
         self._service = AskService(
-            log=AskLog(self._file.write, self._clock, content=content, process=self._file.process),
+            log=AskLog(self._file.write, self._clock, content=kept.on, process=self._file.process),
             clock=self._clock,
             prices=parts.prices,
             routes=parts.config.routes,

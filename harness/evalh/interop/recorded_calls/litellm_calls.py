@@ -32,7 +32,7 @@ def fits(row: Row) -> bool:
     return isinstance(payload, dict) and "call_type" in payload and ("startTime" in payload or "trace_id" in payload)
 
 
-class _Trace(Struct):
+class _PairTrace(Struct):
     """What is known of a workflow so far."""
 
     workflow: Workflow
@@ -44,7 +44,7 @@ class LiteLlmCalls:
 
     def __init__(self, source: RecordedFile) -> None:
         self._source = source
-        self._traces: dict[str, _Trace] = {}
+        self._traces: dict[str, _PairTrace] = {}
 
     def records(self, row: Row) -> Iterator[AnyRecord]:
         """Yield the workflow as far as it is known, and the call. Raises NotRead."""
@@ -90,7 +90,7 @@ class LiteLlmCalls:
         last_at = told.started_at if told.ended_at is None else told.ended_at
         before = self._traces.get(told.id)
         if before is None:
-            self._traces[told.id] = _Trace(told, last_at)
+            self._traces[told.id] = _PairTrace(told, last_at)
             return told
         newest = told if last_at >= before.last_at else before.workflow
         workflow = replace(
@@ -99,7 +99,7 @@ class LiteLlmCalls:
             ended_at=max((one for one in (told.ended_at, before.workflow.ended_at) if one is not None), default=None),
             tags=tuple(dict.fromkeys((*before.workflow.tags, *told.tags))),
         )
-        self._traces[told.id] = _Trace(workflow, max(last_at, before.last_at))
+        self._traces[told.id] = _PairTrace(workflow, max(last_at, before.last_at))
         return workflow
 
 

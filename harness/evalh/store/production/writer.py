@@ -25,6 +25,7 @@ SPOOL = "production"
 PriceOf: TypeAlias = Callable[[Attempt, JsonValue], float | None]
 """Returns what an attempt cost in USD by its tokens and the settings of its call; None: unknown."""
 
+_STUBBED = "delete from {table} where workflow_id in (select id from workflows where kept = 'stub')"
 _WHOSE = {
     "user": "select id from workflows where user = ?",
     "session": "select id from workflows where session = ?",
@@ -94,6 +95,8 @@ class ProductionWriter:
                     self._connection.execute(
                         "update workflows set status = 'interrupted' where status is null and process = ?", (process,)
                     )
+            for table in ("workflow_steps", "calls", "attempts"):  # a child process may have written them
+                self._connection.execute(_STUBBED.format(table=table))
             self._delete_old(now)
         return merged
 
@@ -144,8 +147,9 @@ class ProductionWriter:
             alive = held(lines.fileno())
             while self._take_chunk(file, lines.fileno(), merged, now, alive=alive):
                 pass
+            if not alive:  # while it is locked: its process, if it has only begun, then makes another
+                file.unlink(missing_ok=True)
         if not alive:
-            file.unlink(missing_ok=True)
             with self._telling():
                 self._connection.execute("delete from spool where file = ?", (file.name,))
         return not alive
