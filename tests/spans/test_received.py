@@ -387,6 +387,7 @@ def test_a_workflow_of_openllmetry_has_its_name_and_its_arguments(tmp_path: Path
         {"order": 7},
         "openllmetry",
     )
+    assert found.workflow.output == "done"
     assert found.calls[0].messages == [{"role": "user", "parts": ["Hi"]}]
     assert found.calls[0].prompt == "triage@v3"
 

@@ -16,9 +16,9 @@ from evalh.interop.spans.told import (
     Told,
     ToldAnswer,
     count,
+    decoded,
     finish,
     indexed,
-    parsed,
     sent_to,
     settings_of,
     text,
@@ -53,7 +53,7 @@ def read(span: ReceivedSpan, events: Iterable[ReceivedEvent]) -> Told | None:
             kind=_KINDS[kind.lower()],
             name=text(attributes, "traceloop.entity.name"),
             inputs=_arguments(attributes.get("traceloop.entity.input")),
-            output=parsed(attributes.get("traceloop.entity.output")),
+            output=decoded(attributes.get("traceloop.entity.output")),
         )
     told = genai.read(span, events)
     asked = attributes.get("llm.request.type")
@@ -115,7 +115,7 @@ def _prompt(attributes: Attributes) -> str | None:
 
 def _arguments(value: JsonValue) -> JsonValue:
     """Return a function's arguments by their names where it was called by them alone."""
-    match parsed(value):
+    match decoded(value):
         case {"args": [], "kwargs": dict(named), **rest} if not rest:
             return named
         case other:

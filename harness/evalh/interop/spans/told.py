@@ -158,6 +158,16 @@ def parsed(value: JsonValue) -> JsonValue:
     return value if _is_deep(found) else found
 
 
+def decoded(value: JsonValue) -> JsonValue:
+    """Return what is always written as JSON, a text and a number too; as it is where it was cut off."""
+    if isinstance(value, str) and value[:1] not in {"{", "["}:
+        try:
+            return orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return value
+    return parsed(value)
+
+
 def _is_deep(value: JsonValue) -> bool:
     level = [value]
     for _ in range(DEEPEST):
