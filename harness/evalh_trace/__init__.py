@@ -11,24 +11,31 @@ Nothing here raises into the program or waits for a disk: what cannot be recorde
 """
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from evalh_trace import values
-from evalh_trace.functions import Opening, traced
+from evalh_trace.functions import F, Opening
 from evalh_trace.spans import CURRENT, Context, Span, attempted
 from evalh_trace.tracer import TRACER
 from evalh_trace.transport import trace_client
 
 if TYPE_CHECKING:
-    from typing import TypeVar, Unpack
+    from typing import Unpack
 
     from evalh_trace.manual import CallFields
 
-    Client = TypeVar("Client")
+Client = TypeVar("Client")
+__version__ = "0.1.0"  # evalh's own
 
 __all__ = ["Span", "call", "client", "configure", "context", "feedback", "flush", "step", "workflow"]
 
 
+@overload
+def workflow(name: F) -> F: ...
+@overload
+def workflow(
+    name: str | None = None, *, inputs: Any = None, session: Any = None, user: Any = None, tags: Any = ()
+) -> Opening: ...
 def workflow(name: Any = None, **options: Any) -> Any:
     """Trace an execution of the program, as a decorator or a context manager.
 
@@ -36,10 +43,14 @@ def workflow(name: Any = None, **options: Any) -> Any:
     function are its arguments), session, user, tags. A workflow inside another one is a step of it.
     """
     if callable(name):
-        return traced(name, getattr(name, "__name__", "workflow"), "workflow", {})
+        return Opening(None, "workflow", {})(name)
     return Opening(name, "workflow", options)
 
 
+@overload
+def step(name: F) -> F: ...
+@overload
+def step(name: str | None = None, *, kind: str = "step", inputs: Any = None) -> Opening: ...
 def step(name: Any = None, *, kind: str = "step", inputs: Any = None) -> Any:
     """Trace a part of a workflow, as a decorator or a context manager.
 
@@ -47,11 +58,11 @@ def step(name: Any = None, *, kind: str = "step", inputs: Any = None) -> Any:
     A step outside of a workflow is a workflow of its own.
     """
     if callable(name):
-        return traced(name, getattr(name, "__name__", "step"), kind, {})
+        return Opening(None, kind, {})(name)
     return Opening(name, kind, {"inputs": inputs} if inputs is not None else {})
 
 
-def client(client: "Client") -> "Client":
+def client(client: Client) -> Client:
     """Trace every request of a client on httpx (openai, anthropic, a bare httpx client), sync or async; return it."""
     attempted(trace_client, client)
     return client

@@ -26,6 +26,11 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     always: frozenset[str] = frozenset()  # of ALWAYS
     slow_s: float | None = None  # and those that took as long
 
+    @property
+    def keeps_all(self) -> bool:
+        """Whether nothing is dropped."""
+        return self.rate >= 1.0
+
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """What `[trace]` says."""

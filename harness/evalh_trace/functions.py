@@ -6,11 +6,13 @@ A generator's is open until it is consumed or closed, and the current one only w
 import types
 from collections.abc import Callable
 from functools import update_wrapper
-from typing import Any
+from typing import Any, TypeVar
 
 from evalh_trace import values
 from evalh_trace.spans import CURRENT, Span, attempted, begin, end, leave
 from evalh_trace.tracer import TRACER
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _COROUTINE = 0x80 | 0x100  # flags of code objects: inspect would take as long to import as all of the tracer
 _GENERATOR = 0x20
@@ -27,7 +29,7 @@ class Opening:
         self._options = options
         self._open: list[Span] = []
 
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(self, function: F) -> F:
         """Trace each call of a function."""
         name = self._name or getattr(function, "__name__", None) or type(function).__name__
         return traced(function, name, self._kind, self._options)
@@ -49,7 +51,7 @@ class Opening:
         self.__exit__(kind, error, traceback)
 
 
-def traced(function: Callable[..., Any], name: str, kind: str, options: dict[str, Any]) -> Callable[..., Any]:
+def traced(function: F, name: str, kind: str, options: dict[str, Any]) -> F:
     """Return the function with a span around each call, of the same sort as before."""
     flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
     read = _Arguments(function)
@@ -71,7 +73,8 @@ def traced(function: Callable[..., Any], name: str, kind: str, options: dict[str
         call = _generator(function, opened_apart)
     else:
         call = _plain(function, opened)
-    return update_wrapper(call, function)
+    wrapped: Any = update_wrapper(call, function)
+    return wrapped  # type: ignore[no-any-return]
 
 
 _Opened = Callable[[tuple[Any, ...], dict[str, Any]], Span]

@@ -16,7 +16,7 @@ _PLAIN_PARAMS = frozenset(
     {"reasoning_effort", "service_tier", "verbosity", "truncation", "tool_choice", "encoding_format"}
 )
 """Params whose texts are words of the API; other texts may be content."""
-_MANY_BRACKETS = 64
+_MANY_BRACKETS = 64  # with fewer nothing is too deep
 
 
 class Policy:
@@ -43,8 +43,11 @@ class Policy:
         except (msgspec.MsgspecError, ValueError, RecursionError):
             self._lose("unreadable")
             return None
-        whole = len(encoded) <= MOST_KEPT and encoded.count(b"[") + encoded.count(b"{") <= _MANY_BRACKETS
-        return self._redacted(self._redactor.value, value if whole else self._cut_depth(value))
+        return self.content(value)
+
+    def content(self, value: Json) -> Json:
+        """Return a JSON value; None without content."""
+        return self._redacted(self._redactor.value, self._cut_depth(value)) if self.keeps_content else None
 
     def text(self, text: str | None) -> str | None:
         """Return a text; None without content."""
@@ -85,11 +88,21 @@ class Policy:
 
     def _cut_depth(self, value: Json) -> Json:
         """Cut what is too deep before it is walked; what is too large is cut when it is redacted."""
-        return bounded(value, 16 * MOST_KEPT)
+        return value if _fits(value) else bounded(value, 16 * MOST_KEPT)
 
     def _redacted(self, redact: Callable[[Any], Any], value: Json) -> Json:
         try:
-            return bounded(redact(value))
+            kept = redact(value)
+            return kept if _fits(kept) else bounded(kept)
         except Exception:  # noqa: BLE001 (a redactor that fails drops the content, whatever it was)
             self._lose("redaction")
             return None
+
+
+def _fits(value: Json) -> bool:
+    """Whether a value can be written as it is; most can, and need no walk."""
+    try:
+        encoded = msgspec.json.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return False
+    return len(encoded) <= MOST_KEPT and encoded.count(b"[") + encoded.count(b"{") <= _MANY_BRACKETS

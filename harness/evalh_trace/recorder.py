@@ -237,13 +237,6 @@ class Recorder:
         logical = exchange.call
         if (known := self._calls.get(logical.id)) is not None:
             return known
-        document = read_json(exchange.body)
-        fields = exchange.wire.request_fields(document, exchange.path)
-        settings = fields["settings"]
-        if not isinstance(document, dict) or not (settings["model"] or "/deployments/" in exchange.path):
-            if exchange.body is not None and len(exchange.body) > values.MOST_KEPT:
-                self._lose("unreadable")
-            return None
         call = Call(
             id=logical.id,
             workflow_id=logical.span.workflow_id,
@@ -251,17 +244,34 @@ class Recorder:
             operation=exchange.wire.operation,
             provider=provider_of(exchange.host, exchange.wire),
             started_at=logical.started_at,
-            request_digest=self._policy.digest([settings, fields["messages"]]),
-            settings=self._policy.settings(settings),
-            messages=self._policy.structure(fields["messages"]),
         )
+        if exchange.body is None or len(exchange.body) > values.MOST_PARSED:
+            self._lose("unreadable" if exchange.body is None else "too large")  # of the call what it asked
+            name = call.operation
+        else:
+            document = read_json(exchange.body)
+            asked = exchange.wire.request_fields(document, exchange.path)
+            model = asked["settings"]["model"]
+            if not isinstance(document, dict) or not (model or "/deployments/" in exchange.path):
+                return None
+            call = self._asked(call, asked["settings"], asked["messages"])
+            name = f"{call.operation} {model or ''}".strip()
         if logical.span.auto:
-            logical.span.name = f"{call.operation} {settings['model'] or ''}".strip()[:200]
+            logical.span.name = name
             self._workflows.begin(self._workflow(logical.span))
         self._calls[call.id] = call
         if len(self._calls) > _MOST_CALLS:
             self._calls.popitem(last=False)
         return call
+
+    def _asked(self, call: Call, settings: dict[str, Any], messages: Any) -> Call:
+        """Return a call with what it asked, as far as it may be kept."""
+        return replace(
+            call,
+            request_digest=self._policy.digest([settings, messages]),
+            settings=self._policy.settings(settings),
+            messages=self._policy.structure(messages),
+        )
 
     def _answered(self, exchange: "Exchange") -> None:
         call = self._call(exchange)
@@ -324,13 +334,8 @@ class Recorder:
         if read is None:
             self._lose("unreadable")
             return
-        settings, messages, fields = read.settings, read.messages, self._kept(read.fields)
-        call = replace(
-            read.call,
-            request_digest=self._policy.digest([settings, messages]),
-            settings=self._policy.settings(settings),
-            messages=self._policy.structure(messages),
-        )
+        settings, fields = read.settings, self._kept(read.fields)
+        call = self._asked(read.call, settings, read.messages)
         if span.auto:
             span.name = f"{call.operation} {settings['model'] or ''}".strip()[:200]
             self._workflows.begin(self._workflow(span))

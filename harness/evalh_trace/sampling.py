@@ -23,6 +23,7 @@ class _Open(msgspec.Struct):
     """A workflow that has not ended."""
 
     record: Workflow
+    sample: Sample  # that holds for it: a program may configure another one meanwhile
     held: dict[str, AnyRecord] = {}
     size: int = 0
     failed: set[str] = msgspec.field(default_factory=set)  # calls and steps without a good end
@@ -41,16 +42,12 @@ class Workflows:
         self._decided: OrderedDict[str, bool] = OrderedDict()
         self._held = 0
 
-    @property
-    def _keeps_all(self) -> bool:
-        return self.sample.rate >= 1.0
-
     def begin(self, record: Workflow) -> None:
         """Note a workflow that has begun, and write that it has: without content while it is not decided."""
         if record.id in self._open:
             return
-        self._open[record.id] = _Open(record, {})
-        self._write(record if self._keeps_all else replace(record, inputs=None))
+        self._open[record.id] = _Open(record, self.sample)
+        self._write(record if self.sample.keeps_all else replace(record, inputs=None))
         if len(self._open) > MOST_OPEN:
             self.decide(next(iter(self._open)))
 
@@ -62,11 +59,14 @@ class Workflows:
     def take(self, record: Step | Call | Attempt, size: int = 0, *, final: bool = True) -> None:
         """Take what belongs to a workflow; if not `final`, more of the same will come."""
         opened = self._open.get(record.workflow_id)
-        if opened is not None:
-            self._mark_failed(opened, record)
-        if self._keeps_all or (opened is None and self._decided.get(record.workflow_id, True)):
-            self._write(record)  # of a workflow that a parent process decides, too
-        elif opened is not None and not self._hold(opened, record, size) and final:
+        if opened is None:
+            if self._decided.get(record.workflow_id, True):  # or a parent process decides
+                self._write(record)
+            return
+        self._mark_failed(opened, record)
+        if opened.sample.keeps_all:
+            self._write(record)
+        elif not self._hold(opened, record, size) and final:
             self._lose("full")
 
     def mark(self, workflow_id: str, why: str) -> None:
@@ -78,11 +78,11 @@ class Workflows:
         """Note the end of a workflow; with `until` it may go on until then, and is decided after."""
         opened = self._open.get(record.id)
         if opened is None:
-            opened = self._open[record.id] = _Open(record, {})
+            opened = self._open[record.id] = _Open(record, self.sample)
         opened.record, opened.until = record, until
         if until is None:
             self.decide(record.id)
-        elif self._keeps_all:
+        elif opened.sample.keeps_all:
             self._write(replace(record, kept="all"))
 
     def decide(self, workflow_id: str) -> None:
@@ -118,8 +118,8 @@ class Workflows:
 
     def _reason(self, opened: _Open) -> tuple[str | None, float]:
         """Return why a workflow is kept (None: it is not), and how likely it was."""
-        sample, record = self.sample, opened.record
-        if self._keeps_all:
+        sample, record = opened.sample, opened.record
+        if sample.keeps_all:
             return "all", 1.0
         reasons = set(opened.marks)
         if record.status == "error" or opened.failed:

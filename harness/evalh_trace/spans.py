@@ -9,6 +9,8 @@ from evalh_trace import values
 from evalh_trace.tracer import TRACER
 
 _MOST_ERROR = 4_000  # characters of an exception's text
+_MOST_NOTE = 10_000
+_MOST_NAME = 500
 
 
 class Span:
@@ -40,7 +42,7 @@ class Span:
     )
 
     def __init__(self, name: str, kind: str, parent: "Span | None") -> None:
-        self.name = name
+        self.name = name[:_MOST_NAME]
         self.kind = kind  # workflow, or a step's kind
         self.record_id: str = TRACER.new_id()
         self.previous = parent
@@ -78,7 +80,12 @@ class Span:
 
     def check(self, name: str, passed: bool, note: str | None = None) -> None:  # noqa: FBT001 (it reads as a sentence)
         """Record a check of this workflow or step; a failed one keeps the workflow where `sample` says "check"."""
-        attempted(TRACER.put, "score", (self, str(name), bool(passed), note, time.time()), 200)
+        attempted(_check, self, name, passed, note)
+
+
+def _check(span: Span, name: str, passed: bool, note: Any) -> None:  # noqa: FBT001 (see above)
+    told = None if note is None else str(note)[:_MOST_NOTE]
+    TRACER.put("score", (span, str(name)[:_MOST_NAME], bool(passed), told, time.time()), 400 + len(told or ""))
 
 
 _NOTHING = object()
@@ -112,7 +119,7 @@ def _describe(span: Span, inputs: Any, options: dict[str, Any]) -> None:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else str(value)[:500]
+    return None if value is None else str(value)[:_MOST_NAME]
 
 
 def leave(span: Span) -> None:

@@ -30,6 +30,8 @@ class Spool:
         if not lines:
             return 0
         try:
+            if self._file is not None and os.fstat(self._file).st_nlink == 0:  # somebody removed it
+                self._next()
             file = self._open()
         except OSError:
             return 0

@@ -10,12 +10,29 @@ import threading
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from evalh_trace.importing import imported
 
-if TYPE_CHECKING:
-    from evalh_trace.recorder import Recorder
+
+class Recording(Protocol):
+    """What the thread hands events to: a `Recorder`, which is imported when the first event comes."""
+
+    def take(self, kind: str, event: Any) -> None:
+        """Take an event."""
+
+    def tick(self, *, tell: bool = False) -> None:
+        """Write what is there; at once also what was lost, if asked to `tell`."""
+
+    def end(self) -> None:
+        """Write what is left, as the process ends."""
+
+    def was_written(self) -> bool:
+        """Whether all that came since the last time could be written."""
+
+    def abandon(self) -> None:
+        """Let go of a parent's file, in its child."""
+
 
 MOST_EVENTS = 100_000
 MOST_BYTES = 64 * 1024 * 1024
@@ -44,7 +61,7 @@ class Tracer:
         self._dropped: dict[str, int] = {}
         self._thread: threading.Thread | None = None
         self._hurry = threading.Event()
-        self.recorder: Recorder | None = None
+        self.recorder: Recording | None = None
         self.content_off = False  # known to be off: values need not be encoded
 
     def new_id(self) -> str:
@@ -122,15 +139,16 @@ class Tracer:
 
     def _run(self) -> None:
         try:
-            self.recorder = recorder = imported("evalh_trace.recorder").Recorder(self)
+            recorder: Recording = imported("evalh_trace.recorder").Recorder(self)
+            self.recorder = recorder
         except Exception:  # noqa: BLE001 (a bug of ours must not reach the program)
             self.lose("bug")
             self._refuse()
             return
         while True:
-            self._turn(recorder)
+            self._guarded(lambda: self._turn(recorder))
 
-    def _turn(self, recorder: "Recorder") -> None:
+    def _turn(self, recorder: Recording) -> None:
         """Take what is there, and write it."""
         flushes: list[_Flush] = []
         size = 0
@@ -159,7 +177,7 @@ class Tracer:
             flush.clean = clean
             flush.event.set()
 
-    def _one(self, recorder: "Recorder", kind: str, event: Any, size: int) -> None:
+    def _one(self, recorder: Recording, kind: str, event: Any, size: int) -> None:
         self._guarded(lambda: recorder.take(kind, event))
         with self._lock:
             self._waiting -= 1

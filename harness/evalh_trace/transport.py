@@ -27,6 +27,7 @@ _HOMES = (  # where clients keep what has httpx's shape
     ("sdk_configuration", "async_client"),
 )
 _MOST_HEADER = 200
+_AGAIN_S = 300.0  # later the same body is another call
 
 
 def trace_client(client: Any) -> Any:
@@ -84,6 +85,7 @@ class Exchange:
         "chunks",
         "closed_early",
         "content_type",
+        "continued",
         "encoding",
         "ended",
         "error",
@@ -122,6 +124,7 @@ class Exchange:
         self.tail: deque[tuple[float, bytes]] = deque()
         self.size = 0
         self.too_large = self.closed_early = self.retryable = False
+        self.continued = False  # it was sent again; by one task only, though others may have inherited it
 
     def add(self, chunk: bytes) -> None:
         """Keep a piece of the answer; of one that is too large its beginning and its end."""
@@ -162,15 +165,19 @@ def _open(request: Any) -> Exchange | None:
         return None
     body = getattr(request, "_content", None)
     last = _LAST.get()
-    again = request.headers.get("x-stainless-retry-count")
     same = (
         last is not None
         and last.retryable
+        and not last.continued
         and last.generation == TRACER.generation
+        and (not last.ended or time.perf_counter() - last.ended < _AGAIN_S)
         and last.body == body
-        and again != "0"  # the client says that this is a call of its own
+        and request.headers.get("x-stainless-retry-count") != "0"  # the client says that this is a call of its own
     )
-    call = last.call if same and last is not None else LogicalCall(body)
+    if same and last is not None:
+        last.continued, call = True, last.call
+    else:
+        call = LogicalCall(body)
     exchange = Exchange(call, wire, body)
     exchange.path, exchange.host = path, request.url.host
     _LAST.set(exchange)
@@ -180,16 +187,16 @@ def _open(request: Any) -> Exchange | None:
 
 def _answer(exchange: Exchange, response: Any) -> None:
     """Note the head of an answer, and watch its body pass."""
-    headers = response.headers
+    head = _head(response.headers)
     exchange.status = response.status_code
     exchange.retryable = exchange.status in _AGAIN
     if not exchange.retryable:
         _LAST.set(None)
-    exchange.content_type = _header(headers, "content-type")
-    exchange.encoding = _header(headers, "content-encoding")
-    exchange.request_id = _header(headers, "x-request-id") or _header(headers, "request-id")
-    milliseconds = _header(headers, "retry-after-ms")
-    exchange.retry_after = f"{milliseconds}ms" if milliseconds else _header(headers, "retry-after")
+    exchange.content_type = head.get(b"content-type")
+    exchange.encoding = head.get(b"content-encoding")
+    exchange.request_id = head.get(b"x-request-id") or head.get(b"request-id")
+    milliseconds = head.get(b"retry-after-ms")
+    exchange.retry_after = f"{milliseconds}ms" if milliseconds else head.get(b"retry-after")
     if hasattr(response, "_content"):  # it was never on a wire
         exchange.encoding = None
         exchange.add(response._content)  # noqa: SLF001 (reading it through its property decodes nothing either)
@@ -201,9 +208,17 @@ def _answer(exchange: Exchange, response: Any) -> None:
 _AGAIN = frozenset({301, 302, 307, 308, 408, 409, 425, 429, *range(500, 600)})
 
 
-def _header(headers: Any, name: str) -> str | None:
-    value = headers.get(name)
-    return None if value is None else str(value)[:_MOST_HEADER]
+_READ = frozenset(
+    {b"content-type", b"content-encoding", b"x-request-id", b"request-id", b"retry-after-ms", b"retry-after"}
+)
+"""All that is read of an answer's headers."""
+
+
+def _head(headers: Any) -> dict[bytes, str]:
+    """Return the headers that are read, in one pass: looking each up would take most of our time."""
+    return {
+        name: value[:_MOST_HEADER].decode("latin-1") for raw, value in headers.raw if (name := raw.lower()) in _READ
+    }
 
 
 class TracedTransport:

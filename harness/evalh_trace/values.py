@@ -11,6 +11,7 @@ from evalh_trace.importing import imported
 MOST_BYTES = 8 * 1024 * 1024
 """Of one value on its way to the tracer's thread, which cuts it to `MOST_KEPT`."""
 MOST_KEPT = 1024 * 1024
+MOST_PARSED = 16 * 1024 * 1024  # of a request
 MOST_DEPTH = 64
 _MOST_NODES = 10_000  # of a value that is walked on the caller's path
 

@@ -52,11 +52,11 @@ def test_the_wheel_works_in_a_clean_environment_and_the_archive_holds_no_stray_f
     top = f"evalh-{__version__}"
     with tarfile.open(archive) as packed:
         names = {name.removeprefix(f"{top}/") for name in packed.getnames()}
-    outside = {name for name in names if not name.startswith("harness/evalh/")}
+    outside = {name for name in names if not name.startswith(("harness/evalh/", "harness/evalh_trace/"))}
     assert outside == {".gitignore", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"}
     with zipfile.ZipFile(wheel) as packed:
         places = {name.split("/")[0] for name in packed.namelist()}
-        assert places == {"evalh", f"{top}.dist-info"}
+        assert places == {"evalh", "evalh_trace", f"{top}.dist-info"}
         assert not [name for name in packed.namelist() if name.endswith(".pyc")]
 
     venv.create(tmp_path / "clean", with_pip=True)

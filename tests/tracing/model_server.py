@@ -125,7 +125,8 @@ class _Handler(loopback.Handler):
         self.end_headers()
         for number, event in enumerate(reply.body):
             data = event if isinstance(event, str) else json.dumps(event)
-            raw = f"data: {data}\n\n".encode()
+            name = f"event: {event['type']}\n" if isinstance(event, dict) and "type" in event else ""
+            raw = f"{name}data: {data}\n\n".encode()
             self.wfile.write(b"%x\r\n%s\r\n" % (len(raw), raw))
             if number == 0 and reply.hold is not None:
                 self.wfile.flush()

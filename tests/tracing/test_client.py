@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from evalh import trace
-from tracing.model_server import KEY, ModelServer, Recorded, Reply, chunks, completion
+from tracing.model_server import KEY, ModelServer, Recorded, Reply, chunks, completion, message
 
 Read = Callable[[], Recorded]
 LIMITED = Reply(429, {"error": {"message": "slow down", "code": "rate_limit_exceeded"}}, {"retry-after-ms": "1"})
@@ -241,6 +241,69 @@ def test_anthropics_client_is_traced_with_the_caches_tokens_in_the_input(server:
     assert (second.input_tokens, second.cached_tokens, second.output_tokens, second.text) == (20, 4, 2, "four")
 
 
+def test_anthropics_stream_is_read_with_the_counts_of_its_end(server: ModelServer, recorded: Read) -> None:
+    start = {**message(""), "content": [], "stop_reason": None, "usage": {"input_tokens": 16, "output_tokens": 1}}
+    server.plan(
+        Reply(
+            body=[
+                {"type": "message_start", "message": start},
+                {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+                {"type": "ping"},
+                {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "fo"}},
+                {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "ur"}},
+                {"type": "content_block_stop", "index": 0},
+                {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {"output_tokens": 2}},
+                {"type": "message_stop"},
+            ]
+        )
+    )
+    ask: Any = {"model": "claude", "max_tokens": 9, "messages": [{"role": "user", "content": "2 + 2?"}]}
+
+    with (
+        trace.client(anthropic.Anthropic(api_key=KEY, base_url=server.url)) as client,
+        client.messages.stream(**ask) as s,
+    ):
+        assert "".join(s.text_stream) == "four"
+
+    (attempt,) = recorded().attempts
+    assert (attempt.text, attempt.finish, attempt.input_tokens, attempt.output_tokens) == ("four", "length", 16, 2)
+    assert attempt.ttft_ms is not None
+
+
+def test_the_responses_api_and_embeddings_are_read(server: ModelServer, client: openai.OpenAI, recorded: Read) -> None:
+    said = {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": "four", "annotations": []}],
+    }
+    answer = {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "status": "completed",
+        "model": "small-1",
+        "output": [said],
+        "usage": {"input_tokens": 20, "output_tokens": 2, "total_tokens": 22},
+    }
+    vectors = {
+        "object": "list",
+        "model": "vectors-1",
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],
+        "usage": {"prompt_tokens": 3, "total_tokens": 3},
+    }
+    server.plan(Reply(body=answer), Reply(body=vectors))
+
+    assert client.responses.create(model="small", input="2 + 2?", instructions="Be brief.").output_text == "four"
+    client.embeddings.create(model="vectors", input=["two", "four"], encoding_format="float")
+
+    chat, embedding = recorded().calls
+    first, second = sorted(recorded().attempts, key=lambda one: one.started_at or 0)
+    assert chat.messages == [{"role": "system", "parts": ["Be brief."]}, {"role": "user", "parts": ["2 + 2?"]}]
+    assert (first.text, first.finish, first.input_tokens) == ("four", "stop", 20)
+    assert (embedding.operation, [one["parts"] for one in embedding.messages]) == ("embedding", [["two"], ["four"]])
+    assert (second.status, second.input_tokens, second.output_tokens, second.text) == ("ok", 3, 0, None)
+
+
 def test_geminis_path_names_the_model_and_its_key_is_not_recorded(server: ModelServer, recorded: Read) -> None:
     answer = {
         "candidates": [{"content": {"parts": [{"text": "four"}]}, "finishReason": "STOP"}],
@@ -266,6 +329,35 @@ def test_requests_that_are_not_a_models_are_left_alone(server: ModelServer, reco
     assert recorded().raw == b""
 
 
+def test_a_request_whose_body_is_streamed_is_an_attempt_of_a_call_that_is_not_known(
+    server: ModelServer, recorded: Read
+) -> None:
+    body = b'{"model": "m", "messages": []}'
+    with trace.client(httpx.Client()) as client:
+        client.post(
+            f"{server.url}/v1/chat/completions", content=iter([body]), headers={"Content-Length": str(len(body))}
+        )
+
+    assert (recorded().calls[0].settings, recorded().calls[0].messages) == (None, None)
+    assert (recorded().attempts[0].text, recorded().attempts[0].model) == ("four", None)
+    assert recorded().losses == {"unreadable": 1}
+
+
+async def test_tasks_that_inherit_a_failed_request_do_not_all_go_on_with_its_call(
+    server: ModelServer, recorded: Read
+) -> None:
+    server.plan(Reply(503, b""))
+    async with trace.client(httpx.AsyncClient()) as client:
+
+        async def ask() -> None:
+            await client.post(f"{server.url}/v1/chat/completions", json=ASK)
+
+        await ask()
+        await asyncio.gather(*(ask() for _ in range(4)))
+
+    assert sorted(one.attempts or 0 for one in recorded().calls) == [1, 1, 1, 2]
+
+
 def test_a_client_is_traced_once_however_often_it_is_asked(server: ModelServer, recorded: Read) -> None:
     with openai.OpenAI(api_key=KEY, base_url=f"{server.url}/v1") as client:
         assert trace.client(trace.client(client)) is client
@@ -289,6 +381,15 @@ def test_a_transport_that_holds_its_answers_whole_is_traced(recorded: Read) -> N
         assert client.post("http://model/v1/chat/completions", json=ASK).json()["model"] == "small-1"
 
     assert recorded().attempts[0].text == "mocked"
+
+
+def test_a_transport_that_a_client_mounts_for_some_addresses_is_traced(recorded: Read) -> None:
+    mounted = httpx.MockTransport(lambda _: httpx.Response(200, json=completion("mounted")))
+
+    with trace.client(httpx.Client(mounts={"http://model": mounted})) as client:
+        client.post("http://model/v1/chat/completions", json=ASK)
+
+    assert recorded().attempts[0].text == "mounted"
 
 
 def test_an_answer_of_many_megabytes_is_cut_and_said_so(

@@ -282,6 +282,18 @@ def test_content_is_on_only_where_it_is_stated(table: dict[str, Any], content: b
     assert read_config(table).content is content
 
 
+def test_content_is_kept_only_of_what_comes_after_it_was_stated(recorded: Read, store: Path) -> None:
+    TRACER.options = {}
+    trace.configure(store=store)
+    with trace.workflow("before", inputs=MARK):
+        pass
+    trace.configure(content=True)
+    with trace.workflow("after", inputs=MARK):
+        pass
+
+    assert [one.inputs for one in recorded().workflows] == [None, MARK]
+
+
 def test_a_folder_that_is_made_here_is_kept_out_of_git_and_from_other_users(recorded: Read, store: Path) -> None:
     trace.feedback("w", good=True)
 

@@ -300,6 +300,17 @@ def test_files_are_rotated_and_only_the_one_in_use_is_locked(
     assert [file.name for file in found.files if is_locked(file)] == [f"{stem}.{len(found.files)}.jsonl"]
 
 
+def test_a_file_that_somebody_removes_is_made_again(recorded: Read, store: Path) -> None:
+    trace.call(model="m", text="first")
+    trace.flush(20)
+    for file in (store / "production").glob("*.jsonl"):
+        file.unlink()
+
+    trace.call(model="m", text="second")
+
+    assert [one.text for one in recorded().attempts] == ["second"]
+
+
 def test_a_signal_handler_may_trace_while_the_program_traces(recorded: Read) -> None:
     def handler(*_: object) -> None:
         trace.feedback("w", kind="signal")

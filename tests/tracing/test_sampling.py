@@ -128,6 +128,17 @@ def test_a_workflow_that_waits_is_bounded_and_what_did_not_fit_is_counted(
     assert recorded().losses == {"full": 15}
 
 
+def test_a_sample_holds_for_what_begins_after_it(recorded: Read, store: Path) -> None:
+    with trace.workflow("before") as before:
+        sample(store, 0.0)
+        with trace.workflow("beside"):
+            pass
+    run()
+
+    assert [one.kept for one in recorded().workflows] == ["all", "stub"]
+    assert [one.workflow_id for one in recorded().steps] == [before.id]
+
+
 def test_what_is_open_when_the_program_ends_is_decided_then(recorded: Read, store: Path) -> None:
     sample(store, 1e-9, "error")
     TRACER.options["sample"] = {"rate": 1e-9}

@@ -5,6 +5,7 @@ import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,6 +111,25 @@ def test_a_generators_workflow_is_open_until_it_is_consumed_and_current_only_whi
     assert (by_name["stream"].inputs, by_name["stream"].output) == ({"count": 3}, "012")
     assert {one.workflow_id for one in found.steps} == {by_name["stream"].id}
     assert len(found.steps) == 3
+
+
+def test_a_generator_may_be_consumed_in_another_context_each_time(recorded: Read) -> None:
+    """As a web framework does with a response that it streams from a pool of threads."""
+
+    @trace.workflow("stream")
+    def stream() -> Iterator[str]:
+        for number in range(3):
+            with trace.step("part"):
+                yield str(number)
+
+    items = stream()
+    with ThreadPoolExecutor(2) as pool:
+        got = [pool.submit(copy_context().run, next, items).result() for _ in range(2)]
+        pool.submit(copy_context().run, items.close).result()
+
+    assert got == ["0", "1"]
+    assert [(one.output, one.attributes) for one in recorded().workflows] == [("01", {"closed_early": True})]
+    assert {one.workflow_id for one in recorded().steps} == {recorded().workflows[0].id}
 
 
 def test_a_generator_keeps_its_protocol(recorded: Read) -> None:

@@ -36,6 +36,7 @@ from evalh.report.files.gate import _fenced, _text
 from evalh.report.files.run import attribute, code, inert_cell, xml
 from evalh.report.text import one_line, safe
 from evalh.store.columns import stored
+from evalh_trace.redaction import KINDS, Redactor
 from grading import environment as grading_environment
 
 PACKAGE = Path(evalh.__file__).parent
@@ -312,6 +313,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "terminal, blanks inside": lambda text: [_trimmed(line) for line in f"a{text}b".split("\n")],
     "failings": _masked,
     "store": stored,
+    "tracer, redaction": Redactor([*KINDS, {"field": "name"}]).text,
     "an error's body": lambda text: (describe(f"<{text}".encode("utf-8", "replace")), shown(text)),
 }
 

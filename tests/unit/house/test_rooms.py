@@ -37,6 +37,7 @@ SMALL = {  # why a shorter file is not part of its neighbour; `cli/` has a modul
     "report/terminal/explain.py": "the decisions between the calls; no other report is about routes",
     "stats/multiplicity.py": "a subject of its own in statistics, shared by tests of every kind",
     "store/locking.py": "it has a half for each operating system, and only one of them can be imported",
+    "trace.py": "the name under which users know the package evalh_trace, which stands alone",
     "workspace/credentials.py": "the patterns of secrets, which a security review reads by themselves",
     "workspace/kept/calibrations.py": "one kind of kept file, as baselines and labels are",
 }
