@@ -15,7 +15,7 @@ from evalh.core.errors import ExitCode
 @click.option("--open/--no-open", "opens", default=False, help="Open a browser. Default: print the address.")
 @verb
 def command(app: App, *, port: int, host: str, opens: bool) -> int:
-    """Show the workspace's runs in a browser: the list, reports and live runs.
+    """Show the workspace's runs, reports and production in a browser.
 
     The address holds a new secret each time. The pages are read-only. Ctrl-C stops the server.
 

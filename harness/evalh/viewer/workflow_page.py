@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from evalh.analysis.outline import OutlineLine, outline
 from evalh.core.production import WorkflowDetail
 from evalh.core.values import Value
-from evalh.report.html.markup import Child, Markup, asking, el, join, place
+from evalh.report.html.markup import Attribute, Child, Markup, asking, el, join, place
 from evalh.report.html.parts import figure
 from evalh.report.text import json_line, milliseconds, one_line, plural
 from evalh.viewer.frame import PageAnswer, framed, tabs
@@ -52,14 +52,19 @@ def workflow_page(detail: WorkflowDetail) -> PageAnswer:
 def _panes(detail: WorkflowDetail, lines: Sequence[OutlineLine], axis: _Axis, chosen: int) -> Markup:
     panels = Panels(detail)
     rows = [_row(line, number, axis, number == chosen) for number, line in enumerate(lines, 1)]
-    shown = [panels.of_line(line, number, chosen=number == chosen) for number, line in enumerate(lines, 1)]
+    whole = panels.of_workflow(chosen=chosen == 0)
+    read_first = panels.of_line(lines[chosen - 1], chosen, chosen=True) if chosen else None  # texts have a limit
+    shown = [
+        read_first if number == chosen else panels.of_line(line, number, chosen=False)
+        for number, line in enumerate(lines, 1)
+    ]
     # What is higher than the screen is moved up and down, by the keyboard too.
-    moved: dict[str, str | int] = {"tabindex": 0, "role": "region"}
+    moved: dict[str, Attribute] = {"tabindex": 0, "role": "region"}
     listed = _scale(axis), el("ol", _root(detail, axis, chosen == 0), rows)
     return el(
         "div",
         el("div", listed, id="list", class_="timed" if axis.whole_s else None, aria_label="Steps and calls", **moved),
-        el("div", panels.of_workflow(chosen=chosen == 0), shown, id="detail", aria_label="The chosen one", **moved),
+        el("div", whole, shown, id="detail", aria_label="The chosen one", **moved),
         class_="panes workflow",
     )
 

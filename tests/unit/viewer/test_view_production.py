@@ -229,13 +229,15 @@ def test_long_texts_are_cut_and_the_cut_is_told(tmp_path: Path) -> None:
     whole = Workflow(
         id="long", name="n" * 10_000, door="trace", started_at=BEGAN, output="x" * 3_000_000, inputs={"deep": deep}
     )
-    steps = (Step(id=f"s{n}", workflow_id="long", name="step", output="y" * 20_000) for n in range(2_100))
+    steps = [Step(id=f"s{n}", workflow_id="long", name="step", output="y" * 20_000) for n in range(2_100)]
+    steps[1_900] = Step(id="bad", workflow_id="long", name="bad", status="error", output="what was wrong")
     keep(folder, iter((whole, *steps)))
     with viewing(folder) as viewer:
         page = viewer.get("production/long")
 
     assert page.status == 200
     assert "Only the beginning: 3,000,000 characters in all" in page.text
+    assert '<div class="text" dir="auto">what was wrong</div>' in page.text
     assert "Left out: 20,000 characters in all" in page.text
     assert "The first 2,000 of 2,100 steps and calls are shown" in page.text
     assert len(page.body) < 13_000_000
