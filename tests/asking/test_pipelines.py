@@ -118,7 +118,7 @@ def test_functions_with_effects_are_called_once_an_ask(tmp_path: Path) -> None:
     [
         ({}, {}, "email"),
         ({"email": mail(3)}, {"extrct": 1}, "did you mean 'extract'"),
-        ({"email": mail(3)}, {"extract": {1, 2}}, "given: extract: what is not JSON: set"),
+        ({"email": mail(3)}, {"extract": {1, 2}}, "given: extract: a value of type set, which is not JSON"),
     ],
 )
 def test_what_a_pipeline_cannot_begin_with_is_refused(

@@ -296,7 +296,7 @@ def test_control_characters_in_an_answer_are_kept_and_never_reach_the_terminal(f
     ("lines", "what"),
     [
         ([], "error: in.jsonl: has no lines"),
-        ([{"a": 1}], "error: in.jsonl:1: has none of the forms that are read: its keys are a"),
+        ([{"a": 1}], "error: in.jsonl:1: is none of these: its keys are a"),
         ([b"{"], "error: in.jsonl:1: is not JSON"),
     ],
 )

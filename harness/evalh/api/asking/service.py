@@ -42,8 +42,8 @@ class WorkspaceService:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        kept = KeptContent(parts)
-        self._file = ProductionFile(folder_of(parts), kept.kept)
+        kept = KeptContent(parts)  # where content is off, the log of asks makes records without any
+        self._file = ProductionFile(folder_of(parts), kept.kept if kept.on else lambda record: record)
         self._clock = SystemClock()
         self._service = AskService(
             log=AskLog(self._file.write, self._clock, content=kept.on, process=self._file.process),

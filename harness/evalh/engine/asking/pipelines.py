@@ -54,7 +54,7 @@ class PipelineAsking:
                 raise InvalidInputs(what, hint=did_you_mean(name, steps))
             wrong = not_json(output)
             if wrong is not None:
-                raise InvalidInputs(f"given: {name}: what is not JSON: {wrong.removeprefix('gave ')}")
+                raise InvalidInputs(f"given: {name}: {wrong.removeprefix('returned ')}")
         walk = Walk(self.tools.pipeline.flow, asked.inputs, doubles=asked.given)
         for handed in walk.ready():
             prompt = steps[handed.spec.name].prompt

@@ -149,7 +149,7 @@ def refuse_inputs(version: PromptVersion, inputs: Mapping[str, JsonValue], contr
     """
     wrong = not_json(inputs)
     if wrong is not None:
-        raise InvalidInputs(f"{version.label}: the inputs hold what is not JSON: {wrong.removeprefix('gave ')}")
+        raise InvalidInputs(f"{version.label}: the inputs hold {wrong.removeprefix('returned ')}")
     known = {*version.variables, *_properties(version.input_schema)}
     for name in inputs:
         meant = None if name in known else nearest(name, known - inputs.keys())
