@@ -125,14 +125,13 @@ def read_salt(folder: Path) -> bytes:
     return file.read_bytes()
 
 
-if sys.platform == "win32":
+def _lock(file: int) -> None:
+    """Lock a file as long as it is open. A reader holds it as long as it takes it over.
 
-    def _lock(file: int) -> None:
-        """Leave the file unlocked: a lock there would keep readers out."""
+    On Windows it stays unlocked: a lock there would keep readers out.
+    """
+    if sys.platform != "win32":
+        import fcntl
 
-else:
-    import fcntl
-
-    def _lock(file: int) -> None:
         with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)  # a reader holds a file as long as it takes it over
+            fcntl.flock(file, fcntl.LOCK_EX)

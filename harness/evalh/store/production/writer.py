@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from time import time
-from typing import Any, Self, TypeAlias
+from typing import IO, Any, Self, TypeAlias
 
 from msgspec import Struct
 
@@ -145,7 +145,7 @@ class ProductionWriter:
         """Store what was added to a file. Return whether it is finished, and so deleted."""
         with file.open("rb") as lines:
             alive = held(lines.fileno())
-            while self._take_chunk(file, lines.fileno(), merged, now, alive=alive):
+            while self._take_chunk(file, lines, merged, now, alive=alive):
                 pass
             if not alive:  # while it is locked: its process, if it has only begun, then makes another
                 file.unlink(missing_ok=True)
@@ -154,11 +154,12 @@ class ProductionWriter:
                 self._connection.execute("delete from spool where file = ?", (file.name,))
         return not alive
 
-    def _take_chunk(self, file: Path, opened: int, merged: Merged, now: float, *, alive: bool) -> bool:
+    def _take_chunk(self, file: Path, lines: IO[bytes], merged: Merged, now: float, *, alive: bool) -> bool:
         with self._telling(), transaction(self._connection):
             found = self._connection.execute("select offset from spool where file = ?", (file.name,)).fetchone()
             offset = 0 if found is None else int(found[0])
-            chunk = os.pread(opened, _CHUNK, offset)
+            lines.seek(offset)
+            chunk = lines.read(_CHUNK)
             whole = chunk.rfind(b"\n") + 1
             if whole == 0 and len(chunk) < _CHUNK and alive:
                 return False
@@ -242,12 +243,16 @@ class ProductionWriter:
 def _blank(file: Path, workflows: set[str], value: str) -> None:
     """Overwrite the lines of workflows with blanks: a running program goes on appending to the same file."""
     with suppress(FileNotFoundError), file.open("r+b") as lines:
-        place = 0
+        place, found = 0, list[tuple[int, int]]()
         for line in lines:
             records = list(decode(line))
             names = {name for one in records for name in (getattr(one, "workflow_id", None), getattr(one, "id", None))}
             users = {getattr(one, key, None) for one in records for key in ("user", "session")}
             if names & workflows or value in users:
-                os.pwrite(lines.fileno(), b" " * (len(line) - 1), place)
+                found.append((place, len(line) - 1))
             place += len(line)
+        for begin, length in found:
+            lines.seek(begin)
+            lines.write(b" " * length)
+        lines.flush()
         os.fsync(lines.fileno())
