@@ -62,8 +62,10 @@
   });
 
   // Rows do not move under a hand that is about to choose one.
-  setInterval(() => {
-    if (document.hidden || address.includes("page=") || document.querySelector("#found tbody:hover")) return;
-    load(address);
-  }, EVERY);
+  async function follow() {
+    const began = performance.now();
+    if (!(document.hidden || address.includes("page=") || document.querySelector("#found tbody:hover"))) await load(address);
+    setTimeout(follow, Math.max(EVERY, 20 * (performance.now() - began)));
+  }
+  setTimeout(follow, EVERY);
 })();
