@@ -41,7 +41,7 @@ _WORDS = {
     "close": "breaker closes",
     "shrink": "window shrinks",
     "stop": "stopped here",
-    "review": "for a person to look at",
+    "review": "for review by a person",
 }
 """A decision in a person's words."""
 

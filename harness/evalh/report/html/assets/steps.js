@@ -97,7 +97,7 @@ const evalhSteps = (page, { el, svg, ms, usd, whole, group, verdicts }) => {
     const sentence = story.replace("{first}", () => named(FIRST) || "a step").replace("{responsible}", () => named(RESPONSIBLE));
     const spans = times(row);
     return [el("p", "story", el("b", colour(row), name), `: ${sentence.startsWith(name) ? sentence.slice(name.length + 2) : sentence}`),
-      row.j ? el("p", "ungraded", `For a person to look at: ${whole(row.j)}`) : "",
+      row.j ? el("p", "ungraded", `For review by a person: ${whole(row.j)}`) : "",
       el("div", "steps", ...row.p.map((one, index) => shown(row, one, steps[index], spans[index], spans.end)))];
   }
 
