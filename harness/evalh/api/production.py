@@ -1,5 +1,6 @@
 """Production as verbs meet it: its file brought up to date, priced, read."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -54,7 +55,7 @@ def is_there(parts: Parts) -> bool:
     from evalh.store.production.writer import SPOOL
 
     folder = folder_of(parts)
-    return (folder / FILE).is_file() or (folder / SPOOL).is_dir()
+    return os.path.isfile(folder / FILE) or os.path.isdir(folder / SPOOL)  # noqa: PTH112, PTH113 (they raise nothing)
 
 
 def traced(parts: Parts, name: str) -> WorkflowDetail | TracedItem | None:

@@ -119,8 +119,11 @@ class Reader(SampleReader, TotalsReader):
         return [row["id"] for row in self._rows(sql, stored(suite), limit)]
 
     def last_runs(self, target: str, suite: str | None, limit: int) -> list[str]:
-        """Return the ids of the newest runs of a model or route but BLAME, newest first; of any suite if None."""
-        sql = """select id from runs where model = ? and (? is null or suite = ?) and kind <> 'blame'
+        """Return the ids of a model's or route's newest runs that asked it for answers, newest first.
+
+        BLAME changes outputs, PRODUCTION asks nobody. Of any suite if `suite` is None.
+        """
+        sql = """select id from runs where model = ? and (? is null or suite = ?) and kind not in ('blame', 'production')
           order by started_at desc, id desc limit ?"""
         suite = None if suite is None else stored(suite)
         return [row["id"] for row in self._rows(sql, stored(target), suite, suite, limit)]

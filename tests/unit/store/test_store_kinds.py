@@ -58,17 +58,18 @@ def test_a_case_is_shown_as_a_person_ran_it_last(reader: Reader) -> None:
 
 
 def test_outputs_are_taken_from_every_kind_but_blame(reader: Reader) -> None:
-    """A gate's outputs can be labelled, and its calls tell how often a route decides; blame's were changed."""
-    expected = ["r3-drift", "r2-baseline", "r1-gate", "r0-run"]
+    """A gate's and production's outputs can be labelled; blame's were changed."""
+    assert reader.runs_of("triage", 10) == ["r4-production", "r3-drift", "r2-baseline", "r1-gate", "r0-run"]
 
-    assert reader.runs_of("triage", 10) == expected
-    assert reader.last_runs("small", "triage", 10) == expected
+
+def test_how_often_a_route_decides_is_counted_where_it_was_asked(reader: Reader) -> None:
+    assert reader.last_runs("small", "triage", 10) == ["r3-drift", "r2-baseline", "r1-gate", "r0-run"]
 
 
 def test_what_people_ran_is_completed_first(reader: Reader, folder: Path) -> None:
     del reader
 
-    assert [name for name, _ in recent_ids(folder, "r", 3)] == ["r0-run", "r4-blame", "r3-drift"]
+    assert [name for name, _ in recent_ids(folder, "r", 3)] == ["r0-run", "r5-blame", "r4-production"]
 
 
 @pytest.mark.parametrize("kind", OTHERS)

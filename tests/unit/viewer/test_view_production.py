@@ -156,6 +156,8 @@ def test_looking_at_production_leaves_the_log_of_tests_and_a_finished_file_alone
         files = sorted(path for path in (workspace / ".evalh").rglob("*") if path.is_file() and path.suffix == ".db")
         return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
+    with viewing(workspace) as viewer:
+        assert viewer.get("production").status == 200  # the first look says which version each call fits
     before = state()
     with viewing(workspace) as viewer:
         for path in ("production", "production?kind=failed", "production/quiet"):
