@@ -27,41 +27,21 @@ _FORBIDDEN = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _DISK_FAILURES = _FORBIDDEN | {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 _OUTSIDE_S = 0.02
+_WHOLE = 1_000  # characters of a summary
 
-VERBS = (
-    "run",
-    "compare",
-    "power",
-    "gate",
-    "baseline",
-    "drift",
-    "check",
-    "dataset",
-    "prompt",
-    "render",
-    "grader",
-    "show",
-    "calls",
-    "label",
-    "calibrate",
-    "grade",
-    "blame",
-    "explain",
-    "cost",
-    "report",
-    "view",
-    "sql",
-    "collect",
-    "trace",
-    "import",
-    "model",
-    "export",
-    "init",
-    "ci",
-    "doctor",
-    "completion",
-)
-"""In the order of `evalh --help`: what a person does first comes first."""
+GROUPS = {
+    "Start here": ("init", "run", "compare", "view"),
+    "Measure": ("power", "render", "blame", "grade"),
+    "Decide": ("gate", "baseline", "drift", "check"),
+    "Look": ("show", "calls", "explain", "cost", "report", "sql"),
+    "Judge": ("label", "calibrate", "grader"),
+    "Prompts and data": ("prompt", "dataset", "import", "export"),
+    "Production": ("collect", "trace"),
+    "Set up": ("model", "ci", "doctor", "completion", "help"),
+}
+"""The verbs as `evalh --help` lists them: what a person does first comes first."""
+
+VERBS = tuple(verb for group in GROUPS.values() for verb in group)
 
 _MODULES = {"import": "bring"}  # a module cannot have a keyword's name
 
@@ -73,6 +53,14 @@ class Verbs(click.Group):
         """Return the verbs in the order in which people meet them."""
         del ctx
         return list(VERBS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs in their groups, every summary whole."""
+        for title, verbs in GROUPS.items():
+            found = ((verb, self.get_command(ctx, verb)) for verb in verbs)
+            rows = [(verb, command.get_short_help_str(_WHOLE)) for verb, command in found if command is not None]
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the verb. Raises click's UsageError with the nearest verb for an unknown one."""

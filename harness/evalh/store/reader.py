@@ -123,8 +123,8 @@ class Reader(SampleReader, TotalsReader):
 
         BLAME changes outputs, PRODUCTION asks nobody. Of any suite if `suite` is None.
         """
-        sql = """select id from runs where model = ? and (? is null or suite = ?) and kind not in ('blame', 'production')
-          order by started_at desc, id desc limit ?"""
+        sql = """select id from runs where model = ? and (? is null or suite = ?)
+          and kind not in ('blame', 'production') order by started_at desc, id desc limit ?"""
         suite = None if suite is None else stored(suite)
         return [row["id"] for row in self._rows(sql, stored(target), suite, suite, limit)]
 
