@@ -1,0 +1,152 @@
+"""`case`: the graders that a row brings of its own, in its key `graders`."""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Collection, Iterable, Iterator, Sequence
+from hashlib import sha256
+from typing import Literal
+
+from msgspec.structs import replace
+from pydantic import Field
+
+from evalh.core.case import Case
+from evalh.core.digest import canonical, digest
+from evalh.core.errors import MOST_MISTAKES, WorkspaceError
+from evalh.core.verdict import Form, GradeContext, Outcome, Question, Verdict
+from evalh.graders.kinds import Compiled, Grader, Parameters, RowKinds, Scope, built_in
+from evalh.graders.parts import Part, case_part, detailed, joint_outcome, judging, mean_score, names_of, telling
+
+_ROOM = 4096  # graders that are kept
+_ROOM_BYTES = 4_000_000  # and how long their entries may be together
+_MOST_NAMES = 200  # in one dataset: each is a line of the run's table
+_MOST_ASKED = 100  # pairs of a model and settings: each is a stack of its own
+
+
+@built_in("case")
+class CaseGraders(Parameters):
+    """The row's own graders: every one that is required must pass."""
+
+    none: Literal["abstain", "pass"] = Field(
+        "abstain", description="The verdict where a row has no graders of its own, or none that decides."
+    )
+
+    def compile(self, scope: Scope) -> Compiled:
+        """Build nothing yet: `Compiled.over` builds the graders of a dataset's rows."""
+        rows = _Rows(scope)
+        outcome = Outcome(self.none)
+
+        def judge(ctx: GradeContext) -> Verdict | Awaitable[Verdict]:
+            if not ctx.case.graders:
+                return _nothing(outcome, "the row has no graders of its own")
+            return judging(rows.of(ctx.case), combine)(ctx)
+
+        def combine(parts: Sequence[Part], said: Sequence[Verdict]) -> Verdict:
+            return _combined(parts, said, outcome)
+
+        def questions(ctx: GradeContext) -> tuple[Question, ...]:
+            return tuple(one for part in rows.of(ctx.case) for one in part.grader.questions(ctx))
+
+        compiled = Compiled(judge, needs_expected=True, questions=questions)
+        return replace(compiled, over=lambda cases, taken: rows.over(compiled, cases, taken))
+
+
+def _nothing(outcome: Outcome, reason: str) -> Verdict:
+    return Verdict(outcome, 1.0 if outcome is Outcome.PASS else None, reason)
+
+
+def _combined(parts: Sequence[Part], said: Sequence[Verdict], none: Outcome) -> Verdict:
+    outcome = joint_outcome(parts, said)
+    reason = telling(parts, said, outcome)
+    if outcome is None:
+        return detailed(_nothing(none, f"none of the row's graders decides; {reason}"), parts, said)
+    known = outcome in (Outcome.PASS, Outcome.FAIL)
+    return detailed(Verdict(outcome, mean_score(parts, said) if known else None, reason), parts, said)
+
+
+class _Rows:
+    """Builds the graders of rows: each content once, as long as there is room. A dataset may hold a million."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._kept: OrderedDict[bytes, tuple[Part, int]] = OrderedDict()
+        self._kept_bytes = 0
+        self._asks: dict[tuple[str | None, int], tuple[str | None, Form]] = {}
+        self._reads: dict[str, None] = {}
+        self._named: dict[str, None] = {}
+        self._kinds: set[tuple[str, int]] = set()
+        self._judges: set[str] = set()
+        self._needs_logprobs = False
+
+    def of(self, case: Case) -> tuple[Part, ...]:
+        """Return the graders of a row. Raises WorkspaceError at its line."""
+        parts = tuple([self._part(entry, case) for entry in case.graders])
+        if any(part.named for part in parts):
+            names_of(parts, self._at(case).wrong)
+        return parts
+
+    def over(self, compiled: Compiled, cases: Iterable[Case], taken: Collection[str]) -> Compiled:
+        """Build the graders of every row, and return the grader with what they need. Raises WorkspaceError."""
+        WorkspaceError.raise_all(self._mistakes(cases, taken))
+        return replace(
+            compiled,
+            asks=tuple(self._asks.values()),
+            reads=tuple(self._reads),
+            named=tuple(self._named),
+            needs_logprobs=self._needs_logprobs,
+            rows=RowKinds(frozenset(self._kinds), frozenset(self._judges)),
+        )
+
+    def _mistakes(self, cases: Iterable[Case], taken: Collection[str]) -> Iterator[WorkspaceError]:
+        found = 0
+        for case in cases:
+            if not case.graders:
+                continue
+            try:
+                for part in self.of(case):
+                    self._count(part, self._at(case), taken)
+            except WorkspaceError as exc:
+                yield WorkspaceError(f"case {case.id!r}: {exc.what}", where=case.where or exc.where, hint=exc.hint)
+                found += 1
+            if found > MOST_MISTAKES:
+                return
+
+    def _count(self, part: Part, scope: Scope, taken: Collection[str]) -> None:
+        """Hold the names of a part against the suite's, and all that the rows need against its limits."""
+        for name in part.named:
+            if name in taken:
+                raise scope.wrong(f"has a part called {name!r}, as a grader of the suite is", "another name: …")
+            self._named[name] = None
+        if len(self._named) > _MOST_NAMES:
+            raise scope.wrong(f"has more than {_MOST_NAMES} different names of parts", "name what several rows share")
+        if len(self._asks) > _MOST_ASKED:
+            what = f"asks models in more than {_MOST_ASKED} different ways"
+            raise scope.wrong(what, "rows that share model, scale and settings are asked in one way")
+
+    def _at(self, case: Case) -> Scope:
+        return replace(self._scope, spec=replace(self._scope.spec, where=case.where))
+
+    def _part(self, entry: str | dict[str, object], case: Case) -> Part:
+        text = canonical(entry)
+        key = sha256(text).digest()
+        kept = self._kept.get(key)
+        if kept is not None:
+            self._kept.move_to_end(key)
+            return kept[0]
+        part = case_part(self._at(case), entry)
+        for grader in _every(part.grader):
+            self._kinds.add((grader.kind.name, grader.kind.semantics))
+            if grader.compiled.judges_by is not None:
+                self._judges.add(digest(grader.document()))
+        self._asks.update({(name, id(form)): (name, form) for name, form in part.grader.asked})
+        self._reads.update(dict.fromkeys(part.grader.reads))
+        self._needs_logprobs = self._needs_logprobs or part.grader.needs_logprobs
+        self._kept[key] = part, len(text)
+        self._kept_bytes += len(text)
+        while len(self._kept) > _ROOM or (self._kept_bytes > _ROOM_BYTES and len(self._kept) > 1):
+            self._kept_bytes -= self._kept.popitem(last=False)[1][1]
+        return part
+
+
+def _every(grader: Grader) -> Iterator[Grader]:
+    yield grader
+    for part in grader.compiled.parts:
+        yield from _every(part)
