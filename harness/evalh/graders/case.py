@@ -13,7 +13,7 @@ from evalh.core.digest import canonical, digest
 from evalh.core.errors import MOST_MISTAKES, WorkspaceError
 from evalh.core.verdict import Form, GradeContext, Outcome, Question, Verdict
 from evalh.graders.kinds import Compiled, Grader, Parameters, RowKinds, Scope, built_in
-from evalh.graders.parts import Part, case_part, detailed, joint_outcome, judging, mean_score, names_of, telling
+from evalh.graders.parts import WeighedPart, case_part, detailed, joint_outcome, judging, mean_score, names_of, telling
 
 _ROOM = 4096  # graders that are kept
 _ROOM_BYTES = 4_000_000  # and how long their entries may be together
@@ -39,7 +39,7 @@ class CaseGraders(Parameters):
                 return _nothing(outcome, "the row has no graders of its own")
             return judging(rows.of(ctx.case), combine)(ctx)
 
-        def combine(parts: Sequence[Part], said: Sequence[Verdict]) -> Verdict:
+        def combine(parts: Sequence[WeighedPart], said: Sequence[Verdict]) -> Verdict:
             return _combined(parts, said, outcome)
 
         def questions(ctx: GradeContext) -> tuple[Question, ...]:
@@ -53,7 +53,7 @@ def _nothing(outcome: Outcome, reason: str) -> Verdict:
     return Verdict(outcome, 1.0 if outcome is Outcome.PASS else None, reason)
 
 
-def _combined(parts: Sequence[Part], said: Sequence[Verdict], none: Outcome) -> Verdict:
+def _combined(parts: Sequence[WeighedPart], said: Sequence[Verdict], none: Outcome) -> Verdict:
     outcome = joint_outcome(parts, said)
     reason = telling(parts, said, outcome)
     if outcome is None:
@@ -67,7 +67,7 @@ class _Rows:
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
-        self._kept: OrderedDict[bytes, tuple[Part, int]] = OrderedDict()
+        self._kept: OrderedDict[bytes, tuple[WeighedPart, int]] = OrderedDict()
         self._kept_bytes = 0
         self._asks: dict[tuple[str | None, int], tuple[str | None, Form]] = {}
         self._reads: dict[str, None] = {}
@@ -76,7 +76,7 @@ class _Rows:
         self._judges: set[str] = set()
         self._needs_logprobs = False
 
-    def of(self, case: Case) -> tuple[Part, ...]:
+    def of(self, case: Case) -> tuple[WeighedPart, ...]:
         """Return the graders of a row. Raises WorkspaceError at its line."""
         parts = tuple([self._part(entry, case) for entry in case.graders])
         if any(part.named for part in parts):
@@ -109,7 +109,7 @@ class _Rows:
             if found > MOST_MISTAKES:
                 return
 
-    def _count(self, part: Part, scope: Scope, taken: Collection[str]) -> None:
+    def _count(self, part: WeighedPart, scope: Scope, taken: Collection[str]) -> None:
         """Hold the names of a part against the suite's, and all that the rows need against its limits."""
         for name in part.named:
             if name in taken:
@@ -124,7 +124,7 @@ class _Rows:
     def _at(self, case: Case) -> Scope:
         return replace(self._scope, spec=replace(self._scope.spec, where=case.where))
 
-    def _part(self, entry: str | dict[str, object], case: Case) -> Part:
+    def _part(self, entry: str | dict[str, object], case: Case) -> WeighedPart:
         text = canonical(entry)
         key = sha256(text).digest()
         kept = self._kept.get(key)

@@ -6,6 +6,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from math import fsum
+from typing import TypeAlias
 
 from evalh.core.declared import keys_of
 from evalh.core.errors import WorkspaceError
@@ -26,7 +27,7 @@ _PART_REASON = 200  # characters of a part's, where a reason names it
 _OWN = ("name", "weight", "required")
 
 
-class Part(Value, kw_only=True):
+class WeighedPart(Value, kw_only=True):
     """A grader inside a grader. `name`: it is counted under that name too."""
 
     grader: Grader
@@ -62,7 +63,7 @@ def plain_part(scope: Scope, entry: Entry) -> Grader:
     return _built(scope, kind, params)
 
 
-def weighed_part(scope: Scope, entry: Entry) -> Part:
+def weighed_part(scope: Scope, entry: Entry) -> WeighedPart:
     """Build a grader with a weight. Raises WorkspaceError."""
     kind, params = _stated(scope, entry)
     if kind in ADVISORY and "weight" not in params:
@@ -72,7 +73,7 @@ def weighed_part(scope: Scope, entry: Entry) -> Part:
     return _weighed(scope, kind, params)
 
 
-def case_part(scope: Scope, entry: Entry) -> Part:
+def case_part(scope: Scope, entry: Entry) -> WeighedPart:
     """Build one of a case's own graders. Raises WorkspaceError."""
     kind, params = _stated(scope, entry)
     required = params.get("required", kind not in ADVISORY)
@@ -81,7 +82,7 @@ def case_part(scope: Scope, entry: Entry) -> Part:
     return _weighed(scope, kind, params, required=required)
 
 
-def _weighed(scope: Scope, kind: str, params: dict[str, JsonValue], *, required: bool = True) -> Part:
+def _weighed(scope: Scope, kind: str, params: dict[str, JsonValue], *, required: bool = True) -> WeighedPart:
     weight, name = params.get("weight", 1.0), params.get("name")
     number = isinstance(weight, int | float) and not isinstance(weight, bool)
     if not number or not 0 <= weight <= HEAVIEST:
@@ -93,7 +94,7 @@ def _weighed(scope: Scope, kind: str, params: dict[str, JsonValue], *, required:
     if clash := [key for key in _OWN if key in params and key in keys_of(grader.kind.parameters)]:
         what = f"states {clash[0]!r} for {kind!r}, which has a parameter of this name"
         raise scope.wrong(what, "a grader inside a grader cannot be given it: rename the grader's parameter")
-    return Part(grader=grader, name=name, weight=float(weight), required=required)
+    return WeighedPart(grader=grader, name=name, weight=float(weight), required=required)
 
 
 def _stated(scope: Scope, entry: Entry) -> tuple[str, dict[str, JsonValue]]:
@@ -117,7 +118,7 @@ def _built(scope: Scope, kind: str, params: dict[str, JsonValue]) -> Grader:
     return scope.build(spec, scope.environment)
 
 
-def names_of(parts: Sequence[Part], wrong: Callable[[str, str], WorkspaceError]) -> tuple[str, ...]:
+def names_of(parts: Sequence[WeighedPart], wrong: Callable[[str, str], WorkspaceError]) -> tuple[str, ...]:
     """Return the names that parts are counted under. Raises WorkspaceError if one comes twice."""
     counted = Counter(name for part in parts for name in part.named)
     for name, times in counted.items():
@@ -126,7 +127,11 @@ def names_of(parts: Sequence[Part], wrong: Callable[[str, str], WorkspaceError])
     return tuple(counted)
 
 
-def judging(parts: Sequence[Part], combine: Callable[[Sequence[Part], Sequence[Verdict]], Verdict]) -> Judge:
+Combine: TypeAlias = Callable[[Sequence[WeighedPart], Sequence[Verdict]], Verdict]
+"""Returns what parts come to together, by what each of them said."""
+
+
+def judging(parts: Sequence[WeighedPart], combine: Combine) -> Judge:
     """Return what asks every part, in order, and combines what they say."""
 
     def judge(ctx: GradeContext) -> Verdict | Awaitable[Verdict]:
@@ -148,7 +153,7 @@ def judging(parts: Sequence[Part], combine: Callable[[Sequence[Part], Sequence[V
     return judge
 
 
-def mean_score(parts: Sequence[Part], said: Sequence[Verdict]) -> float | None:
+def mean_score(parts: Sequence[WeighedPart], said: Sequence[Verdict]) -> float | None:
     """Return the weighted mean of the known scores; None if none is known."""
     known = [
         (part.weight, one.score) for part, one in zip(parts, said, strict=True) if part.weight and one.score is not None
@@ -158,14 +163,14 @@ def mean_score(parts: Sequence[Part], said: Sequence[Verdict]) -> float | None:
     return min(1.0, max(0.0, fsum(weight * score for weight, score in known) / weights)) if weights else None
 
 
-def joint_outcome(parts: Sequence[Part], said: Sequence[Verdict]) -> Outcome | None:
+def joint_outcome(parts: Sequence[WeighedPart], said: Sequence[Verdict]) -> Outcome | None:
     """Return `fail` if a part that decides fails, then error before abstain, then pass; None if no part decides."""
     found = {one.outcome for part, one in zip(parts, said, strict=True) if part.decides}
     order = (Outcome.FAIL, Outcome.ERROR, Outcome.ABSTAIN, Outcome.PASS)
     return next((one for one in order if one in found), None)
 
 
-def telling(parts: Sequence[Part], said: Sequence[Verdict], outcome: Outcome | None) -> str:
+def telling(parts: Sequence[WeighedPart], said: Sequence[Verdict], outcome: Outcome | None) -> str:
     """Say which part did not pass first, the one that decided if there is one, and how many pass."""
     both = list(zip(parts, said, strict=True))
     missed = [one for one in both if one[1].outcome is not Outcome.PASS]
@@ -178,13 +183,13 @@ def telling(parts: Sequence[Part], said: Sequence[Verdict], outcome: Outcome | N
     return one_line("; ".join(told), _REASON)
 
 
-def detailed(verdict: Verdict, parts: Sequence[Part], said: Sequence[Verdict]) -> Verdict:
+def detailed(verdict: Verdict, parts: Sequence[WeighedPart], said: Sequence[Verdict]) -> Verdict:
     """Return a verdict with what its parts said, for the log."""
     found: list[JsonValue] = [_document(part, one) for part, one in zip(parts, said, strict=True)]
     return Verdict(verdict.outcome, verdict.score, verdict.reason, {"parts": found})
 
 
-def _document(part: Part, verdict: Verdict) -> dict[str, JsonValue]:
+def _document(part: WeighedPart, verdict: Verdict) -> dict[str, JsonValue]:
     document: dict[str, JsonValue] = {
         "grader": part.grader.name,
         "outcome": verdict.outcome.value,

@@ -12,7 +12,7 @@ from evalh.core.verdict import Outcome, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.parts import (
     Entry,
-    Part,
+    WeighedPart,
     detailed,
     joint_outcome,
     judging,
@@ -53,7 +53,7 @@ class Weighted(Parameters):
         )
 
 
-def _weighed(threshold: float | None, parts: Sequence[Part], said: Sequence[Verdict]) -> Verdict:
+def _weighed(threshold: float | None, parts: Sequence[WeighedPart], said: Sequence[Verdict]) -> Verdict:
     score = mean_score(parts, said)
     outcome = joint_outcome(parts, said)
     if threshold is not None:
@@ -69,7 +69,7 @@ def _weighed(threshold: float | None, parts: Sequence[Part], said: Sequence[Verd
 
 
 def _by_threshold(
-    threshold: float, parts: Sequence[Part], said: Sequence[Verdict], joint: Outcome | None
+    threshold: float, parts: Sequence[WeighedPart], said: Sequence[Verdict], joint: Outcome | None
 ) -> Outcome | None:
     """Return what the known scores decide, whatever the others would be; otherwise what is not known."""
     weights = fsum(part.weight for part in parts)
