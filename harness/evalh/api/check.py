@@ -155,12 +155,12 @@ def _grader_problems(
 
 def _of_rows(suite: Suite, graders: Sequence[Grader], dataset: Dataset | None) -> Iterator[str]:
     """Say which graders of rows count nowhere, and that judges among them are calibrated as one."""
-    counting = [grader for grader in graders if grader.compiled.over is not None]
-    if not counting:
-        bringing = 0 if dataset is None else sum(bool(case.graders) for case in dataset)
+    counting = [grader for grader in graders if grader.compiled.rows is not None]
+    if graders and not counting and dataset is not None:
+        bringing = sum(bool(case.graders) for case in dataset)
         if bringing:
-            have = f"{bringing} rows have" if bringing > 1 else "1 row has"
-            yield f"suite {suite.name}: {have} graders in {suite.dataset} that do not count here (graders: [case])"
+            rows = f"{bringing} rows of {suite.dataset} bring" if bringing > 1 else f"1 row of {suite.dataset} brings"
+            yield f"suite {suite.name}: {rows} graders that this suite does not count (graders: [case])"
     for grader in counting:
         if grader.asked:
             yield (

@@ -16,7 +16,7 @@ from evalh.core.suite import ADVISORY, GraderSpec
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Outcome, PartVerdict, Verdict, parts_of, with_cause
 from evalh.graders.kinds import Grader, Judge, Scope
-from evalh.graders.quoting import kind_of, one_line
+from evalh.graders.quoting import kind_of, one_line, shown
 
 Entry = str | dict[str, JsonValue]
 """As under `graders:` in a suite: a name, or one name with its parameters."""
@@ -86,7 +86,7 @@ def _weighed(scope: Scope, kind: str, params: dict[str, JsonValue], *, required:
     weight, name = params.get("weight", 1.0), params.get("name")
     number = isinstance(weight, int | float) and not isinstance(weight, bool)
     if not number or not 0 <= weight <= HEAVIEST:
-        found = kind_of(weight) if not number else f"{weight:g}" if isinstance(weight, float) else "a larger number"
+        found = shown(weight) if number else kind_of(weight)
         raise scope.wrong(f"'weight' of {kind!r} must be a number from 0 to {HEAVIEST:,}, not {found}")
     if "name" in params and not (isinstance(name, str) and name.strip()):
         raise scope.wrong(f"'name' of {kind!r} must be text that is not empty")
