@@ -11,6 +11,7 @@ Imports pydantic: import this module where a workspace is opened, never for `--h
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias, TypeVar, Union, get_args, get_origin
 
@@ -92,13 +93,18 @@ class FileModel(BaseModel):
     def _adapt(cls, stated: Any) -> Any:
         if not isinstance(stated, Mapping):
             return stated
-        types = {field.alias or name: field.annotation for name, field in cls.model_fields.items()}
+        types = _types_of(cls)
         return {
             key: _NULL
             if value is None and not cls.takes_null and types.get(key) is not Any
             else _adapted(types.get(key), value)
             for key, value in stated.items()
         }
+
+
+@cache
+def _types_of(model: type[BaseModel]) -> Mapping[str, Any]:
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
 
 
 def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
@@ -124,21 +130,32 @@ def read(model: type[M], value: JsonValue, where: Where, of: str = "") -> M:
 
 
 def _adapted(wanted: Any, value: JsonValue) -> JsonValue:
-    for side in _sides(wanted):
-        origin, args = get_origin(side), get_args(side)
+    for side, origin, args, words in _taken_apart(wanted):
         if side is Any:
             value = json_of(value)
         elif origin is tuple and isinstance(value, list):
             value = tuple(_adapted(args[0], item) for item in value)
         elif origin in (dict, Mapping) and isinstance(value, Mapping):
             value = {key: _adapted(args[1], item) for key, item in value.items()}
-        elif isinstance(value, str) and value in _words_of(side):
+        elif isinstance(value, str) and value in words:
             value = side(value)
         elif side is Decimal and type(value) in (int, float):
             value = Decimal(repr(value))
         elif side is float and isinstance(value, Decimal):
             value = float(value)
     return value
+
+
+_TAKEN_APART: dict[int, tuple[Any, list[tuple[Any, Any, tuple[Any, ...], list[str]]]]] = {}
+
+
+def _taken_apart(wanted: Any) -> list[tuple[Any, Any, tuple[Any, ...], list[str]]]:
+    """Return the members of a union, each with its origin, arguments and words: rows may state a million entries."""
+    found = _TAKEN_APART.get(id(wanted))  # by identity: not every annotation has a hash
+    if found is None:
+        sides = [(side, get_origin(side), get_args(side), _words_of(side)) for side in _sides(wanted)]
+        found = _TAKEN_APART[id(wanted)] = (wanted, sides)  # kept, so that nothing else gets its identity
+    return found[1]
 
 
 def _words_of(side: Any) -> list[str]:

@@ -11,12 +11,24 @@ from pydantic import Field
 from evalh.core.case import Case
 from evalh.core.digest import canonical, digest
 from evalh.core.errors import MOST_MISTAKES, WorkspaceError
+from evalh.core.suite import GraderSpec
 from evalh.core.verdict import Form, GradeContext, Outcome, Question, Verdict
 from evalh.graders.kinds import Compiled, Grader, Parameters, RowKinds, Scope, built_in
-from evalh.graders.parts import WeighedPart, case_part, detailed, joint_outcome, judging, mean_score, names_of, telling
+from evalh.graders.parts import (
+    Entry,
+    WeighedPart,
+    case_part,
+    detailed,
+    joint_outcome,
+    judging,
+    mean_score,
+    names_of,
+    telling,
+)
 
 _ROOM = 4096  # graders that are kept
 _ROOM_BYTES = 4_000_000  # and how long their entries may be together
+_SHORT = 64  # a longer entry is known by its digest
 _MOST_NAMES = 200  # in one dataset: each is a line of the run's table
 _MOST_ASKED = 100  # pairs of a model and settings: each is a stack of its own
 
@@ -79,7 +91,7 @@ class _Rows:
     def of(self, case: Case) -> tuple[WeighedPart, ...]:
         """Return the graders of a row. Raises WorkspaceError at its line."""
         parts = tuple([self._part(entry, case) for entry in case.graders])
-        if any(part.named for part in parts):
+        if any([part.named for part in parts]):
             names_of(parts, self._at(case).wrong)
         return parts
 
@@ -101,52 +113,64 @@ class _Rows:
             if not case.graders:
                 continue
             try:
-                for part in self.of(case):
-                    self._count(part, self._at(case), taken)
+                self._count(self.of(case), case, taken)
             except WorkspaceError as exc:
                 yield WorkspaceError(f"case {case.id!r}: {exc.what}", where=case.where or exc.where, hint=exc.hint)
                 found += 1
-            if found > MOST_MISTAKES:
-                return
+                if found > MOST_MISTAKES:
+                    return
 
-    def _count(self, part: WeighedPart, scope: Scope, taken: Collection[str]) -> None:
-        """Hold the names of a part against the suite's, and all that the rows need against its limits."""
-        for name in part.named:
-            if name in taken:
-                raise scope.wrong(f"has a part called {name!r}, as a grader of the suite is", "another name: …")
-            self._named[name] = None
+    def _count(self, parts: Iterable[WeighedPart], case: Case, taken: Collection[str]) -> None:
+        """Hold the names of parts against the suite's, and all that the rows need against its limits."""
+        for part in parts:
+            for name in part.named:
+                if name in taken:
+                    what = f"has a part called {name!r}, as a grader of the suite is"
+                    raise self._at(case).wrong(what, "another name: …")
+                self._named[name] = None
         if len(self._named) > _MOST_NAMES:
-            raise scope.wrong(f"has more than {_MOST_NAMES} different names of parts", "name what several rows share")
+            what = f"has more than {_MOST_NAMES} different names of parts"
+            raise self._at(case).wrong(what, "name what several rows share")
         if len(self._asks) > _MOST_ASKED:
             what = f"asks models in more than {_MOST_ASKED} different ways"
-            raise scope.wrong(what, "rows that share model, scale and settings are asked in one way")
+            raise self._at(case).wrong(what, "rows that share model, scale and settings are asked in one way")
 
     def _at(self, case: Case) -> Scope:
-        return replace(self._scope, spec=replace(self._scope.spec, where=case.where))
+        spec = GraderSpec(kind="case", name="case", where=case.where)
+        return Scope(spec, self._scope.environment, self._scope.build)
 
-    def _part(self, entry: str | dict[str, object], case: Case) -> WeighedPart:
+    def _part(self, entry: Entry, case: Case) -> WeighedPart:
         text = canonical(entry)
-        key = sha256(text).digest()
+        key = text if len(text) < _SHORT else sha256(text).digest()
         kept = self._kept.get(key)
         if kept is not None:
             self._kept.move_to_end(key)
             return kept[0]
         part = case_part(self._at(case), entry)
         for grader in _every(part.grader):
-            self._kinds.add((grader.kind.name, grader.kind.semantics))
-            if grader.compiled.judges_by is not None:
-                self._judges.add(digest(grader.document()))
-        self._asks.update({(name, id(form)): (name, form) for name, form in part.grader.asked})
-        self._reads.update(dict.fromkeys(part.grader.reads))
-        self._needs_logprobs = self._needs_logprobs or part.grader.needs_logprobs
+            self._note(grader)
         self._kept[key] = part, len(text)
         self._kept_bytes += len(text)
         while len(self._kept) > _ROOM or (self._kept_bytes > _ROOM_BYTES and len(self._kept) > 1):
             self._kept_bytes -= self._kept.popitem(last=False)[1][1]
         return part
 
+    def _note(self, grader: Grader) -> None:
+        """Note what a grader, without its parts, judges by and needs."""
+        compiled = grader.compiled
+        self._kinds.add((grader.kind.name, grader.kind.semantics))
+        self._needs_logprobs = self._needs_logprobs or compiled.needs_logprobs
+        if compiled.reads:
+            self._reads.update(dict.fromkeys(compiled.reads))
+        if compiled.judges_by is not None:
+            self._judges.add(digest(grader.document()))
+        if compiled.forms:
+            names = compiled.models or (None,)
+            self._asks.update({(name, id(form)): (name, form) for form in compiled.forms for name in names})
+
 
 def _every(grader: Grader) -> Iterator[Grader]:
+    """Yield a grader and all that it is made of."""
     yield grader
     for part in grader.compiled.parts:
         yield from _every(part)

@@ -1,6 +1,7 @@
 """What a grader is: a kind with declared parameters, compiled once per suite, then asked once per sample."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from functools import cache
 from inspect import isawaitable
 from typing import Any, ClassVar, TypeAlias, TypeVar, overload
 
@@ -101,13 +102,18 @@ class Kind(Value, kw_only=True):
 
     def differing(self, stated: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         """Return the stated parameters that differ from their defaults: a new default changes no digest."""
-        defaults = {field.alias or name: field.default for name, field in self.parameters.model_fields.items()}
+        defaults = _defaults_of(self.parameters)
         # By the types as well: true is not 1.
         return {
             name: value
             for name, value in stated.items()
             if value != defaults[name] or isinstance(value, bool) != isinstance(defaults[name], bool)
         }
+
+
+@cache
+def _defaults_of(parameters: type[FileModel]) -> Mapping[str, Any]:
+    return {field.alias or name: field.default for name, field in parameters.model_fields.items()}
 
 
 class Scope(Value):

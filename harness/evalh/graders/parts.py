@@ -48,7 +48,8 @@ class WeighedPart(Value, kw_only=True):
     @property
     def named(self) -> tuple[str, ...]:
         """The names that it, and parts of it, are counted under."""
-        return (*([self.name] if self.name else []), *self.grader.compiled.named)
+        inner = self.grader.compiled.named
+        return (self.name, *inner) if self.name else inner
 
 
 def plain_part(scope: Scope, entry: Entry) -> Grader:
@@ -90,8 +91,9 @@ def _weighed(scope: Scope, kind: str, params: dict[str, JsonValue], *, required:
         raise scope.wrong(f"'weight' of {kind!r} must be a number from 0 to {HEAVIEST:,}, not {found}")
     if "name" in params and not (isinstance(name, str) and name.strip()):
         raise scope.wrong(f"'name' of {kind!r} must be text that is not empty")
-    grader = _built(scope, kind, {key: value for key, value in params.items() if key not in _OWN})
-    if clash := [key for key in _OWN if key in params and key in keys_of(grader.kind.parameters)]:
+    own = [key for key in _OWN if key in params]
+    grader = _built(scope, kind, {key: value for key, value in params.items() if key not in own} if own else params)
+    if clash := [key for key in own if key in keys_of(grader.kind.parameters)]:
         what = f"states {clash[0]!r} for {kind!r}, which has a parameter of this name"
         raise scope.wrong(what, "a grader inside a grader cannot be given it: rename the grader's parameter")
     return WeighedPart(grader=grader, name=name, weight=float(weight), required=required)

@@ -103,10 +103,9 @@ def collecting(file: str) -> Iterator[dict[str, Kind]]:
 
 def built_in_kind(name: str) -> Kind | None:
     """Return the kind of this name that needs no plugin."""
-    if name not in BUILT_IN:
-        return None
-    import_module(f"evalh.graders.{BUILT_IN[name]}")
-    return LOADED[name]
+    if name in BUILT_IN and name not in LOADED:
+        import_module(f"evalh.graders.{BUILT_IN[name]}")
+    return LOADED.get(name)
 
 
 def build(spec: GraderSpec, environment: GraderEnvironment) -> Grader:
