@@ -57,10 +57,8 @@ def load(folder: Path) -> None:
     parts.graders_of(suite, dataset)
     built, spent = time.perf_counter(), time.process_time() - cpu
     peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(
-        f"{len(dataset):,} rows × 3 graders: {built - began:.1f} s (rows {read - began:.1f}, graders {built - read:.1f}; {spent:.1f} of CPU), "
-        f"peak {peak_kb / 1024:.0f} MB ({imported_kb / 1024:.0f} before)"
-    )
+    took = f"{built - began:.1f} s (rows {read - began:.1f}, graders {built - read:.1f}; {spent:.1f} of CPU)"
+    print(f"{len(dataset):,} rows: {took}, peak {peak_kb / 1024:.0f} MB ({imported_kb / 1024:.0f} before)")
 
 
 def main() -> None:

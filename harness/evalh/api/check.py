@@ -14,6 +14,7 @@ from evalh.api.judges import kinship, stale_calibrations
 from evalh.api.parts import Parts
 from evalh.api.pipeline_check import graded_steps, step_problems
 from evalh.api.sides import default_base
+from evalh.api.suite_graders import notices_of_rows
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptVersion
 from evalh.core.suite import Suite
@@ -149,24 +150,8 @@ def _grader_problems(
         return graders
     asked = [(one.name, one.models) for one in graders] + [(one.name, (one.model,)) for one in judges]
     outcome.notices.extend(_kin(parts, suite, asked))
-    outcome.notices.extend(_of_rows(suite, graders, dataset))
+    outcome.notices.extend(notices_of_rows(suite, graders, dataset or ()))
     return graders
-
-
-def _of_rows(suite: Suite, graders: Sequence[Grader], dataset: Dataset | None) -> Iterator[str]:
-    """Say which graders of rows count nowhere, and that judges among them are calibrated as one."""
-    counting = [grader for grader in graders if grader.compiled.rows is not None]
-    if graders and not counting and dataset is not None:
-        bringing = sum(bool(case.graders) for case in dataset)
-        if bringing:
-            rows = f"{bringing} rows of {suite.dataset} bring" if bringing > 1 else f"1 row of {suite.dataset} brings"
-            yield f"suite {suite.name}: {rows} graders that this suite does not count (graders: [case])"
-    for grader in counting:
-        if grader.asked:
-            yield (
-                f"suite {suite.name}: judges in rows are calibrated together, as {grader.name}:"
-                f" evalh calibrate {grader.name} cannot tell one from another"
-            )
 
 
 def _prompt_problems(

@@ -9,6 +9,7 @@ from itertools import islice
 from msgspec.structs import replace
 
 from evalh.api.parts import Parts
+from evalh.api.suite_graders import counts_rows
 from evalh.core.attempt import Completion
 from evalh.core.digest import canonical
 from evalh.core.errors import EvalhError, NotFound, UsageError
@@ -50,7 +51,7 @@ def _stated(parts: Parts, kinds: Collection[str]) -> Iterator[GraderSpec]:
             specs = suite.graders
             for spec in specs:
                 yield from [spec] if spec.kind in kinds else _inside({spec.kind: dict(spec.params)}, kinds, spec.where)
-            if any(spec.kind == "case" for spec in specs):
+            if counts_rows(suite):
                 rows = islice((case for case in parts.dataset_of(suite) if case.graders), _ROWS)
                 of_rows = (
                     spec for case in rows for entry in case.graders for spec in _inside(entry, kinds, case.where)

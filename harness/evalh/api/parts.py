@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Self
 from evalh.api.event_loop import SystemClock
 from evalh.api.files import JudgedTree, WorkspaceFiles, cache_dir_of, store_folder_of
 from evalh.api.options import RunOptions
+from evalh.api.suite_graders import counts_rows, suite_graders, trusting
 from evalh.api.targets import Targets, WorkspaceTexts, require_logprobs, require_steps, target_hint, versions_named
-from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean
+from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.model import ModelSpec, same_model
 from evalh.core.ports import Progress, Provider, Tree
 from evalh.core.prompt import PromptRef, PromptVersion
@@ -23,7 +24,6 @@ from evalh.engine.plan import Plan
 from evalh.engine.selection import select
 from evalh.graders.judges.asking import Models
 from evalh.graders.kinds import Grader, GraderEnvironment
-from evalh.graders.registry import build_all, complete
 from evalh.pipeline.step import Step
 from evalh.plugins import WorkspaceKinds, function_loader, load_plugins, load_provider
 from evalh.providers.registry import ProviderContext, kinds, options_of, traits_of
@@ -122,20 +122,12 @@ class Parts:
 
     def graders_of(self, suite: Suite, dataset: Dataset | None = None) -> tuple[Grader, ...]:
         """Build a suite's graders, and those of its dataset's rows where it counts them. Raises WorkspaceError."""
-        graders = build_all(suite.graders, self.grader_environment)
-        if any(grader.compiled.over is not None for grader in graders):
-            graders = complete(graders, dataset or self.dataset_of(suite))
-        named = {name for grader in graders for name in (grader.name, *grader.compiled.named)}
-        WorkspaceError.raise_all(
-            WorkspaceError(
-                f"the suite has no grader {rule.grader!r}, and no part of one is called so",
-                where=suite.where_of("gate.never"),
-                hint=did_you_mean(rule.grader, named),
-            )
-            for rule in suite.gate.never
-            if rule.grader not in named
-        )
-        return graders
+        environment = self.grader_environment
+        if not counts_rows(suite):
+            return suite_graders(suite, environment, ())
+        if self.files.candidate is not None:  # a stranger's rows
+            environment = trusting(environment, self.files.candidate.base, self.config, suite)
+        return suite_graders(suite, environment, dataset or self.dataset_of(suite))
 
     def prompts(self, revision: str | None = None) -> Prompts:
         """Return the prompts of the work tree, or of a revision. Raises NotFound for an unknown revision."""

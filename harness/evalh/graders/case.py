@@ -1,9 +1,9 @@
 """`case`: the graders that a row brings of its own, in its key `graders`."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec.structs import replace
 from pydantic import Field
@@ -25,9 +25,11 @@ from evalh.graders.parts import (
     names_of,
     telling,
 )
+from evalh.graders.registry import BUILT_IN
 
 _ROOM = 4096  # graders that are kept
 _ROOM_BYTES = 4_000_000  # and how long their entries may be together
+_REVIEWED = "whoever has reviewed the row runs the gate without --trust base"
 _SHORT = 64  # a longer entry is known by its digest
 _MOST_NAMES = 200  # in one dataset: each is a line of the run's table
 _MOST_ASKED = 100  # pairs of a model and settings: each is a stack of its own
@@ -91,7 +93,7 @@ class _Rows:
     def of(self, case: Case) -> tuple[WeighedPart, ...]:
         """Return the graders of a row. Raises WorkspaceError at its line."""
         parts = tuple([self._part(entry, case) for entry in case.graders])
-        if any([part.named for part in parts]):
+        if any(part.named for part in parts):
             names_of(parts, self._at(case).wrong)
         return parts
 
@@ -146,13 +148,32 @@ class _Rows:
         if kept is not None:
             self._kept.move_to_end(key)
             return kept[0]
-        part = case_part(self._at(case), entry)
+        part = self._built(entry, text, case)
         for grader in _every(part.grader):
             self._note(grader)
         self._kept[key] = part, len(text)
         self._kept_bytes += len(text)
         while len(self._kept) > _ROOM or (self._kept_bytes > _ROOM_BYTES and len(self._kept) > 1):
             self._kept_bytes -= self._kept.popitem(last=False)[1][1]
+        return part
+
+    def _built(self, entry: Entry, text: bytes, case: Case) -> WeighedPart:
+        """Build an entry. What a stranger's row brings may neither run code nor ask a model."""
+        scope = self._at(case)
+        trusted = scope.environment.trusted
+        if trusted is None or entry_digest(text) in trusted:
+            return case_part(scope, entry)
+
+        def refused(path: str) -> Callable[..., Any]:
+            raise scope.wrong(f"calls {path!r}, and no row of base does", _REVIEWED)
+
+        bare = replace(scope.environment, load_function=refused, kinds={})
+        part = case_part(Scope(scope.spec, bare, scope.build), entry)
+        for grader in _every(part.grader):
+            if grader.compiled.forms:
+                raise scope.wrong(f"asks a model ({grader.kind.name}), as no row of base does", _REVIEWED)
+            if grader.kind.name not in BUILT_IN:
+                raise scope.wrong(f"runs the code of {grader.kind.name!r}, as no row of base does", _REVIEWED)
         return part
 
     def _note(self, grader: Grader) -> None:
@@ -167,6 +188,11 @@ class _Rows:
         if compiled.forms:
             names = compiled.models or (None,)
             self._asks.update({(name, id(form)): (name, form) for form in compiled.forms for name in names})
+
+
+def entry_digest(entry: bytes) -> bytes:
+    """Return what an entry, as canonical JSON, is known by."""
+    return sha256(entry).digest()[:16]
 
 
 def _every(grader: Grader) -> Iterator[Grader]:

@@ -34,6 +34,7 @@ class GraderEnvironment(Value, kw_only=True):
     texts: Texts
     kinds: "Mapping[str, Kind]"
     deadline_s: float = 10.0  # for one call of a user's function
+    trusted: "Collection[bytes] | None" = None  # entries of rows that may run code and ask models; None: every one
 
 
 class RowKinds(Value):
