@@ -91,7 +91,7 @@ class FileModel(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _adapt(cls, stated: Any) -> Any:
-        if not isinstance(stated, Mapping):
+        if not isinstance(stated, dict | Mapping):
             return stated
         types = _types_of(cls)
         return {
@@ -130,7 +130,10 @@ def read(model: type[M], value: JsonValue, where: Where, of: str = "") -> M:
 
 
 def _adapted(wanted: Any, value: JsonValue) -> JsonValue:
-    for side, origin, args, words in _taken_apart(wanted):
+    sides, takes_text = _taken_apart(wanted)
+    if takes_text and isinstance(value, str):
+        return value
+    for side, origin, args, words in sides:
         if side is Any:
             value = json_of(value)
         elif origin is tuple and isinstance(value, list):
@@ -146,15 +149,20 @@ def _adapted(wanted: Any, value: JsonValue) -> JsonValue:
     return value
 
 
-_TAKEN_APART: dict[int, tuple[Any, list[tuple[Any, Any, tuple[Any, ...], list[str]]]]] = {}
+_Side: TypeAlias = tuple[Any, Any, tuple[Any, ...], list[str]]
+_TAKEN_APART: dict[int, tuple[Any, tuple[list[_Side], bool]]] = {}
 
 
-def _taken_apart(wanted: Any) -> list[tuple[Any, Any, tuple[Any, ...], list[str]]]:
-    """Return the members of a union, each with its origin, arguments and words: rows may state a million entries."""
+def _taken_apart(wanted: Any) -> tuple[list[_Side], bool]:
+    """Return the members of a union, each with its origin, arguments and words, and whether a text stays as it is.
+
+    Kept: the rows of a dataset may state a million entries.
+    """
     found = _TAKEN_APART.get(id(wanted))  # by identity: not every annotation has a hash
     if found is None:
         sides = [(side, get_origin(side), get_args(side), _words_of(side)) for side in _sides(wanted)]
-        found = _TAKEN_APART[id(wanted)] = (wanted, sides)  # kept, so that nothing else gets its identity
+        takes_text = not any(words or side is Any for side, _, _, words in sides)
+        found = _TAKEN_APART[id(wanted)] = (wanted, (sides, takes_text))  # nothing else can get its identity
     return found[1]
 
 
