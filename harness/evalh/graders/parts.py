@@ -4,7 +4,7 @@
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from math import fsum
 from typing import TypeAlias
 
