@@ -403,3 +403,50 @@ def test_a_workspace_is_opened_without_its_configuration(repo: Hostile) -> None:
     repo.write("evalh.toml", "not TOML at all")
 
     assert Workspace.open(repo.folder).root == repo.folder
+
+
+# -- graders that rows bring
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"python": "os:getcwd"},
+        {"python": "evals/evil.py:answer"},
+        {"any_of": ["json", {"not": {"python": "evals/evil.py:answer"}}]},
+        {"weighted": {"graders": [{"schema": {"pydantic": "evals/evil.py:Model"}}], "threshold": 0}},
+        {"judge": {"rubric": "Pass.", "model": "critic", "scale": "pass/fail"}},
+        {"self_consistency": {"by": "label"}},
+    ],
+    ids=lambda entry: json.dumps(entry)[:40],
+)
+def test_a_row_of_head_runs_no_code_and_asks_no_model(tmp_path: Path, entry: object) -> None:
+    repo = Hostile(tmp_path / "repo")
+    with repo.on_main("Count what rows bring"):
+        repo.write("evals/triage.yaml", SUITE + "  - case: {none: pass}\n")
+    repo.evil("evals/evil.py")
+    repo.rows([row(number) for number in range(1, 61)] + [row(61, graders=[entry])])
+    repo.commit()
+
+    done = evalh(repo.folder, "gate", "--base", "main", "--head", "HEAD", "--trust", "base")
+
+    assert not repo.ran
+    assert done.returncode == 2, done.stdout
+    assert "datasets/triage.jsonl:61: " in done.stderr
+    assert "base" in done.stderr
+
+
+def test_a_row_of_head_may_bring_graders_that_only_read_and_those_that_base_has(tmp_path: Path) -> None:
+    repo = Hostile(tmp_path / "repo")
+    judged = {"judge": {"rubric": "It is sorted.", "model": "critic", "scale": "pass/fail", "name": "sorted"}}
+    with repo.on_main("Count what rows bring"):
+        repo.write("evals/triage.yaml", SUITE + "  - case: {none: pass}\n")
+        repo.rows([row(number, graders=[judged]) for number in range(1, 61)])
+    before = [row(number, graders=[judged]) for number in range(1, 61)]
+    repo.rows([*before, row(61, graders=[judged, {"contains": "billing"}])])
+
+    decision = repo.trusted()
+
+    assert "graders were changed" not in told(decision)
+    assert decision.exit is ExitCode.YES, told(decision)
+    assert decision.suites[0].of == 61

@@ -60,8 +60,8 @@ class Fold:
         self._attempts = self._calls = 0
         self._hits = 0
         self._errors: Counter[str] = Counter()
-        self._tallies = [GraderTally(grader=spec.name, required=spec.required) for spec in graders]
-        self._jurors = [Jurors() for _ in graders]
+        self._tallies = {spec.name: GraderTally(grader=spec.name, required=spec.required) for spec in graders}
+        self._jurors = {name: Jurors() for name in self._tallies}
 
     @property
     def done(self) -> int:
@@ -133,10 +133,10 @@ class Fold:
         self._judges = plus(self._judges, sample.judge_cost_usd)
 
     def _count_verdicts(self, sample: Sample) -> None:
-        for tally, jurors, graded in zip(self._tallies, self._jurors, sample.verdicts, strict=True):
-            detail = graded.verdict.detail
+        for graded in sample.verdicts:
+            tally, detail = self._tallies[graded.grader], graded.verdict.detail
             if detail is not None and "votes" in detail:
-                jurors.add(detail["votes"])
+                self._jurors[graded.grader].add(detail["votes"])
             match graded.verdict.outcome:
                 case Outcome.PASS:
                     tally.passed += 1
@@ -170,10 +170,7 @@ class Fold:
             calls=self._calls,
             attempts=self._attempts,
             cache_hits=self._hits,
-            graders=tuple(
-                replace(tally, panel=jurors.document())
-                for tally, jurors in zip(self._tallies, self._jurors, strict=True)
-            ),
+            graders=tuple(replace(tally, panel=self._jurors[name].document()) for name, tally in self._tallies.items()),
             errors=dict(sorted(self._errors.items())),
             downstream=None if self._net is None else self._net.downstream(),
             clusters=sum(rates.values()),

@@ -50,7 +50,6 @@ from evalh.core.values import Value
 from evalh.core.verdict import Form, Outcome, Question
 from evalh.graders.judges.prefer import Favoured, Prefer, pairwise
 from evalh.graders.kinds import Grader
-from evalh.graders.registry import build_all
 from evalh.routing.target import Target
 from evalh.stats.agreement import agreement
 from evalh.stats.calibration import tells_little
@@ -148,7 +147,7 @@ def _judge_of_outputs(parts: Parts, judge: str, suite: str | None) -> tuple[Suit
         known = [grader.name for name in names for grader in parts.suite(name).graders]
         where = f"suite {suite!r}" if suite else "any suite"
         raise NotFound(f"no grader {judge!r} in {where}", hint=did_you_mean(judge, known))
-    graders = build_all(suites[0].graders, parts.grader_environment)
+    graders = parts.graders_of(suites[0])
     return suites[0], next(grader for grader in graders if grader.name == judge)
 
 

@@ -3,7 +3,7 @@
 Case ids that nobody can print: a name that ends a line, moves a cursor or reverses a line.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from msgspec import Struct, field
 
@@ -14,10 +14,12 @@ from evalh.api.judges import kinship, stale_calibrations
 from evalh.api.parts import Parts
 from evalh.api.pipeline_check import graded_steps, step_problems
 from evalh.api.sides import default_base
+from evalh.api.suite_graders import notices_of_rows
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptVersion
 from evalh.core.suite import Suite
 from evalh.graders.judges.prefer import pairwise
+from evalh.graders.kinds import Grader
 from evalh.graders.registry import build_all
 from evalh.providers.registry import traits_of
 from evalh.report.text import safe
@@ -110,19 +112,15 @@ def _suite_problems(parts: Parts, suite: Suite, prompts: Prompts, outcome: Check
     known = (*config.models, *config.routes)
     if suite.model is not None and suite.model not in known:
         yield parts.targets.no_model(suite.model, suite.where_of("model"))
-    try:
-        graders = build_all(suite.graders, parts.grader_environment)
-        judges = pairwise(suite.compare, parts.grader_environment)
-        outcome.notices.extend(stale_calibrations(parts.tree, suite.name, [*graders, *judges]))
-    except EvalhError as exc:
-        yield exc
-    else:
-        asked = [(one.name, one.models) for one in graders] + [(one.name, (one.model,)) for one in judges]
-        outcome.notices.extend(_kin(parts, suite, asked))
+    dataset, unread = None, None
     try:
         dataset = parts.dataset_of(suite)
     except EvalhError as exc:
-        yield exc
+        unread = exc
+    graders = yield from _grader_problems(parts, suite, dataset, outcome)
+    if dataset is None:
+        assert unread is not None
+        yield unread
         return
     outcome.counts["cases"] += len(dataset)
     outcome.notices.extend(one for one in _alike(suite.dataset, dataset) if one not in outcome.notices)
@@ -132,13 +130,39 @@ def _suite_problems(parts: Parts, suite: Suite, prompts: Prompts, outcome: Check
             yield odd
         else:
             outcome.notices.append(odd)
-    yield from _prompt_problems(parts, suite, prompts, dataset, outcome.problems)
+    yield from _prompt_problems(parts, (suite, graders), prompts, dataset, outcome.problems)
+
+
+def _grader_problems(
+    parts: Parts, suite: Suite, dataset: Dataset | None, outcome: CheckOutcome
+) -> Generator[EvalhError, None, Sequence[Grader]]:
+    """Build a suite's graders, and those of its rows where these can be read; return them, none if one is wrong."""
+    graders: Sequence[Grader] = ()
+    try:
+        if dataset is None:
+            graders = build_all(suite.graders, parts.grader_environment)
+        else:
+            graders = parts.graders_of(suite, dataset)
+        judges = pairwise(suite.compare, parts.grader_environment)
+        outcome.notices.extend(stale_calibrations(parts.tree, suite.name, [*graders, *judges]))
+    except EvalhError as exc:
+        yield from (exc, *exc.others)
+        return graders
+    asked = [(one.name, one.models) for one in graders] + [(one.name, (one.model,)) for one in judges]
+    outcome.notices.extend(_kin(parts, suite, asked))
+    outcome.notices.extend(notices_of_rows(suite, graders, dataset or ()))
+    return graders
 
 
 def _prompt_problems(
-    parts: Parts, suite: Suite, prompts: Prompts, dataset: Dataset, told: Sequence[EvalhError]
+    parts: Parts,
+    judged: tuple[Suite, Sequence[Grader]],
+    prompts: Prompts,
+    dataset: Dataset,
+    told: Sequence[EvalhError],
 ) -> Iterator[EvalhError]:
-    """Hold a suite's dataset against the versions of its prompt."""
+    """Hold a suite's dataset and its graders against the versions of its prompt."""
+    suite = judged[0]
     try:
         names = prompts.versions(suite.prompt)
     except NotFound as exc:
@@ -157,7 +181,7 @@ def _prompt_problems(
         yield exc
         return
     yield from impossible_golds(suite.graders, in_use, dataset)
-    yield from graded_steps(parts, suite, versions, in_use, dataset)
+    yield from graded_steps(parts, judged, versions, in_use, dataset)
 
 
 def _must_pass_problems(suite: Suite, dataset: Dataset) -> Iterator[EvalhError]:

@@ -32,7 +32,6 @@ from evalh.engine.plan import Plan
 from evalh.engine.selection import Selection
 from evalh.engine.session import Session, check_plans, new_run_id, together
 from evalh.graders.judges.prefer import Prefer
-from evalh.graders.registry import build_all
 from evalh.report.terminal.compare import ComparisonView
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def _trusted(
     judges = judge_differences(standing, labels_of(parts, suite, standing), *sides)
     asked: list[tuple[str, tuple[str, ...]]] = [(one.name, (one.model,)) for one in prefers]
     try:
-        graders = build_all(parts.suite(suite).graders, parts.grader_environment)
+        graders = parts.graders_of(parts.suite(suite))
         asked += [(grader.name, grader.models) for grader in graders]
     except EvalhError:  # two saved runs of a suite that is gone, or broken now
         pass

@@ -20,7 +20,6 @@ from evalh.core.totals import Escalated, Tallies
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.engine.runner import standing
 from evalh.graders.kinds import Grader
-from evalh.graders.registry import build_all
 from evalh.routing.target import reachable
 
 Explained = tuple[str, Tallies | None, list[Statement]]
@@ -103,7 +102,7 @@ async def _worth(parts: Parts, answers: Iterable[FirstAnswer], recall: Judgement
         if answer.suite not in graders:
             graders[answer.suite] = ()
             with suppress(EvalhError):  # the suite is gone, or another one now: nothing can be said
-                graders[answer.suite] = build_all(parts.suite(answer.suite).graders, parts.grader_environment)
+                graders[answer.suite] = parts.graders_of(parts.suite(answer.suite))
         first = await _standing(graders[answer.suite], answer, recall)
         counts[_change(first, answer.standing)] += 1
     return Escalated(counts["helped"], counts["harmed"], counts["same"], counts["unknown"])

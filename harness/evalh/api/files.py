@@ -23,6 +23,7 @@ class Candidate(Value):
     tree: Tree
     live: Mapping[str, str]  # prompt → version
     holds: Callable[[Path], bool]  # whether its git tracks a file on disk
+    base: Tree  # what it is merged into: it says which graders rows may bring
 
 
 _SHAPE = (".pipeline.yaml", ".py")

@@ -210,6 +210,7 @@ def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
         for what, cases in (
             ("deleted", rows.deleted),
             ("relabelled", rows.relabelled),
+            ("graded by other graders of its own", rows.regraded),
             ("rewritten", rows.rewritten),
             ("tied together by new rows", rows.reclustered),
         )

@@ -34,7 +34,6 @@ from evalh.core.values import Value
 from evalh.engine.plan import Asked, Plan, PlannedPipeline
 from evalh.engine.session import Session, check_plans, together
 from evalh.graders.kinds import Grader
-from evalh.graders.registry import build_all
 from evalh.pipeline.step import Step
 from evalh.routing.target import Leaf, Target
 from evalh.stats.clusters import ClusterIndex
@@ -56,7 +55,7 @@ class GradedWindow(Value):
 def grade(parts: Parts, options: GradeOptions, progress: Progress | None = None) -> GradedProduction:
     """Judge what production answered. Raises EvalhError; NotFound where nothing can be judged."""
     suite = parts.suite(options.suite or parts.config.default_suite or _which(parts))
-    graders = build_all(suite.graders, parts.grader_environment)
+    graders = tuple(one for one in parts.graders_of(suite) if one.kind.name != "case")  # production has no rows
     judging = tuple(one for one in graders if not one.needs_expected)
     if not any(one.required for one in judging):
         raise UsageError(

@@ -3,22 +3,27 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from msgspec.structs import replace
 
 from evalh.api.parts import Parts
+from evalh.api.suite_graders import counts_rows
 from evalh.core.attempt import Completion
+from evalh.core.digest import canonical
 from evalh.core.errors import EvalhError, NotFound, UsageError
 from evalh.core.log import GraderTrial, SampleStory, TriedOutput
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
-from evalh.core.verdict import GradeContext, StepOutput, Verdict
+from evalh.core.verdict import GradeContext, StepOutput, Verdict, parts_of
 from evalh.graders.kinds import Grader, GraderEnvironment
 from evalh.graders.registry import build
 from evalh.plugins import load_plugins
 
 _SHOWN = 3
+_ROWS = 10_000  # whose graders are looked at
+_OF_ROWS = 20  # of their entries, for a suite
 
 
 def try_graders(parts: Parts, path: str, run: str, most: int) -> list[GraderTrial]:
@@ -28,7 +33,7 @@ def try_graders(parts: Parts, path: str, run: str, most: int) -> list[GraderTria
         raise UsageError(f"{path} registers no grader", hint='@grader("max_words"), from evalh import grader')
     environment = replace(parts.grader_environment, kinds=kinds)
     run_id, stories = _outputs(parts, run, most)
-    specs = list(_stated(parts))
+    specs = list(_stated(parts, kinds.own))
     found = []
     for name, kind in kinds.own.items():
         named = [spec for spec in specs if spec.kind == name] or [
@@ -38,13 +43,43 @@ def try_graders(parts: Parts, path: str, run: str, most: int) -> list[GraderTria
     return found
 
 
-def _stated(parts: Parts) -> Iterator[GraderSpec]:
-    """Yield the entries of every suite that can be read: they state a grader's parameters."""
-    for suite in parts.suites():
+def _stated(parts: Parts, kinds: Collection[str]) -> Iterator[GraderSpec]:
+    """Yield where suites, and rows that bring graders, name these kinds: they state a grader's parameters."""
+    for name in parts.suites():
         try:
-            yield from parts.suite(suite).graders
+            suite = parts.suite(name)
+            specs = suite.graders
+            for spec in specs:
+                yield from [spec] if spec.kind in kinds else _inside({spec.kind: dict(spec.params)}, kinds, spec.where)
+            if counts_rows(suite):
+                rows = islice((case for case in parts.dataset_of(suite) if case.graders), _ROWS)
+                of_rows = (
+                    spec for case in rows for entry in case.graders for spec in _inside(entry, kinds, case.where)
+                )
+                distinct = {canonical([spec.kind, dict(spec.params)]): spec for spec in of_rows}
+                yield from islice(distinct.values(), _OF_ROWS)
         except EvalhError:  # `evalh check` tells
             continue
+
+
+def _inside(entry: JsonValue, kinds: Collection[str], where: str) -> Iterator[GraderSpec]:
+    """Find these kinds in an entry, and in the entries inside it."""
+    if isinstance(entry, str):
+        kind, stated = entry, None
+    elif isinstance(entry, Mapping) and len(entry) == 1:
+        ((kind, stated),) = entry.items()
+    else:
+        return
+    params = stated if isinstance(stated, Mapping) else {} if stated is None else {"value": stated}
+    if kind in kinds:
+        own = {key: value for key, value in params.items() if key not in ("name", "required", "weight")}
+        yield GraderSpec(kind=kind, name=kind, params=own, where=where)
+    elif kind == "not":
+        yield from _inside(params.get("grader", params.get("value", params)), kinds, where)
+    elif kind in ("any_of", "all_of", "weighted"):
+        listed = params.get("graders", params.get("value"))
+        for inner in listed if isinstance(listed, list | tuple) else ():
+            yield from _inside(inner, kinds, where)
 
 
 def _outputs(parts: Parts, run: str, most: int) -> tuple[str | None, tuple[SampleStory, ...]]:
@@ -112,4 +147,5 @@ def _examples(stories: Sequence[SampleStory], verdicts: Sequence[Verdict]) -> It
                 score=verdict.score,
                 reason=verdict.reason,
                 output=story.output or "",
+                parts=tuple((verdict.detail or {})["parts"]) if parts_of(verdict) else (),
             )

@@ -108,7 +108,7 @@ def uncalibrated(tree: Tree, suite: str, graders: Sequence[Grader]) -> tuple[str
 
 def asks_a_model(grader: Grader) -> bool:
     """Whether a grader, or one that it is made of, asks a model."""
-    return bool(grader.compiled.forms) or any(asks_a_model(part) for part in grader.compiled.parts)
+    return bool(grader.asked)
 
 
 def kinship(parts: Parts, judges: Iterable[tuple[str, Sequence[str]]], judged: Mapping[str, str]) -> Iterator[str]:

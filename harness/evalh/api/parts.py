@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from evalh.api.event_loop import SystemClock
 from evalh.api.files import JudgedTree, WorkspaceFiles, cache_dir_of, store_folder_of
 from evalh.api.options import RunOptions
+from evalh.api.suite_graders import counts_rows, suite_graders, trusting
 from evalh.api.targets import Targets, WorkspaceTexts, require_logprobs, require_steps, target_hint, versions_named
 from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.model import ModelSpec, same_model
@@ -22,8 +23,7 @@ from evalh.core.suite import Suite
 from evalh.engine.plan import Plan
 from evalh.engine.selection import select
 from evalh.graders.judges.asking import Models
-from evalh.graders.kinds import GraderEnvironment
-from evalh.graders.registry import build_all
+from evalh.graders.kinds import Grader, GraderEnvironment
 from evalh.pipeline.step import Step
 from evalh.plugins import WorkspaceKinds, function_loader, load_plugins, load_provider
 from evalh.providers.registry import ProviderContext, kinds, options_of, traits_of
@@ -120,6 +120,15 @@ class Parts:
         except NotFound as exc:
             raise NotFound(exc.what, where=suite.where_of("dataset"), hint=exc.hint) from None
 
+    def graders_of(self, suite: Suite, dataset: Dataset | None = None) -> tuple[Grader, ...]:
+        """Build a suite's graders, and those of its dataset's rows where it counts them. Raises WorkspaceError."""
+        environment = self.grader_environment
+        if not counts_rows(suite):
+            return suite_graders(suite, environment, ())
+        if self.files.candidate is not None:  # a stranger's rows
+            environment = trusting(environment, self.files.candidate.base, self.config, suite)
+        return suite_graders(suite, environment, dataset or self.dataset_of(suite))
+
     def prompts(self, revision: str | None = None) -> Prompts:
         """Return the prompts of the work tree, or of a revision. Raises NotFound for an unknown revision."""
         if revision is None:
@@ -171,8 +180,8 @@ class Parts:
         """Resolve everything that a run needs, without sending anything. Raises EvalhError."""
         plans = []
         for suite, refs in self._targets(options):
-            cases = select(self.dataset_of(suite), options.selection)
-            graders = build_all(suite.graders, self.grader_environment)
+            dataset = self.dataset_of(suite)
+            cases, graders = select(dataset, options.selection), self.graders_of(suite, dataset)
             for ref in refs:
                 version = self.version_of(suite, ref)
                 if version.name != suite.prompt:

@@ -1,7 +1,6 @@
 """`evalh check` of pipelines: their checks and models, and the steps that suites and rows name."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 
 from msgspec.structs import replace
 
@@ -43,9 +42,14 @@ def _of_steps(parts: Parts, pipeline: Pipeline) -> Iterator[EvalhError]:
 
 
 def graded_steps(
-    parts: Parts, suite: Suite, versions: Sequence[PromptVersion], in_use: PromptVersion, dataset: Dataset
+    parts: Parts,
+    judged: tuple[Suite, Sequence[Grader]],
+    versions: Sequence[PromptVersion],
+    in_use: PromptVersion,
+    dataset: Dataset,
 ) -> Iterator[EvalhError]:
-    """Check a suite's step graders, and the steps that its rows name, against the pipeline."""
+    """Check a suite's graders, those of steps too, and the steps that its rows name, against the pipeline."""
+    suite, of_samples = judged
     steps = {} if in_use.pipeline is None else {spec.name: spec for spec in in_use.pipeline.steps}
     for name, specs in suite.step_graders.items():
         where = suite.where_of(f"step_graders.{name}")
@@ -65,8 +69,7 @@ def graded_steps(
         version = steps[name].version
         if version is not None:
             yield from impossible_golds(specs, version, _with_gold_of(name, dataset))
-    with suppress(EvalhError):  # reported where the suite's graders are compiled
-        yield from _read_steps(build_all(suite.graders, parts.grader_environment), in_use)
+    yield from _read_steps(of_samples, in_use)
     known = {spec.name for one in versions if one.pipeline is not None for spec in one.pipeline.steps}
     if known:
         yield from _strange_steps(dataset, known)

@@ -1,15 +1,16 @@
 """The JSON Schemas of the files that people write, made from the models that read them; published in `schemas/`."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from evalh.core.declared import FileModel, Text
+from evalh.core.declared import FileModel, Text, Words
 from evalh.core.strict_json import JsonValue
 from evalh.graders.kinds import Kind
+from evalh.graders.parts import Entry
 from evalh.graders.registry import BUILT_IN, built_in_kind
 from evalh.providers.registry import kinds, options_of
 from evalh.workspace.config import ConfigFile, model_table
@@ -37,6 +38,9 @@ class DatasetRow(FileModel):
     expected: Any = Field(None, description="What graders compare with; absent is not null.")
     tags: tuple[str, ...] = Field((), description="Words that select cases.")
     cluster: Text | None = Field(None, description="Cases of one cluster are not independent of each other.")
+    graders: Annotated[tuple[Entry, ...], Words("a list of graders")] = Field(
+        (), description="Graders of its own, in the same form as in a suite; an entry `case` of the suite counts them."
+    )
     given: dict[str, JsonValue] | None = Field(None, description="By step of a pipeline: what it is said to return.")
     source: dict[str, JsonValue] | None = Field(None, description="Where it was found; `evalh dataset add` writes it.")
 

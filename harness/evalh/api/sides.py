@@ -186,7 +186,7 @@ def _judging(parts: Parts, before: WorkspaceFiles, head: Tree, tip: Tree | None)
         raise UsageError(what, hint="run the gate in a clone of that repository")
     found = read_live(head, before.tree)
     watched = Watched(before.tree)
-    candidate = Candidate(head, found.live, lambda place: bool(repository.tracked(place)))
+    candidate = Candidate(head, found.live, lambda place: bool(repository.tracked(place)), before.tree)
     files = WorkspaceFiles(watched, before.code, candidate)
     judging = Parts(parts.root, parts.env, parts.cache_dir, files)
     return judging, Stranger(

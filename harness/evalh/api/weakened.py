@@ -14,6 +14,7 @@ from evalh.core.ports import Tree
 from evalh.core.suite import GatePolicy, GraderRule, eased
 from evalh.engine.gate.change import Word
 from evalh.engine.plan import Plan
+from evalh.graders.kinds import Grader
 from evalh.plugins import loaded_from
 from evalh.providers.registry import function_of
 from evalh.workspace.config import CONFIG_NAME
@@ -94,10 +95,17 @@ def _graders(before: Plan, head: Plan) -> Iterator[str]:
         yield f"graders were removed: {listed(gone)}"
     if eased := [name for name, one in old.items() if name in new and one.required and not new[name].required]:
         yield f"graders are not required any more: {listed(eased)}"
-    if edited := [
-        name for name, one in old.items() if name in new and identity(one.document()) != identity(new[name].document())
-    ]:
+    if edited := [name for name, one in old.items() if name in new and _differs(one, new[name])]:
         yield f"graders were changed: {listed(edited)}"
+
+
+def _differs(old: Grader, new: Grader) -> bool:
+    """Whether a grader judges by something else. Rows may add graders of their own; those of a row stand in it."""
+    was, now = old.compiled.rows, new.compiled.rows
+    if was is None or now is None:
+        return identity(old.document()) != identity(new.document())
+    left = was.kinds <= now.kinds and was.judges <= now.judges
+    return not left or old.stated != new.stated or old.kind.semantics != new.kind.semantics
 
 
 def held_to_each(policy: GatePolicy, before: Plan, head: Plan) -> GatePolicy:

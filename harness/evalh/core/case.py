@@ -1,6 +1,6 @@
 """Cases: the rows of a dataset."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Final, Literal
 
@@ -25,6 +25,7 @@ def ties(cluster: str | None, inputs_digest: str | None) -> tuple[tuple[str, str
 
 
 NO_DOUBLES: dict[str, JsonValue] = {}
+NO_GRADERS: tuple[str | dict[str, JsonValue], ...] = ()
 
 
 class Case(Value):
@@ -38,6 +39,7 @@ class Case(Value):
     cluster: str | None = None  # of cases that are alike, as the row names it
     given: Mapping[str, JsonValue] = NO_DOUBLES  # the row's doubles, by step
     source: Mapping[str, JsonValue] | None = None  # where it was found: no digest covers it, for it asks nothing
+    graders: Sequence[str | dict[str, JsonValue]] = NO_GRADERS  # of its own, as under `graders:` in a suite
 
     @property
     def inputs_digest(self) -> str:
@@ -60,4 +62,6 @@ class Case(Value):
             row["cluster"] = self.cluster
         if self.given:
             row["given"] = self.given
+        if self.graders:
+            row["graders"] = list(self.graders)
         return row

@@ -11,6 +11,7 @@ Imports pydantic: import this module where a workspace is opened, never for `--h
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
+from functools import cache
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias, TypeVar, Union, get_args, get_origin
 
@@ -90,15 +91,20 @@ class FileModel(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _adapt(cls, stated: Any) -> Any:
-        if not isinstance(stated, Mapping):
+        if not isinstance(stated, dict | Mapping):
             return stated
-        types = {field.alias or name: field.annotation for name, field in cls.model_fields.items()}
+        types = _types_of(cls)
         return {
             key: _NULL
             if value is None and not cls.takes_null and types.get(key) is not Any
             else _adapted(types.get(key), value)
             for key, value in stated.items()
         }
+
+
+@cache
+def _types_of(model: type[BaseModel]) -> Mapping[str, Any]:
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
 
 
 def keys_of(model: type[BaseModel]) -> tuple[str, ...]:
@@ -124,21 +130,40 @@ def read(model: type[M], value: JsonValue, where: Where, of: str = "") -> M:
 
 
 def _adapted(wanted: Any, value: JsonValue) -> JsonValue:
-    for side in _sides(wanted):
-        origin, args = get_origin(side), get_args(side)
+    sides, takes_text = _taken_apart(wanted)
+    if takes_text and isinstance(value, str):
+        return value
+    for side, origin, args, words in sides:
         if side is Any:
             value = json_of(value)
         elif origin is tuple and isinstance(value, list):
             value = tuple(_adapted(args[0], item) for item in value)
         elif origin in (dict, Mapping) and isinstance(value, Mapping):
             value = {key: _adapted(args[1], item) for key, item in value.items()}
-        elif isinstance(value, str) and value in _words_of(side):
+        elif isinstance(value, str) and value in words:
             value = side(value)
         elif side is Decimal and type(value) in (int, float):
             value = Decimal(repr(value))
         elif side is float and isinstance(value, Decimal):
             value = float(value)
     return value
+
+
+_Side: TypeAlias = tuple[Any, Any, tuple[Any, ...], list[str]]
+_TAKEN_APART: dict[int, tuple[Any, tuple[list[_Side], bool]]] = {}
+
+
+def _taken_apart(wanted: Any) -> tuple[list[_Side], bool]:
+    """Return the members of a union, each with its origin, arguments and words, and whether a text stays as it is.
+
+    Kept: the rows of a dataset may state a million entries.
+    """
+    found = _TAKEN_APART.get(id(wanted))  # by identity: not every annotation has a hash
+    if found is None:
+        sides = [(side, get_origin(side), get_args(side), _words_of(side)) for side in _sides(wanted)]
+        takes_text = not any(words or side is Any for side, _, _, words in sides)
+        found = _TAKEN_APART[id(wanted)] = (wanted, (sides, takes_text))  # nothing else can get its identity
+    return found[1]
 
 
 def _words_of(side: Any) -> list[str]:

@@ -285,6 +285,7 @@ class TriedOutput(Value, kw_only=True):
     score: float | None
     reason: str
     output: str
+    parts: tuple[JsonValue, ...] = ()  # what its parts said, where the grader has parts
 
 
 class GraderTrial(Value, kw_only=True):

@@ -7,19 +7,21 @@ from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from msgspec import field
 from msgspec.structs import replace
 
 from evalh.core.attempt import Answer, Completion, FinishReason, Latency, Purpose
 from evalh.core.case import Case
+from evalh.core.digest import canonical
 from evalh.core.request import Message, Request
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 
-class Form(Value, kw_only=True, eq=False):
-    """Everything of a question but its words and its key. Created once for each grader, and found by identity.
+class Form(Value, kw_only=True, eq=False, weakref=True):
+    """Everything of a question but its words and its key. Found by identity: `shared` gives equal ones as one.
 
     `again`: the task's own settings apply, overridden by `params`; otherwise only `params` and the schema do.
     """
@@ -29,9 +31,16 @@ class Form(Value, kw_only=True, eq=False):
     output_schema: Mapping[str, JsonValue] | None = None
     again: bool = False
 
+    def shared(self) -> "Form":
+        """Return the form that is in use for this content: graders of rows are built again and again."""
+        return _FORMS.setdefault(canonical([self.purpose.value, self.document()]), self)
+
     def document(self) -> dict[str, JsonValue]:
         """Return what a grader's digest covers."""
         return {"params": dict(self.params), "output_schema": self.output_schema, "again": self.again}
+
+
+_FORMS: WeakValueDictionary[bytes, Form] = WeakValueDictionary()
 
 
 class Question(Value, kw_only=True):
@@ -84,6 +93,40 @@ class Verdict(Value):
     def error(cls, reason: str) -> "Verdict":
         """Report that the grader itself failed."""
         return cls(Outcome.ERROR, None, reason)
+
+
+class PartVerdict(Value, kw_only=True):
+    """What one part of a grader said, as the detail of the whole verdict keeps it."""
+
+    grader: str
+    verdict: Verdict
+    weight: float
+    name: str | None = None
+    required: bool = True
+
+    @property
+    def label(self) -> str:
+        """What it is called: its name, or its kind; what does not decide is marked."""
+        marked = " (weight 0)" if not self.weight else "" if self.required else " (not required)"
+        return (self.name or self.grader) + marked
+
+
+def parts_of(verdict: Verdict) -> tuple[PartVerdict, ...]:
+    """Return what the parts of a grader said; nothing where it has none, or a detail of its own making."""
+    stated = (verdict.detail or {}).get("parts")
+    try:
+        return tuple(
+            PartVerdict(
+                grader=str(part["grader"]),
+                verdict=Verdict(Outcome(part["outcome"]), part["score"], str(part["reason"]), part.get("detail")),
+                weight=float(part["weight"]),
+                name=part.get("name"),
+                required=part.get("required") is not False,
+            )
+            for part in (stated if isinstance(stated, list) else ())
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):  # another kind's detail is its own affair
+        return ()
 
 
 class EarlyVerdict(Exception):

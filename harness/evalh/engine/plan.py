@@ -202,7 +202,13 @@ class Plan(Routing, kw_only=True, dict=True):
             parents = StepGraph.of(self.pipeline.flow.pipeline).parents
             steps = PipelineFold(parents, trials, clusters, self.suite.max_ungraded)
         specs = [grader.spec for grader in self.graders]
+        specs += [GraderSpec(kind="part", name=name, required=False) for name in self.parts]
         return Fold(specs, trials, self.suite.value, clusters, by_the_hour=by_the_hour, pipeline=steps)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names that parts of its graders are counted under."""
+        return tuple(name for grader in self.graders for name in grader.compiled.named)
 
     @cached_property
     def routing(self) -> Routing:

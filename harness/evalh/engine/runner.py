@@ -28,6 +28,7 @@ from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Outcome, Verdict, with_cause
 from evalh.engine.plan import Plan
+from evalh.graders.parts import named_parts
 from evalh.routing.asking import Asking, Inquiry
 from evalh.routing.pace import until_writable
 from evalh.routing.run_context import Halt
@@ -237,9 +238,11 @@ class Runner(SampleRunner[Unit], kw_only=True):
             step=unit.key.step,
             asker=asking,
         )
-        graded = []
+        graded: list[Graded] = []
+        of_parts: list[Graded] = []
         for grader in self.plan.graders:
             judged = grader.judge(context)
             verdict = await judged if isawaitable(judged) else judged
             graded.append(Graded(grader.name, grader.required, with_cause(verdict, completion)))
-        return tuple(graded)
+            of_parts += named_parts(grader, graded[-1], context)
+        return (*graded, *of_parts)

@@ -1,10 +1,13 @@
 """What a grader is: a kind with declared parameters, compiled once per suite, then asked once per sample."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from functools import cache
 from inspect import isawaitable
 from typing import Any, ClassVar, TypeAlias, TypeVar, overload
 
+from evalh.core.case import Case
 from evalh.core.declared import FileModel
+from evalh.core.digest import digest
 from evalh.core.errors import WorkspaceError
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
@@ -31,6 +34,19 @@ class GraderEnvironment(Value, kw_only=True):
     texts: Texts
     kinds: "Mapping[str, Kind]"
     deadline_s: float = 10.0  # for one call of a user's function
+    trusted: "Collection[bytes] | None" = None  # entries of rows that may run code and ask models; None: every one
+
+
+class RowKinds(Value):
+    """What the graders of a dataset's rows judge by beside their parameters, which the digest of the rows covers."""
+
+    kinds: frozenset[tuple[str, int]]  # kind and semantics
+    judges: frozenset[str]  # digests: names of models and files stand for contents
+
+    def document(self) -> list[JsonValue]:
+        """Return what a grader's digest covers."""
+        found: list[JsonValue] = [{"kind": kind, "semantics": semantics} for kind, semantics in sorted(self.kinds)]
+        return [*found, *([{"judges_by": digest(sorted(self.judges))}] if self.judges else [])]
 
 
 class Compiled(Value):
@@ -45,6 +61,15 @@ class Compiled(Value):
     needs_logprobs: bool = False  # it reads what a model gives only when it is asked for
     reads: tuple[str, ...] = ()  # the steps of a pipeline whose outputs it looks at
     judges_by: Callable[[], JsonValue] | None = None  # what a digest covers where names stand for contents
+    weighs: Mapping[str, JsonValue] | None = None  # what a digest covers beside the parts
+    named: tuple[str, ...] = ()  # names that its parts are counted under
+    over: "Over | None" = None  # of the kind that rows complete
+    asks: tuple[tuple[str | None, Form], ...] = ()  # what graders of rows ask, and under which form
+    rows: "RowKinds | None" = None  # what the graders of rows are
+
+
+Over: TypeAlias = Callable[[Iterable[Case], Collection[str]], Compiled]
+"""Completes a grader with the graders of rows; the names are those that parts may not have. Raises WorkspaceError."""
 
 
 class Parameters(FileModel):
@@ -78,13 +103,18 @@ class Kind(Value, kw_only=True):
 
     def differing(self, stated: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         """Return the stated parameters that differ from their defaults: a new default changes no digest."""
-        defaults = {field.alias or name: field.default for name, field in self.parameters.model_fields.items()}
+        defaults = _defaults_of(self.parameters)
         # By the types as well: true is not 1.
         return {
             name: value
             for name, value in stated.items()
             if value != defaults[name] or isinstance(value, bool) != isinstance(defaults[name], bool)
         }
+
+
+@cache
+def _defaults_of(parameters: type[FileModel]) -> Mapping[str, Any]:
+    return {field.alias or name: field.default for name, field in parameters.model_fields.items()}
 
 
 class Scope(Value):
@@ -145,7 +175,8 @@ class Grader(Value, eq=False):
     @property
     def models(self) -> tuple[str, ...]:
         """The models and routes that it asks by name, its parts' too."""
-        return (*self.compiled.models, *(name for part in self.compiled.parts for name in part.models))
+        rows = (name for name, _ in self.compiled.asks if name is not None)
+        return (*self.compiled.models, *rows, *(name for part in self.compiled.parts for name in part.models))
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -165,7 +196,7 @@ class Grader(Value, eq=False):
         """Return whom it asks, and under which form; None: the model that answered."""
         names = self.compiled.models or (None,)
         own = [(name, form) for form in self.compiled.forms for name in names]
-        return (*own, *(one for part in self.compiled.parts for one in part.asked))
+        return (*own, *self.compiled.asks, *(one for part in self.compiled.parts for one in part.asked))
 
     def judge(self, ctx: GradeContext) -> Verdict | Awaitable[Verdict]:
         """Judge a sample. A grader that breaks gives an `error` verdict.
@@ -190,10 +221,12 @@ class Grader(Value, eq=False):
             "required": self.required,
         }
         if self.compiled.parts:
-            return document | {"parts": [part.document() for part in self.compiled.parts]}
+            document |= {"parts": [part.document() for part in self.compiled.parts]}
+            return document | ({} if self.compiled.weighs is None else {"weighs": dict(self.compiled.weighs)})
         if self.compiled.judges_by is not None:
             return document | {"judges_by": self.compiled.judges_by()}
-        return document | {"params": dict(self.stated)}
+        document |= {"params": dict(self.stated)}
+        return document if self.compiled.rows is None else document | {"parts": self.compiled.rows.document()}
 
 
 def broke(exc: BaseException) -> Verdict:

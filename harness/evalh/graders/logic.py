@@ -4,20 +4,16 @@ Three-valued logic: `abstain` and `error` both mean "not known". A grader made o
 what is known does not decide, and then it says `error` if any part erred.
 """
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from typing import Annotated
 
 from pydantic import Field
 
 from evalh.core.declared import Words
-from evalh.core.strict_json import JsonValue
-from evalh.core.suite import ADVISORY, GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, Verdict
 from evalh.graders.kinds import Compiled, Grader, Parameters, Scope, built_in
+from evalh.graders.parts import Entry, plain_part
 from evalh.graders.quoting import one_line
-
-Entry = str | dict[str, JsonValue]
-"""As under `graders:` in a suite: a name, or one name with its parameters."""
 
 _OPPOSITES = {Outcome.PASS: Outcome.FAIL, Outcome.FAIL: Outcome.PASS}
 
@@ -29,7 +25,7 @@ class Not(Parameters):
     grader: Entry = Field(description="A grader, in the same form as under graders.")
 
     def compile(self, scope: Scope) -> Compiled:
-        part = _part(scope, self.grader)
+        part = plain_part(scope, self.grader)
 
         def judge(ctx: GradeContext) -> Verdict | Awaitable[Verdict]:
             verdict = part.judge(ctx)
@@ -58,7 +54,7 @@ class _Several(Parameters):
         """Ask the graders in order, up to the first whose outcome decides."""
         if not self.graders:
             raise scope.wrong("has no graders")
-        parts = tuple(_part(scope, entry) for entry in self.graders)
+        parts = tuple(plain_part(scope, entry) for entry in self.graders)
 
         def judge(ctx: GradeContext) -> Verdict | Awaitable[Verdict]:
             said: list[Verdict] = []
@@ -115,24 +111,3 @@ class AllOf(_Several):
 
     def compile(self, scope: Scope) -> Compiled:
         return self.joined(scope, Outcome.FAIL)
-
-
-def _part(scope: Scope, entry: Entry) -> Grader:
-    """Build a grader inside a grader, from the same form that a suite uses."""
-    outer = scope.spec
-    if isinstance(entry, str):
-        kind, params = entry, {}
-    elif len(entry) == 1:
-        ((kind, stated),) = entry.items()
-        params = {} if stated is None else dict(stated) if isinstance(stated, Mapping) else {"value": stated}
-    else:
-        raise scope.wrong(
-            f"holds an entry with {len(entry)} names", "one grader's name, or one name with its parameters"
-        )
-    if kind in ADVISORY:
-        raise scope.wrong(
-            f"holds {kind!r}, which would decide with it", f"- {kind}: {{…}} as an entry of its own, required or not"
-        )
-    if "required" in params:
-        raise scope.wrong(f"states required for {kind!r} inside it", "required belongs to the outermost grader")
-    return scope.build(GraderSpec(kind=kind, name=kind, params=params, where=outer.where), scope.environment)

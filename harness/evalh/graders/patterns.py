@@ -192,9 +192,12 @@ def compiled(pattern: str, *, ignore_case: bool) -> Pattern:
     options.log_errors = False  # RE2 would write to stderr
     options.case_sensitive = not ignore_case
     as_written = re2.compile(_encoded(pattern), options)
+    if "\\" not in pattern and "[" not in pattern:  # no class: it means the same of any text
+        return Pattern(as_written, as_written, marked=False, ascii_only="")
     try:
         marked = any(found["escape"] == r"\b" for found in _TOKEN.finditer(pattern))
-        unicode = re2.compile(_encoded(_Writer(marked).write(pattern)), options)
+        written = _Writer(marked).write(pattern)
+        unicode = as_written if written == pattern else re2.compile(_encoded(written), options)
     except (_CannotWriteError, re2.error) as exc:
         said = str(exc) if isinstance(exc, _CannotWriteError) else "it"
         return Pattern(as_written, as_written, marked=False, ascii_only=said)

@@ -4,12 +4,15 @@ Built-in kinds are classes of parameters that compile themselves; see `kinds.bui
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
+from evalh.core.case import Case
 from evalh.core.declared import keys_of, read
 from evalh.core.digest import canonical, digest
 from evalh.core.errors import WorkspaceError, did_you_mean
@@ -100,10 +103,9 @@ def collecting(file: str) -> Iterator[dict[str, Kind]]:
 
 def built_in_kind(name: str) -> Kind | None:
     """Return the kind of this name that needs no plugin."""
-    if name not in BUILT_IN:
-        return None
-    import_module(f"evalh.graders.{BUILT_IN[name]}")
-    return LOADED[name]
+    if name in BUILT_IN and name not in LOADED:
+        import_module(f"evalh.graders.{BUILT_IN[name]}")
+    return LOADED.get(name)
 
 
 def build(spec: GraderSpec, environment: GraderEnvironment) -> Grader:
@@ -120,7 +122,24 @@ def build(spec: GraderSpec, environment: GraderEnvironment) -> Grader:
 
 def build_all(specs: Iterable[GraderSpec], environment: GraderEnvironment) -> tuple[Grader, ...]:
     """Compile the graders of a suite, in order. Raises WorkspaceError."""
-    return tuple(build(spec, environment) for spec in specs)
+    graders = tuple(build(spec, environment) for spec in specs)
+    taken = {grader.name for grader in graders}
+    for grader in graders:
+        for name in grader.compiled.named:
+            if name in taken:
+                what = f"grader {grader.name!r} has a part called {name!r}, as another grader or part is"
+                raise WorkspaceError(what, where=grader.spec.where, hint="another name: …")
+            taken.add(name)
+    return graders
+
+
+def complete(graders: Sequence[Grader], cases: Iterable[Case]) -> tuple[Grader, ...]:
+    """Build the graders that rows bring, where one of these counts them. Raises WorkspaceError at the rows' lines."""
+    taken = frozenset(name for grader in graders for name in (grader.name, *grader.compiled.named))
+    return tuple(
+        grader if (over := grader.compiled.over) is None else replace(grader, compiled=over(cases, taken))
+        for grader in graders
+    )
 
 
 def graders_digest(graders: Iterable[Grader]) -> str:

@@ -116,6 +116,12 @@ def m011_steps(db: Database) -> None:
         db.execute(statement)
 
 
+@migration
+def m012_case_graders(db: Database) -> None:
+    """Keep the graders that a row brings: an answer from the log is graded as its row asks."""
+    db.execute("alter table cases add column graders text")  # JSON; null: the row has none
+
+
 _TABLES = (
     """create table runs (
   id text primary key,

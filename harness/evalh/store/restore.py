@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from msgspec.structs import replace
 
 from evalh.core.attempt import Completion, FinishReason, Logprobs, Usage, latency_of
-from evalh.core.case import ABSENT, NO_DOUBLES, Case
+from evalh.core.case import ABSENT, NO_DOUBLES, NO_GRADERS, Case
 from evalh.core.log import AttemptRow, ComparisonRow, DecisionRow, GateRow, RunRow, SampleRow
 from evalh.core.money import from_stored
 from evalh.core.request import ToolCall
@@ -107,6 +107,7 @@ def case_from(row: Fields) -> Case:
         tags=frozenset(read_json(row["tags"])),
         cluster=restored_or_none(row["cluster"]),
         given=read_json(row["given"]) or NO_DOUBLES,
+        graders=read_json(row["graders"]) or NO_GRADERS,
     )
 
 

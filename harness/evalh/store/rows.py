@@ -72,7 +72,7 @@ INSERT_CALL = insert(
     " cached_cost_usd? reasons settings? messages? route? latency_ms? waited_ms? checks_ms?",
     "insert or replace",
 )
-INSERT_CASE = insert("cases", "id digest inputs expected? tags cluster? given?", "insert or ignore")
+INSERT_CASE = insert("cases", "id digest inputs expected? tags cluster? given? graders?", "insert or ignore")
 SAMPLE = (
     "id run_id case_id case_digest case_index trial standing call_id answered_by? cache_hit cost_usd? cached_cost_usd?"
     " judge_cost_usd? attempts latency_ms? waited_ms? checks_ms? finish? error_kind? error? output_digest?"
@@ -225,7 +225,10 @@ def case_row(case: Case) -> Row:
     content = f"{case_id}\0{inputs}\0{expected}\0{tags}" + ("" if case.cluster is None else f"\0{cluster}")
     if case.given:
         content += f"\0\0{given}"
-    return (case_id, digest_bytes(content.encode()), inputs, expected, tags, cluster, given)
+    graders = json_text(list(case.graders)) if case.graders else NULL
+    if case.graders:
+        content += f"\0\0\0{graders}"
+    return (case_id, digest_bytes(content.encode()), inputs, expected, tags, cluster, given, graders)
 
 
 def sample_row(sample_id: str, run_id: str, sample: Sample, case: Row) -> Row:

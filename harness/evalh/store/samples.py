@@ -42,9 +42,11 @@ _SAMPLES = f"""select * from samples where {_OF_RUN} and (:standing is null or s
   order by case_index, trial limit :limit"""  # noqa: S608 (ours)
 _FAILURES = f"""select * from samples where {_OF_RUN} and standing <> 'good'
   order by standing, case_index, trial limit :limit"""  # noqa: S608 (ours)
-_STORIES = """select s.*, k.inputs, k.expected, k.tags, k.cluster, k.given, a.text, a.reasoning, a.tool_calls,
+_STORIES = """select s.*, k.inputs, k.expected, k.tags, k.cluster, k.given, k.graders, a.text, a.reasoning,
+  a.tool_calls,
   a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, a.model_answered,
-  (select json_group_array(json_array(grader, required, outcome, score, reason))
+  (select json_group_array(json_array(grader, required, outcome, score, reason,
+    json_extract(detail, '$.parts')))
     from (select * from verdicts where sample_id = s.id order by position)) as verdicts
 from samples s
 join cases k on k.id = s.case_id and k.digest = s.case_digest
@@ -243,8 +245,12 @@ class SampleReader(CallReader):
 
 def _verdicts(text: str) -> tuple[Graded, ...]:
     return tuple(
-        Graded(restored(grader), bool(required), Verdict(Outcome(outcome), score, restored(reason)))
-        for grader, required, outcome, score, reason in read_json(text)
+        Graded(
+            restored(grader),
+            bool(required),
+            Verdict(Outcome(outcome), score, restored(reason), parts and {"parts": parts}),
+        )
+        for grader, required, outcome, score, reason, parts in read_json(text)
     )
 
 

@@ -43,7 +43,7 @@ where run_id in ({_RUNS}) and purpose = 'task'"""  # noqa: S608
 _STOPPED = f"select count(*) as n from runs where id in ({_RUNS}) and status = 'stopped'"  # noqa: S608
 
 _FIRST = f"""select r.suite, coalesce(n.settings, r.settings) as settings, s.standing,
-  k.id, k.inputs, k.expected, k.tags, k.cluster, k.given, a.*
+  k.id, k.inputs, k.expected, k.tags, k.cluster, k.given, k.graders, a.*
 from decisions d
 join calls c on c.id = d.call_id
 join runs r on r.id = d.run_id

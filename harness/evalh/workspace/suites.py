@@ -41,6 +41,9 @@ from evalh.workspace.files import label, parts_of, read_text
 from evalh.workspace.yaml import parse_yaml
 
 _SUFFIX = ".yaml"
+_CASE = "case"
+_WITH_PARTS = (_CASE, "weighted")
+"""Kinds whose parts may have names, which a gate's `never` may name: known when the graders are built."""
 _DAYS_A_WEEK = 7
 _AGE = re.compile(r"\s*([1-9][0-9]{0,4}) ?(d|days?|w|weeks?)\s*")
 
@@ -250,10 +253,24 @@ class SuiteFile(FileModel):
     def _can_be_judged(self) -> Self:
         if not any(entry.kind not in ADVISORY if entry.required is None else entry.required for entry in self.graders):
             raise Refused("no grader is required: every output would be good", "graders: [schema]", ("graders",))
+        _refuse_cases(self)
         if self.gate is not None and self.gate.net_loss is not None and self.value is None:
             what, hint = "'net_loss' needs to know what a bad output costs", "value: {bad_usd: 0.50}, beside gate"
             raise Refused(what, hint, ("gate", "net_loss"))
         return self
+
+
+def _refuse_cases(file: SuiteFile) -> None:
+    """Refuse what the graders of rows cannot be: those of a step, of two sides, or counted twice."""
+    if [entry.kind for entry in file.graders].count(_CASE) > 1:
+        raise Refused("'case' stands twice: the graders of a row are counted once", "- case, once", ("graders",))
+    elsewhere = [("step_graders", step) for step, entries in file.step_graders.items() if _has_case(entries)]
+    for place in [*elsewhere, *([("compare",)] if _has_case(file.compare) else [])]:
+        raise Refused("'case' judges a sample's output, by the row's own graders", "graders: [case]", place)
+
+
+def _has_case(entries: Iterable[SuiteEntry]) -> bool:
+    return any(entry.kind == _CASE for entry in entries)
 
 
 def suite_names(tree: Tree, config: Config) -> tuple[str, ...]:
@@ -292,6 +309,7 @@ def load_suite(tree: Tree, config: Config, name: str) -> Suite:
         where=located.where(),
         places={
             **{key: located.where(key) for key in located.value},
+            "gate.never": located.where("gate", "never"),
             **{f"step_graders.{step}": located.where("step_graders", step) for step in file.step_graders},
         },
     )
@@ -300,9 +318,11 @@ def load_suite(tree: Tree, config: Config, name: str) -> Suite:
 def _refuse_strange(file: SuiteFile, located: Located, graders: Collection[str]) -> None:
     """Refuse names of graders that the suite does not have."""
     named: list[tuple[str, Path]] = []
+    has_parts = any(entry.kind in _WITH_PARTS for entry in file.graders)
     if (gate := file.gate) is not None:
         keys: Iterable[str | int] = gate.never if isinstance(gate.never, dict) else range(len(gate.never))
-        named += ((name, ("gate", "never", key)) for name, key in zip(gate.never, keys, strict=True))
+        if not has_parts:
+            named += ((name, ("gate", "never", key)) for name, key in zip(gate.never, keys, strict=True))
         named += ((name, ("gate", "graders", name)) for name in gate.graders)
     if file.value is not None:
         named += ((name, ("value", "review", place)) for place, name in enumerate(file.value.review or ()))

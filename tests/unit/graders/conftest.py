@@ -39,7 +39,8 @@ def context(text: str, **about: Any) -> GradeContext:
         usage=Usage(output_tokens=about.pop("output_tokens", None)),
     )
     cost = about.pop("cost_usd", None)
-    case = Case("c-1", about.pop("inputs", {}), expected=about.pop("expected", ABSENT))
+    graders = about.pop("graders", ())
+    case = Case("c-1", about.pop("inputs", {}), expected=about.pop("expected", ABSENT), graders=graders)
     return GradeContext(case=case, completion=completion, cost_usd=None if cost is None else Decimal(cost), **about)
 
 

@@ -34,6 +34,7 @@ AGREEMENT: dict[str, list[Any]] = {"by": ["json", "number", "label"], "path": ["
 EACH: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
     "all_of": ({"graders": ["json", {"contains": "a"}]}, {"graders": [["json"], [{"length": {"max_words": 3}}]]}),
     "any_of": ({"graders": ["json", {"contains": "a"}]}, {"graders": [["json"]]}),
+    "case": ({}, {"none": ["pass", "abstain"]}),
     "cites": (
         {"ids": "ids", "of": "inputs.ids", "quotes": "quotes", "in": "inputs.texts"},
         {"ids": ["c[*].id"], "of": ["search", ["inputs.a", "search"]], "quotes": ["c[*].quote"],
@@ -164,6 +165,13 @@ EACH: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
         },
     ),
     "truncation": ({}, {"sentence": [False, True]}),
+    "weighted": (
+        {"graders": ["json", {"contains": {"value": "a", "weight": 2}}]},
+        {
+            "graders": [["json", {"contains": "a"}], ["json", {"contains": {"value": "a", "name": "says"}}]],
+            "threshold": [0.5, 1, 0, None],
+        },
+    ),
 }  # fmt: skip
 MORE: list[dict[str, Any]] = [
     {"regex": {"value": "a+"}},

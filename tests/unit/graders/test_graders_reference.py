@@ -73,7 +73,7 @@ def test_every_example_is_judged_as_it_says(build_grader, make_context, ask, say
     about = {name: json.loads(written(row[name])) for name in ("latency_ms", "cost_usd") if row.get(name)}
     if "cost_usd" in about:
         about["cost_usd"] = str(about["cost_usd"])
-    about |= {name: json.loads(written(row[name])) for name in ("inputs", "tool_calls") if row.get(name)}
+    about |= {name: json.loads(written(row[name])) for name in ("inputs", "tool_calls", "graders") if row.get(name)}
     about |= {name: written(row[name]) for name in ("system", "finish") if row.get(name)}
     if row.get("logprobs"):
         about["logprobs"] = Logprobs(*json.loads(written(row["logprobs"])))

@@ -25,6 +25,7 @@ from grading import environment as grading_environment
 NAMES = [
     "all_of",
     "any_of",
+    "case",
     "cites",
     "contains",
     "contradiction",
@@ -56,6 +57,7 @@ NAMES = [
     "similarity",
     "tool_calls",
     "truncation",
+    "weighted",
 ]
 
 

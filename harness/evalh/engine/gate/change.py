@@ -35,13 +35,16 @@ class RowChanges(Value, kw_only=True):
     added: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
     relabelled: tuple[str, ...] = ()  # the same inputs, another expected output
+    regraded: tuple[str, ...] = ()  # the same inputs and expected output, other graders of its own
     rewritten: tuple[str, ...] = ()  # inputs, tags or the named cluster differ
     reclustered: tuple[str, ...] = ()  # new rows join separate clusters: fewer clusters show less
 
     @property
     def suspicious(self) -> tuple[str, ...]:
         """The cases that a person must review."""
-        return tuple(dict.fromkeys((*self.deleted, *self.relabelled, *self.rewritten, *self.reclustered)))
+        return tuple(
+            dict.fromkeys((*self.deleted, *self.relabelled, *self.regraded, *self.rewritten, *self.reclustered))
+        )
 
 
 class SuiteChange(Value, kw_only=True):
@@ -84,24 +87,27 @@ class SuiteChange(Value, kw_only=True):
 
 
 def row_changes(base: Plan, head: Plan) -> RowChanges:
-    """Say which rows were added, deleted, relabelled or rewritten."""
+    """Say which rows were added, deleted, relabelled, graded by something else or rewritten."""
     before = {case.id: _digests(case) for case in base.cases}
     seen: set[str] = set()
-    added, relabelled, rewritten = [], [], []
+    added, relabelled, regraded, rewritten = [], [], [], []
     for case in head.cases:
         seen.add(case.id)
         if case.id not in before:
             added.append(case.id)
             continue
-        inputs, whole = _digests(case)
+        inputs, gold, whole = _digests(case)
         if inputs != before[case.id][0]:
             rewritten.append(case.id)
-        elif whole != before[case.id][1]:
+        elif gold != before[case.id][1]:
             relabelled.append(case.id)
+        elif whole != before[case.id][2]:
+            regraded.append(case.id)
     return RowChanges(
         added=tuple(added),
         deleted=tuple(case for case in before if case not in seen),
         relabelled=tuple(relabelled),
+        regraded=tuple(regraded),
         rewritten=tuple(rewritten),
         reclustered=_reclustered(base, head, {*before} - {*rewritten}),
     )
@@ -122,6 +128,9 @@ def _companions(plan: Plan, among: set[str]) -> dict[str, frozenset[str]]:
     return {case: known.get(case, frozenset({case})) for case in cases if case in among}
 
 
-def _digests(case: Case) -> tuple[str, str]:
+def _digests(case: Case) -> tuple[str, str, str]:
+    """Digest what a row asks, that with what it expects, and all of it."""
     row = case.document()
-    return digest([row["inputs"], row.get("tags"), row.get("cluster")]), digest(row)
+    whole = digest(row)
+    row.pop("graders", None)
+    return digest([row["inputs"], row.get("tags"), row.get("cluster")]), digest(row), whole

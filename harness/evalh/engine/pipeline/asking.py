@@ -33,6 +33,7 @@ from evalh.engine.pipeline.functions import Ask, StepContext, StepError
 from evalh.engine.pipeline.kept import FunctionCalls
 from evalh.engine.pipeline.tools import OWN, StepDoor, Tools
 from evalh.graders.kinds import Grader
+from evalh.graders.parts import named_parts
 from evalh.graders.reading import Unreadable, output_json
 from evalh.pipeline.walk import Handed, Walk, text_of
 from evalh.routing.asking import Asking
@@ -303,17 +304,19 @@ class SampleAsking:
         """Grade an output of a step. Raises NotSent, EvalhError."""
         asker = self._inquire(context.step or "", trace) if any(grader.asked for grader in graders) else None
         context = replace(context, asker=asker)
-        graded = []
+        graded: list[Graded] = []
+        of_parts: list[Graded] = []
         try:
             for grader in graders:
                 judged = grader.judge(context)
                 verdict = await judged if isawaitable(judged) else judged
                 graded.append(Graded(grader.name, grader.required, with_cause(verdict, context.completion)))
+                of_parts += named_parts(grader, graded[-1], context)
         finally:  # count what was spent even if the run ends here
             spent_usd = Decimal(0) if asker is None else asker.spent_usd
             trace.judges_usd = plus(trace.judges_usd, spent_usd)
             self.judges_usd = plus(self.judges_usd, spent_usd)
-        return graded
+        return [*graded, *of_parts]
 
     def _inquire(self, step: str, trace: Trace) -> Asking:
         """Return the asker for an output's graders, keyed by the call that gave the output or by a placeholder."""

@@ -100,7 +100,7 @@ class SelfConsistency(Agreement):
         reduce = self.reducing(scope)
         # A form for each draw: a provider that draws by its seed would draw the same again.
         forms = tuple(
-            Form(purpose=Purpose.SAMPLE, params={"temperature": self.temperature, "seed": draw}, again=True)
+            Form(purpose=Purpose.SAMPLE, params={"temperature": self.temperature, "seed": draw}, again=True).shared()
             for draw in range(1, self.k + 1)
         )
 
@@ -133,7 +133,7 @@ class RevisionStability(Agreement):
 
     def compile(self, scope: Scope) -> Compiled:
         reduce = self.reducing(scope)
-        form = Form(purpose=Purpose.CRITIQUE, again=True)
+        form = Form(purpose=Purpose.CRITIQUE, again=True).shared()
 
         def questions(ctx: GradeContext) -> tuple[Question, ...]:
             before = ctx.request.messages if ctx.request is not None else ()

@@ -62,7 +62,7 @@ class SelfCritique(Placed):
         place, models = self.place(scope), scope.environment.models
         params = {"temperature": self.temperature, "max_tokens": self.max_tokens}
         forms = tuple(
-            Form(purpose=Purpose.CRITIQUE, params={**params, "seed": draw}, output_schema=_SCHEMA)
+            Form(purpose=Purpose.CRITIQUE, params={**params, "seed": draw}, output_schema=_SCHEMA).shared()
             for draw in range(1, self.critics + 1)
         )
 

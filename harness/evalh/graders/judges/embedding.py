@@ -37,7 +37,7 @@ class EmbeddingSimilarity(Compared):
         scope.environment.models.require(self.model, scope.spec.where, embeds=True)
         place = self.place(scope)
         expectation = self.expectation(scope, ABSENT if self.value is None else self.value)
-        form = Form(purpose=Purpose.EMBEDDING, params=_NOTHING_WRITTEN)
+        form = Form(purpose=Purpose.EMBEDDING, params=_NOTHING_WRITTEN).shared()
 
         def questions(ctx: GradeContext) -> tuple[Question, ...]:
             try:

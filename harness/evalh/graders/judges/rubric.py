@@ -178,8 +178,9 @@ class Rubric(Value, kw_only=True):
         """Return the form of its questions: a prompt version's own params and schema go first."""
         prompt = self.prompt
         if prompt is None:
-            return Form(purpose=Purpose.JUDGE, params=params, output_schema=schema)
-        return Form(purpose=Purpose.JUDGE, params={**params, **prompt.params}, output_schema=prompt.output_schema)
+            return Form(purpose=Purpose.JUDGE, params=params, output_schema=schema).shared()
+        merged = {**params, **prompt.params}
+        return Form(purpose=Purpose.JUDGE, params=merged, output_schema=prompt.output_schema).shared()
 
     def document(self, *words: str) -> dict[str, JsonValue]:
         """Return what a digest covers; `words` are evalh's own, which a prompt version replaces."""

@@ -16,7 +16,7 @@ from evalh.core.log import DecisionRow, SampleStory, TracedAttempt, TracedCall
 from evalh.core.run import RunRecord
 from evalh.core.sample import Graded, SampleWord, Standing
 from evalh.core.strict_json import JsonValue
-from evalh.core.verdict import Outcome
+from evalh.core.verdict import Outcome, Verdict, parts_of
 from evalh.report.html.step_rows import RunSteps, kind_of, kinds, states
 from evalh.report.text import inert, usd
 
@@ -28,6 +28,8 @@ ALL_BYTES = 24_000_000
 """What all texts may take together; beyond it, texts are left out."""
 
 _REASON_BYTES = 300
+_MOST_PARTS = 60  # of one verdict
+_DEEPEST_PARTS = 8
 _TOLD = ("c", "l")
 _STANDINGS = {Standing.BAD: 0, Standing.UNGRADED: 1, Standing.GOOD: 2}
 _OUTCOMES = {Outcome.FAIL: 0, Outcome.ERROR: 1, Outcome.ABSTAIN: 2, Outcome.PASS: 3}
@@ -108,6 +110,8 @@ class Rows(Struct):
         shown: list[JsonValue] = [place, _OUTCOMES[verdict.outcome], int(graded.required)]
         if told or verdict.outcome is not Outcome.PASS:
             shown += [verdict.score, _clip(verdict.reason, _REASON_BYTES)]
+            if parts := _parts(verdict):
+                shown.append(parts)
         return shown
 
     def _with_steps(self, shape: RunSteps, story: SampleStory, *, good: bool) -> dict[str, JsonValue]:
@@ -161,6 +165,17 @@ def _texts_of(story: SampleStory) -> dict[str, dict[str, str]]:
 
 def _readable(value: JsonValue) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _parts(verdict: Verdict, level: int = 0) -> list[JsonValue]:
+    """Return what the parts of a grader said: level, name, outcome, score, reason; as many as a reader looks at."""
+    found: list[JsonValue] = []
+    for part in parts_of(verdict)[:_MOST_PARTS]:
+        said = part.verdict
+        label = inert(part.label) if part.weight in (0, 1) else f"{inert(part.label)} ×{part.weight:g}"
+        found.append([level, label, _OUTCOMES[said.outcome], said.score, _clip(said.reason, _REASON_BYTES)])
+        found += _parts(said, level + 1) if level < _DEEPEST_PARTS else []
+    return found[:_MOST_PARTS]
 
 
 def _clip(text: str, most: int) -> JsonValue:

@@ -24,8 +24,10 @@ from evalh.core.case import ABSENT, Case
 from evalh.core.log import GraderTrial
 from evalh.core.request import ToolCall
 from evalh.core.run import Estimate
+from evalh.core.verdict import Outcome, Verdict
 from evalh.report.documents.judging import LabelsDocument
 from evalh.report.terminal.console import StyledText, block, columns, named
+from evalh.report.terminal.steps import part_lines
 from evalh.report.text import json_line, milliseconds, one_line, p_text, percent, plural, safe
 
 
@@ -293,3 +295,6 @@ def show_trials(console: Console, trials: Sequence[GraderTrial]) -> None:
             )
             line.append(one_line(one.reason, 70)).append(f"  {one_line(one.output, 40)}", "dim")
             console.print(Padding(line, (0, 0, 0, 2)), soft_wrap=True)
+            whole = Verdict(Outcome(one.outcome), one.score, one.reason, {"parts": list(one.parts)})
+            for part in part_lines(whole):
+                console.print(Padding(part, (0, 0, 0, 2)), soft_wrap=True)

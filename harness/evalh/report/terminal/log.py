@@ -22,7 +22,7 @@ from evalh.report.terminal.compare import show_comparison
 from evalh.report.terminal.console import StyledText, block, columns
 from evalh.report.terminal.gate import show_gate
 from evalh.report.terminal.run import run_title, show_run
-from evalh.report.terminal.steps import show_steps, verdict_line
+from evalh.report.terminal.steps import show_steps, verdict_lines
 from evalh.report.terminal.workflow import show_traced, show_workflow
 from evalh.report.text import dollars, json_line, milliseconds, one_line
 
@@ -134,7 +134,8 @@ def show_sample(console: Console, detail: SampleDetail) -> None:
     if detail.case.tags:
         console.print(StyledText.assemble(("tags  ", "dim"), ", ".join(sorted(detail.case.tags))))
     for graded in sample.verdicts:
-        console.print(verdict_line(graded))
+        for line in verdict_lines(graded):
+            console.print(line)
     if sample.steps:
         show_steps(console, detail)
         return

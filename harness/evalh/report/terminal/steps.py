@@ -10,7 +10,7 @@ from evalh.core.log import SampleDetail
 from evalh.core.money import plus
 from evalh.core.run import StepRecord
 from evalh.core.sample import Graded, SampleWord, StepGrade, StepResult, StepState, StepWord, Story
-from evalh.core.verdict import Outcome
+from evalh.core.verdict import Outcome, Verdict, parts_of
 from evalh.report.terminal.console import StyledText, columns
 from evalh.report.text import dollars, json_line, milliseconds, one_line, safe
 
@@ -18,6 +18,7 @@ _BAR = 24
 _NAME = 24
 _REASON = 50
 _VALUE = 400
+_DEEPEST = 8  # levels of parts in parts that are shown
 _GRADES = {StepGrade.GOOD: "green", StepGrade.BAD: "red", StepGrade.UNKNOWN: "yellow"}
 _OUTCOMES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.ABSTAIN: "yellow", Outcome.ERROR: "yellow"}
 
@@ -60,12 +61,25 @@ def _named(step: str) -> str:
     return f"`{one_line(step, _NAME)}`"
 
 
-def verdict_line(graded: Graded) -> StyledText:
-    """Return a grader's verdict as a line."""
+def verdict_lines(graded: Graded) -> Iterator[StyledText]:
+    """Yield a grader's verdict as a line, and below it those of its parts."""
     verdict = graded.verdict
     required = "" if graded.required else " (not required)"
     word = (f"{verdict.outcome.value:8s}", _OUTCOMES[verdict.outcome])
-    return StyledText.assemble(word, f"{safe(graded.grader)}{required}  ", (one_line(verdict.reason, 70), "dim"))
+    yield StyledText.assemble(word, f"{safe(graded.grader)}{required}  ", (one_line(verdict.reason, 70), "dim"))
+    yield from part_lines(verdict)
+
+
+def part_lines(verdict: Verdict, level: int = 1) -> Iterator[StyledText]:
+    """Write what the parts of a grader said."""
+    for part in parts_of(verdict):
+        said = part.verdict
+        word = (f"{'  ' * level}{said.outcome.value:8s}", _OUTCOMES[said.outcome])
+        weight = "" if part.weight in (0, 1) else f" ×{part.weight:g}"
+        told = one_line(said.reason, max(20, 70 - 2 * level))
+        yield StyledText.assemble(word, f"{one_line(part.label, 40)}{weight}  ", (told, "dim"))
+        if level < _DEEPEST:
+            yield from part_lines(said, level + 1)
 
 
 def _spans(steps: Sequence[StepResult], reads: Mapping[str, Sequence[str]]) -> dict[str, tuple[float, float]]:
@@ -117,7 +131,8 @@ def _show_step(console: Console, one: StepResult, record: StepRecord | None) -> 
         output = one.output if isinstance(one.output, str) else json_line(one.output)
         console.print(StyledText.assemble(("came out   ", "dim"), one_line(output, _VALUE)))
     for graded in one.verdicts:
-        console.print(Padding(verdict_line(graded), (0, 0, 0, 2)))
+        for line in verdict_lines(graded):
+            console.print(Padding(line, (0, 0, 0, 2)))
     if one.reason and not any(one.reason.endswith(graded.verdict.reason) for graded in one.verdicts):
         console.print(Padding(StyledText(one_line(one.reason, 2 * _REASON), "red"), (0, 0, 0, 2)))
 

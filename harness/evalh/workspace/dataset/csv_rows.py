@@ -287,6 +287,9 @@ def _refuse_header(columns: "Sequence[Column]", where: str) -> None:
 
 
 def _refuse_name(name: str, where: str) -> None:
+    if name.casefold() == "graders":
+        hint = "JSON Lines holds a row's own graders; call the column inputs.graders if the prompt uses it"
+        raise WorkspaceError(f"a CSV file cannot hold graders, as the column {name!r} would", where=where, hint=hint)
     if (meant := _meant(name)) is not None:
         hint = f"call it {meant}; or inputs.{name} if the prompt uses it"
         raise WorkspaceError(f"it is not clear what the column {name!r} is", where=where, hint=hint)

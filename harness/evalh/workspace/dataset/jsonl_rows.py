@@ -6,20 +6,26 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from evalh.core.case import ABSENT, NO_DOUBLES, Case
+from evalh.core.case import ABSENT, NO_DOUBLES, NO_GRADERS, Case
 from evalh.core.digest import canonical
 from evalh.core.errors import WorkspaceError, did_you_mean
 from evalh.core.located import kind_of
 from evalh.core.strict_json import JsonValue, NotStrictJson, parse
 from evalh.workspace.files import ByteRange, decode, read_lines, refuse_conflict
 
-_KEYS = ("id", "inputs", "expected", "tags", "cluster", "given", "source")
+_KEYS = ("id", "inputs", "expected", "tags", "cluster", "given", "source", "graders")
 _FOREIGN = {
     **dict.fromkeys(("input", "vars", "variables"), 'inputs, an object: "inputs": {"<name>": …}'),
     **dict.fromkeys(("expected_output", "ideal", "target", "reference", "reference_outputs", "answer"), "expected"),
+    **dict.fromkeys(
+        ("assert", "asserts", "assertions", "grader"), 'graders, a list: "graders": [{"contains": "refund"}]'
+    ),
     "metadata": "inputs, if the prompt needs it; otherwise leave it out",
 }
 _DEEPEST = 200
+_DEEPEST_GRADERS = 40  # a grader in a grader is built and asked by a function that calls itself
+_MOST_GRADERS = 200  # of one row
+_MOST_VALUES = 20_000  # lists, objects and what stands in them, in all of a row's graders
 _NO_TAGS: frozenset[str] = frozenset()
 
 
@@ -31,6 +37,7 @@ class _Row(msgspec.Struct, forbid_unknown_fields=True):
     cluster: str | msgspec.UnsetType = msgspec.UNSET
     given: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     source: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    graders: list[str | dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
 
 
 class JsonLines:
@@ -77,8 +84,17 @@ class JsonLines:
         expected = ABSENT if row.expected is msgspec.UNSET else row.expected
         tags = frozenset(row.tags) if row.tags else _NO_TAGS
         cluster = None if row.cluster is msgspec.UNSET else row.cluster
-        where, source = f"{self._name}:{span.line}", None if row.source is msgspec.UNSET else row.source
-        return Case(row.id, row.inputs, expected, tags, where, cluster, row.given or NO_DOUBLES, source)
+        return Case(
+            id=row.id,
+            inputs=row.inputs,
+            expected=expected,
+            tags=tags,
+            where=f"{self._name}:{span.line}",
+            cluster=cluster,
+            given=row.given or NO_DOUBLES,
+            source=None if row.source is msgspec.UNSET else row.source,
+            graders=row.graders or NO_GRADERS,
+        )
 
     def _fast(self, raw: bytes) -> _Row | None:
         r"""Read a row with msgspec; None if that may lose something or the row is wrong.
@@ -95,6 +111,8 @@ class JsonLines:
             row = self._decode(raw)
             complete = self._encode(row).count(b'"') == raw.count(b'"')
         except (msgspec.MsgspecError, ValueError, OverflowError):
+            return None
+        if row.graders and _wrong_graders(row.graders):
             return None
         named = row.id.strip() and not (row.tags and "" in row.tags)
         return row if complete and named and (row.cluster is msgspec.UNSET or row.cluster.strip()) else None
@@ -131,12 +149,50 @@ def strict_case(span: ByteRange, name: str) -> Case:
     if not isinstance(given, dict) or not all(given):
         hint = '"given": {"<step>": what it returns}'
         raise WorkspaceError("'given' must be an object of outputs by step", where=where, hint=hint)
+    graders = row.get("graders", [])
+    if (wrong := _wrong_graders(graders)) is not None:
+        raise WorkspaceError(f"'graders' {wrong}", where=where, hint='"graders": ["json", {"contains": "refund"}]')
+    return Case(
+        id=case_id,
+        inputs=inputs,
+        expected=row.get("expected", ABSENT),
+        tags=frozenset(tags),
+        where=where,
+        cluster=cluster,
+        given=given or NO_DOUBLES,
+        source=_source(row, where),
+        graders=graders or NO_GRADERS,
+    )
+
+
+def _source(row: Mapping[str, JsonValue], where: str) -> dict[str, JsonValue] | None:
+    """Return where a row was found, if it says so. Raises WorkspaceError."""
     source = row.get("source")
     if "source" in row and not isinstance(source, dict):
         hint = "`evalh dataset add` writes it; leave it out of other rows"
         raise WorkspaceError(f"'source' must be an object, not {kind_of(source)}", where=where, hint=hint)
-    expected = row.get("expected", ABSENT)
-    return Case(case_id, inputs, expected, frozenset(tags), where, cluster, given or NO_DOUBLES, source)
+    return source
+
+
+def _wrong_graders(graders: JsonValue) -> str | None:
+    """Say what is wrong with the form of a row's own graders; what they are is known where a suite is read."""
+    if not isinstance(graders, list):
+        return f"must be a list of graders, not {kind_of(graders)}"
+    for entry in graders:
+        if not entry or not isinstance(entry, str | dict):
+            found = kind_of(entry) if entry or not isinstance(entry, str | dict) else "empty"
+            return f"must be a list of names, or of one name with its parameters; an entry is {found}"
+    level: list[JsonValue] = [graders]
+    held = 0
+    for _ in range(_DEEPEST_GRADERS):
+        inner = [value.values() if isinstance(value, dict) else value for value in level]
+        held += sum(map(len, inner))
+        level = [value for values in inner for value in values if isinstance(value, dict | list)]
+        if len(graders) > _MOST_GRADERS or held > _MOST_VALUES:
+            return f"must be at most {_MOST_GRADERS} graders with at most {_MOST_VALUES:,} values in all"
+        if not level:
+            return None
+    return f"must be nested at most {_DEEPEST_GRADERS} levels deep"
 
 
 def _object(text: str, where: str) -> Mapping[str, JsonValue]:

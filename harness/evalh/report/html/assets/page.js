@@ -189,9 +189,12 @@
 
   function verdicts(row, title) {
     if (!row.v.length) return [];
-    const body = el("tbody", "", ...row.v.map(([grader, outcome, required, score, reason]) => el("tr", "",
-      el("td", `o${outcome}`, OUTCOMES[outcome]), el("td", "", page.graders[grader], required ? "" : " (not required)"),
-      el("td", "dim", reason ? whole(reason) : "", score != null && score !== 0 && score !== 1 ? ` · score ${score.toFixed(2)}` : ""))));
+    const line = (outcome, name, score, reason) => el("tr", "",
+      el("td", `o${outcome}`, OUTCOMES[outcome]), el("td", "", name),
+      el("td", "dim", reason ? whole(reason) : "", score != null && score !== 0 && score !== 1 ? ` · score ${score.toFixed(2)}` : ""));
+    const body = el("tbody", "", ...row.v.flatMap(([grader, outcome, required, score, reason, parts]) => [
+      line(outcome, page.graders[grader] + (required ? "" : " (not required)"), score, reason),
+      ...(parts || []).map(([level, name, ...said]) => line(said[0], `${"\u2003".repeat(level + 1)}${name}`, said[1], said[2]))]));
     return [el("h3", "", title || (row.b ? "Verdicts on head" : "Verdicts")), el("table", "verdicts", body)];
   }
 
