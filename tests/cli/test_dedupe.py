@@ -83,6 +83,7 @@ def test_a_row_that_says_something_of_its_own_is_never_removed(folder: Path, row
 
     assert f"c  datasets/triage.jsonl:3  repeats a, but {why}\n" in shown.out
     assert "d  datasets/triage.jsonl:4  repeats a\n" in shown.out
+    assert "--write" not in shown.err
     assert done.exit == 2
     assert f"datasets/triage.jsonl:3: the row of 'c' repeats 'a', but {why}; nothing was written" in done.err
     assert (folder / "datasets/triage.jsonl").read_text() == text

@@ -110,7 +110,7 @@ def dedupe(app: App, *, dataset: str | None, write: bool, force: bool) -> None:
     show_duplicates(app.console, found, written)
     if written is not None:
         app.hints.print(f"next: git diff {written}", style="dim", soft_wrap=True, markup=False)
-    elif any(one.spare for one in found.equal):
+    elif found.equal and all(one.spare for one in found.equal):  # otherwise --write refuses
         app.hints.print("next: add --write to remove the rows that repeat another", style="dim")
 
 
