@@ -121,6 +121,7 @@ def test_verbs_options_and_names_are_completed(terminal: Terminal, folder: Path)
         "evalh prompt rel": "evalh prompt release",
         "evalh dataset clu": "evalh dataset clusters",
         "evalh dataset clusters tri": "evalh dataset clusters triage",
+        "evalh dataset split tri": "evalh dataset split triage",
         "evalh prompt log tri": "evalh prompt log triage",
         "evalh report --format mark": "evalh report --format markdown",
     }.items():

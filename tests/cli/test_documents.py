@@ -17,6 +17,7 @@ from command_line import command_line
 from evalh.analysis.blame import BlameCost, Blamed
 from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.drift import Drift
+from evalh.analysis.duplicates import Duplicates
 from evalh.analysis.explain import Statement
 from evalh.analysis.failures import Failings
 from evalh.analysis.gate.decision import GateDecision
@@ -24,6 +25,7 @@ from evalh.analysis.history import History
 from evalh.analysis.near_duplicates import Proposals
 from evalh.analysis.power import Power
 from evalh.analysis.prompt_diff import PromptDiff
+from evalh.analysis.subsets import DatasetParts
 from evalh.analysis.tradeoff import TradeOff
 from evalh.api.check import CheckOutcome
 from evalh.core.calibration import Calibration, JudgeStanding, Label, LabelCandidate
@@ -34,6 +36,7 @@ from evalh.core.run import Forecast, RunResult
 from evalh.core.totals import Spend, SpendBy, Tallies
 from evalh.report.documents.blame import blame_cost_document, blame_document
 from evalh.report.documents.compare import compared_document
+from evalh.report.documents.datasets import ClustersDocument, DuplicatesDocument, PartsDocument
 from evalh.report.documents.document import document_of, text_of
 from evalh.report.documents.drift import drift_document
 from evalh.report.documents.gate import gate_document, undecided_document
@@ -44,7 +47,6 @@ from evalh.report.documents.report import report_document
 from evalh.report.documents.run import plan_document, run_document
 from evalh.report.documents.workspace import (
     CheckDocument,
-    ClustersDocument,
     ModelPriceDocument,
     PowerDocument,
 )
@@ -94,6 +96,8 @@ MADE: dict[str, Callable[[], Struct]] = {
     ),
     "explain": lambda: explain_document([("small", filled(Tallies), [filled(Statement)]), ("inner", None, [])]),
     "clusters": lambda: document_of(ClustersDocument, filled(Proposals), written="datasets/triage.jsonl"),
+    "duplicates": lambda: document_of(DuplicatesDocument, filled(Duplicates), written="datasets/triage.jsonl"),
+    "dataset-parts": lambda: document_of(PartsDocument, filled(DatasetParts)),
     "labels": lambda: labels_document("triage", "good", [filled(LabelCandidate)], [filled(Label)]),
     "calibration": lambda: calibration_document(filled(Calibration)),
     "prompt-diff": lambda: diff_document(filled(PromptDiff)),

@@ -13,7 +13,6 @@ FEWEST_LINES = 60
 SMALL = {  # why a shorter file is not part of its neighbour; `cli/` has a module for each verb
     "__main__.py": "Python runs it for `python -m evalh`",
     "starting.py": "runs before everything else, and imports nothing slow",
-    "api/datasets.py": "nothing else in api writes rows of a dataset",
     "api/otel.py": "finds what interop sends",
     "analysis/calibration/feedback.py": "users' votes, which are no labels: nothing else here reads them",
     "analysis/calibration/panel.py": "what a run counts of jurors, without people's labels",

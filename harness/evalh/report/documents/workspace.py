@@ -104,23 +104,6 @@ class BaselinesDocument(Document, tag="evalh.baselines/1", kw_only=True):
     baselines: tuple[BaselineState, ...]
 
 
-class ClusterDocument(Value, kw_only=True):
-    """Cases that look alike."""
-
-    cluster: str
-    cases: tuple[str, ...]
-
-
-class ClustersDocument(Document, tag="evalh.clusters/1", kw_only=True):
-    """`evalh dataset clusters --json`."""
-
-    dataset: str
-    cases: int
-    clusters: int
-    proposed: tuple[ClusterDocument, ...]
-    written: str | None
-
-
 class PowerDocument(Power, tag_field="schema", tag="evalh.power/1", kw_only=True):
     """`evalh power --json`."""
 

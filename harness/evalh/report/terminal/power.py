@@ -1,15 +1,13 @@
-"""What a suite can see, and which of its cases look alike."""
+"""What a suite can see."""
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 
-from evalh.analysis.compare.comparison import Comparison, listed
+from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.gate.decision import points
-from evalh.analysis.near_duplicates import Proposals
 from evalh.analysis.power import Power
 from evalh.report.terminal.console import StyledText, columns
-from evalh.report.text import dollars, in_clusters, json_line, one_line, p_text, percent, safe
+from evalh.report.text import dollars, in_clusters, p_text, percent, safe
 
 _SOURCES = {
     "option": "as stated",
@@ -68,25 +66,3 @@ def _trials(plan: Power) -> Table:
         cost = "not known" if row.cost_usd is None else dollars(row.cost_usd)
         table.add_row(str(row.trials), seen, f"{row.cases_needed:,}", cost)
     return table
-
-
-_GROUPS_SHOWN = 20
-_WIDTH = 92
-
-
-def show_proposals(console: Console, found: Proposals) -> None:
-    """Print which cases look alike, the largest group first, and what to write."""
-    console.print(StyledText.assemble((found.dataset, "bold"), f": {in_clusters(found.cases, found.clusters)}"))
-    if not found.proposed:
-        console.print("no cases look alike")
-        return
-    for one in found.proposed[:_GROUPS_SHOWN]:
-        alike = listed([one_line(case, 24) for case in one.cases], 6)
-        console.print()
-        console.print(StyledText(f"{len(one.cases)} cases look alike  ", "bold").append(alike, "dim"))
-        for text in one.texts:
-            console.print(Padding(StyledText(one_line(text, _WIDTH)), (0, 0, 0, 2)))
-        console.print(Padding(StyledText(f'in each row: "cluster": {json_line(one.cluster)}', "dim"), (0, 0, 0, 2)))
-    if len(found.proposed) > _GROUPS_SHOWN:
-        console.print()
-        console.print(StyledText(f"and {len(found.proposed) - _GROUPS_SHOWN} more: --json", "dim"))

@@ -2,7 +2,7 @@
 
 import io
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
 from itertools import chain, islice
@@ -83,6 +83,24 @@ class Dataset:
                 source.seek(place)
                 yield source.read(span.offset - place)
                 yield rows.with_cluster(span, cluster)
+                place = span.offset + len(span.raw)
+            source.seek(place)
+            yield source.read()
+
+    def only(self, ids: Container[str]) -> Iterator[bytes]:
+        """Return the file with the rows of these cases alone, each as it is written, with what stands above the first.
+
+        Raises WorkspaceError if the file has changed since it was indexed.
+        """
+        rows, place = self._format, 0
+        with self._unchanged() as file, self._opened() as source:
+            for span in chain([rows.heading] if rows.heading else [], self._spans(file)):
+                kept = span is rows.heading or rows.again(span).id in ids
+                if kept or place == 0:  # a byte-order mark, blank lines
+                    source.seek(place)
+                    yield source.read(span.offset - place)
+                if kept:
+                    yield span.raw
                 place = span.offset + len(span.raw)
             source.seek(place)
             yield source.read()

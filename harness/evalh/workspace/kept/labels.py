@@ -47,6 +47,12 @@ def read_labels(tree: Tree, datasets_dir: str, suite: str) -> tuple[Label, ...]:
     return tuple(newest.values())
 
 
+def labelled_rows(tree: Tree, datasets_dir: str) -> frozenset[str]:
+    """Return the digests of the rows of which people have labelled outputs, in any suite. Raises WorkspaceError."""
+    suites = tree.names(f"{datasets_dir}/labels")
+    return frozenset(one.case_digest for suite in suites for one in read_labels(tree, datasets_dir, suite))
+
+
 def _read(tree: Tree, path: str, author: str) -> Iterator[Label]:
     for number, line in enumerate(read_text(tree, path).split("\n"), 1):
         if not line.strip():
