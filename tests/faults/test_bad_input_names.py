@@ -45,7 +45,7 @@ TYPED: list[tuple[list[str], str, str]] = [
     (["calls", "--run", "zz"], "no run 'zz'", "newest: r2"),
     (["calls", "--run", ""], "no run ''", "newest: r2"),
     (["sql", "selct 1"], 'near "selct": syntax error', "docs/reference/log.md"),
-    (["sql", "select * from runns"], "no such table: runns", "docs/reference/log.md"),
+    (["sql", "select * from runns"], "no such table: runns", "tables and views: attempts, calls,"),
     (["sql", "delete from runs"], "not authorized", "can be read here, not changed"),
     (["sql", "attach '/tmp/x' as y"], "not authorized", "can be read here, not changed"),
     (["sql", ""], "this SQL returns nothing", "select * from runs"),

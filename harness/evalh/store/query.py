@@ -6,11 +6,11 @@ Also ids for a shell's completion: the newest first, read without waiting for a 
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from evalh.core.errors import EvalhError, UsageError
+from evalh.core.errors import EvalhError, UsageError, nearest
 from evalh.store.columns import restored
 from evalh.store.database import FILE, connect_reading, explained
 
@@ -75,7 +75,27 @@ class Query:
             return explained(exc, self._path)
         if code in {sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY}:
             return UsageError(f"SQL: {exc}", hint="the log can be read here, not changed: one select")
-        return UsageError(f"SQL: {exc}", hint="tables and columns: docs/reference/log.md")
+        return UsageError(f"SQL: {exc}", hint=self._what_there_is(str(exc)))
+
+    def _what_there_is(self, told: str) -> str:
+        """Name the tables and views, or the columns that an unknown one resembles."""
+        with suppress(sqlite3.Error), closing(connect_reading(self._path)) as connection:
+            sql = "select name from sqlite_master where type in ('table', 'view') and name not glob '*sqlite_*'"
+            tables = sorted(name for (name,) in connection.execute(sql))
+            kind, _, name = told.partition(": ")
+            if kind == "no such column":
+                name = name.rpartition(".")[2]
+                columns = {
+                    f"{table}.{row[1]}": row[1]
+                    for table in tables
+                    for row in connection.execute(f"pragma table_info({table})")
+                }
+                found = nearest(name, set(columns.values()))
+                if found is not None:
+                    homes = [one for one, column in columns.items() if column == found]
+                    return f"did you mean {found!r}? It is in {', '.join(one.partition('.')[0] for one in homes)}"
+            return f"tables and views: {', '.join(tables)}"
+        return "tables and columns: docs/reference/log.md"
 
 
 def _authorize(action: int, name: str | None, *_: str | None) -> int:

@@ -128,3 +128,18 @@ def test_a_reader_that_was_closed_is_an_error_for_people(reader: Reader) -> None
 
     with pytest.raises(EvalhError):
         reader.runs()
+
+
+@pytest.mark.parametrize(
+    ("sql", "hint"),
+    [
+        ("select * from answers", "tables and views: attempts, calls, cases,"),
+        ("select stading from samples", "did you mean 'standing'? It is in escalations, failures,"),
+        ("select s.stading from samples s", "did you mean 'standing'?"),
+        ("select qqqq from samples", "tables and views: attempts,"),
+    ],
+)
+def test_a_name_that_is_not_there_is_told_with_those_that_are(reader: Reader, sql: str, hint: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        reader.query(sql)
+    assert (raised.value.hint or "").startswith(hint)
