@@ -94,7 +94,7 @@ class Query:
                 if found is not None:
                     homes = [one for one, column in columns.items() if column == found]
                     return f"did you mean {found!r}? It is in {', '.join(one.partition('.')[0] for one in homes)}"
-            return f"tables and views: {', '.join(tables)}"
+            return f"tables and views: {', '.join(tables)}; columns: docs/reference/log.md"
         return "tables and columns: docs/reference/log.md"
 
 
