@@ -20,11 +20,13 @@ def command() -> None:
 @verb
 def list_(app: App, *, failed: bool, name: str | None, since: str | None, limit: int) -> None:
     """List traced workflows, the newest first."""
+    from evalh.core.production import WorkflowKind, WorkflowQuery
     from evalh.report.documents.log import workflows_document
     from evalh.report.terminal.workflow import show_workflows
 
-    found = app.workspace.production.workflows(since=since or "", name=name, failed=failed, limit=limit)
-    app.show(list(found), workflows_document, show_workflows)
+    kind = WorkflowKind.FAILED if failed else WorkflowKind.ALL
+    query = WorkflowQuery(kind=kind, name=name, since=since or "")
+    app.show(app.workspace.production.listed(query, limit=limit), workflows_document, show_workflows)
 
 
 @command.command("forget")

@@ -91,6 +91,7 @@ class WorkflowQuery(Value, kw_only=True):
     session: str | None = None
     user: str | None = None
     text: str | None = None  # a part of the id, name, session or user, in any case
+    since: str = ""  # an instant of the log's form
     order: WorkflowOrder = WorkflowOrder.NEWEST
 
 

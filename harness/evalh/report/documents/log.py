@@ -10,7 +10,7 @@ from msgspec import Struct, defstruct
 from evalh.core.attempt import Latency
 from evalh.core.case import ABSENT
 from evalh.core.log import CallRow
-from evalh.core.production import ProductionCall, Spent
+from evalh.core.production import ProductionCall, Spent, WorkflowLine, WorkflowList
 from evalh.core.run import RunResult
 from evalh.core.strict_json import JsonValue
 from evalh.core.totals import Spend, SpendBy
@@ -20,7 +20,6 @@ from evalh.report.documents.document import Document, document_of
 from evalh.report.documents.gate import GateDocument
 from evalh.report.documents.run import run_document
 from evalh.report.terminal.compare import ComparisonView
-from evalh_trace.records import Workflow
 
 ROW_DOCUMENTS: Mapping[str, type[Struct]] = {
     kind: defstruct(
@@ -50,7 +49,8 @@ class TracedCallsDocument(Document, tag="evalh.traced-calls/1", kw_only=True):
 class WorkflowsDocument(Document, tag="evalh.workflows/1", kw_only=True):
     """`evalh trace list --json`."""
 
-    workflows: tuple[Mapping[str, JsonValue], ...]
+    workflows: tuple[WorkflowLine, ...]
+    counts: Mapping[str, int]
 
 
 class ForgottenDocument(Document, tag="evalh.forgotten/1", kw_only=True):
@@ -125,8 +125,9 @@ def traced_calls_document(calls: Sequence[ProductionCall]) -> TracedCallsDocumen
     return TracedCallsDocument(calls=tuple(map(_plain, calls)))
 
 
-def workflows_document(workflows: Sequence[Workflow]) -> WorkflowsDocument:
-    return WorkflowsDocument(workflows=tuple(map(_plain, workflows)))
+def workflows_document(found: WorkflowList) -> WorkflowsDocument:
+    counts = {kind.value: count for kind, count in found.counts.items()}
+    return WorkflowsDocument(workflows=found.lines, counts=counts)
 
 
 _WHERE_THERE = frozenset({"steps", "story", "step_output", "review", "given", "asked", "source"})

@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.rule import Rule
 
 from evalh.analysis.outline import OutlineLine, outline
-from evalh.core.production import ProductionCall, Spent, TracedItem, WorkflowDetail
+from evalh.core.production import ProductionCall, Spent, TracedItem, WorkflowDetail, WorkflowLine, WorkflowList
 from evalh.report.documents.incoming import ImportDocument
 from evalh.report.terminal.console import StyledText, block, columns
 from evalh.report.text import dollars, json_line, milliseconds, one_line, plural
-from evalh_trace.records import Call, Feedback, Score, Step, Workflow
+from evalh_trace.records import Call, Feedback, Score, Step
 
 _BAR = 24
 _NAME = 36
@@ -269,13 +269,24 @@ def show_spent(console: Console, lines: Sequence[Spent]) -> None:
         console.print(StyledText(f"{plural(count, 'workflow')} with a call that has no price", "yellow"))
 
 
-def show_workflows(console: Console, workflows: Sequence[Workflow]) -> None:
+def _wrong(one: WorkflowLine) -> str:
+    """Say what is known to be wrong with a workflow: its own error, its first bad step, what users said."""
+    first = one.first_failure
+    parts = [one.error or ""]
+    if first is not None:
+        parts.append(f"{first.step}: {first.reason or 'failed'}")
+    if one.bad_votes:
+        parts.append(f"{one.bad_votes} × thumbs down")
+    return " · ".join(filter(None, parts))
+
+
+def show_workflows(console: Console, found: WorkflowList) -> None:
     """Print workflows, a line each."""
-    if not workflows:
+    if not found.lines:
         console.print("no such workflows")
         return
-    table = columns("workflow", "name", "status", "when", ">took", "what went wrong")
-    for one in workflows:
+    table = columns("workflow", "name", "status", "when", ">took", ">calls", ">cost", "what went wrong")
+    for one in found.lines:
         took = None if one.ended_at is None else 1000.0 * max(0.0, one.ended_at - one.started_at)
         status = one.status or "not ended"
         table.add_row(
@@ -284,6 +295,8 @@ def show_workflows(console: Console, workflows: Sequence[Workflow]) -> None:
             StyledText(status, _STYLES.get(status, "yellow")),
             datetime.fromtimestamp(one.started_at, UTC).strftime("%Y-%m-%d %H:%M:%SZ"),
             "" if took is None else milliseconds(took),
-            one_line(one.error or "", 60),
+            f"{one.calls:,}",
+            "" if not one.calls else dollars(one.usd) if not one.unpriced else "not priced",
+            one_line(_wrong(one), 60),
         )
     console.print(table)

@@ -29,7 +29,9 @@ _ORDERS = {
 }
 _FITS = """w.kept is not 'stub' and (:name is null or w.name = :name)
   and (:session is null or w.session = :session) and (:user is null or w.user = :user)
-  and (:version is null or exists (select 1 from calls c where c.workflow_id = w.id and c.prompt = :version))
+  and w.started_at >= :since
+  and (:version is null or exists (select 1 from calls c where c.workflow_id = w.id and (c.prompt = :version
+    or exists (select 1 from json_each(c.versions) v where v.value = :version))))
   and (:text is null or instr(
     lower(w.id || char(10) || w.name || char(10) || coalesce(w.session, '') || char(10) || coalesce(w.user, '')),
     lower(:text)))"""
@@ -39,9 +41,10 @@ COUNTS = f"select {_SUMS} from workflows w where {_FITS}"  # noqa: S608
 """Counts workflows of each kind."""
 
 NAMES = """select name from workflows where kept is not 'stub' group by name order by count(*) desc, name limit 200"""
-VERSIONS = (
-    """select prompt from calls where prompt is not null group by prompt order by count(*) desc, prompt limit 200"""
-)
+VERSIONS = """select version from (
+  select prompt as version from calls where prompt is not null
+  union all select v.value from calls c, json_each(c.versions) v where v.value is not c.prompt
+) group by version order by count(*) desc, version limit 200"""
 
 # A step that failed because one inside it did is not the first.
 FIRST_FAILURE = f"""select s.name as step, s.position, coalesce(s.error, o.text) as reason, o.source
@@ -75,7 +78,8 @@ order by {_ORDERS[query.order]}, w.rowid desc limit :limit offset :offset"""  # 
 def values_of(query: WorkflowQuery) -> dict[str, Any]:
     """Return what a query's statements are about."""
     names = ("name", "version", "session", "user", "text")
-    return {name: None if (one := getattr(query, name)) is None else stored(one) for name in names}
+    stated = {name: None if (one := getattr(query, name)) is None else stored(one) for name in names}
+    return {**stated, "since": query.since}
 
 
 def line_of(row: sqlite3.Row, failure: sqlite3.Row | None) -> WorkflowLine:

@@ -112,26 +112,13 @@ class ProductionReader(LogReader):
         return [str(row["workflow_id"]) for row in rows]
 
     def workflows(
-        self,
-        *,
-        since: str = "",
-        until: str = "~",
-        name: str | None = None,
-        failed: bool = False,
-        limit: int = -1,
+        self, *, since: str = "", until: str = "~", name: str | None = None, limit: int = -1
     ) -> Iterator[Workflow]:
         """Yield workflows, the newest first; stubs are left out. `since` and `until` are instants of the log's form."""
-        sql = """select * from workflows where kept is not 'stub' and started_at >= :since and started_at < :until
-        and (:name is null or name = :name) and (not :failed or id in (select id from failed_workflows))
-        order by started_at desc, rowid desc limit :limit"""
-        asked = {
-            "since": since,
-            "until": until,
-            "name": None if name is None else stored(name),
-            "failed": failed,
-            "limit": limit,
-        }
-        for row in self._stream(sql, asked):
+        sql = """select * from workflows where kept is not 'stub' and started_at >= ? and started_at < ?
+        and (? is null or name = ?) order by started_at desc, rowid desc limit ?"""
+        name = None if name is None else stored(name)
+        for row in self._stream(sql, since, until, name, name, limit):
             yield record_of(Workflow, row)
 
     def listed(self, query: WorkflowQuery, *, limit: int, offset: int = 0) -> WorkflowList:
@@ -147,7 +134,7 @@ class ProductionReader(LogReader):
             ),
             counts={kind: 0 if counts is None else counts[kind] or 0 for kind in WorkflowKind},
             names=tuple(restored(row["name"]) for row in self._rows(listing.NAMES)),
-            versions=tuple(restored(row["prompt"]) for row in self._rows(listing.VERSIONS)),
+            versions=tuple(restored(row["version"]) for row in self._rows(listing.VERSIONS)),
             lost=0 if lost is None else lost["lost"],
         )
 
