@@ -1,5 +1,6 @@
 """The benchmarks that the docs name run: a short version of each. What they measure is for a quiet machine."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,11 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
         (["tracing.py", "50"], "trace.client, one call"),
         (["asking.py", "--calls", "50", "--in-flight", "8", "--delay-ms", "1", "--rounds", "1"], "ask_async"),
         (["house.py"], "modules under 60 lines"),
+        pytest.param(
+            ["whowhen.py"],
+            "126 runs, 1,099 turns",
+            marks=pytest.mark.skipif("EVALH_REAL_DATA" not in os.environ, reason="the recorded runs are not here"),
+        ),
     ],
 )
 def test_a_benchmark_runs(words: list[str], told: str) -> None:
