@@ -42,6 +42,7 @@ Factory: TypeAlias = Callable[[ModelSpec, ProviderContext], Provider]
 _BUILT_IN: Mapping[str, str] = {
     "anthropic": "evalh.providers.anthropic.messages",
     "gemini": "evalh.providers.gemini.generate",
+    "http": "evalh.providers.applications.http",
     "local": "evalh.providers.local",
     "openai": "evalh.providers.openai.chat",
     "replay": "evalh.providers.recording",

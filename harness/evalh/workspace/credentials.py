@@ -17,6 +17,8 @@ _VALUE = re.compile(
     r"|xox[a-z]-[\w-]{10,}|AIza[\w-]{20,}|(AKIA|ASIA)[0-9A-Z]{16}|eyJ[\w-]{10,}\.[\w-]+\.[\w-]*"
     r"|(?i:bearer|basic)\s+\S{8,}"
 )
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SLOT = re.compile(r"\{\{\s*[\w.-]+\s*\}\}")
 
 
 def names_key(name: str) -> bool:
@@ -27,6 +29,13 @@ def names_key(name: str) -> bool:
 def is_key(value: str) -> bool:
     """Whether a text has the form of a key."""
     return _VALUE.fullmatch(value.strip()) is not None
+
+
+def _stands_for_one(path: Path, value: str) -> bool:
+    """Whether a text names the variable of a header, or is a slot: the value comes from elsewhere."""
+    return _SLOT.fullmatch(value) is not None or (
+        path[2:3] == ("headers_env",) and _VARIABLE.fullmatch(value) is not None
+    )
 
 
 def key_found(name: str, where: str) -> WorkspaceError:
@@ -48,7 +57,7 @@ def refuse_keys(config: Located) -> None:
                 waiting += [((*path, key), item) for key, item in value.items()]
             case list():
                 waiting += [((*path, number), item) for number, item in enumerate(value)]
-            case str() if names_key(str(path[-1])) or is_key(value):
+            case str() if is_key(value) or (names_key(str(path[-1])) and not _stands_for_one(path, value)):
                 raise key_found(str(path[-1]), config.where(*path))
             case _:
                 pass
