@@ -45,6 +45,7 @@ _BUILT_IN: Mapping[str, str] = {
     "http": "evalh.providers.applications.http",
     "local": "evalh.providers.local",
     "openai": "evalh.providers.openai.chat",
+    "python": "evalh.providers.applications.python",
     "replay": "evalh.providers.recording",
     "scripted": "evalh.providers.scripted",
 }

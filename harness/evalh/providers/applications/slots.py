@@ -82,7 +82,7 @@ def _text(text: str) -> Fill:
     for name in _SLOT.findall(text):
         word, *path = name.split(".")
         if word not in _READS or (path and word not in _OPEN) or "" in path:
-            raise Refused(f"no slot {'{{' + name[:60] + '}}'}", did_you_mean(name, (*WORDS, "inputs.NAME")))
+            raise Refused(f"no slot {'{{' + name[:60] + '}}'!r}", did_you_mean(name, (*WORDS, "inputs.NAME")))
     if (whole := _SLOT.fullmatch(text)) is not None:
         return partial(value_of, whole[1])
     fixed, names = _SLOT.split(text)[::2], _SLOT.findall(text)
