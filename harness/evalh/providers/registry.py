@@ -41,6 +41,7 @@ Factory: TypeAlias = Callable[[ModelSpec, ProviderContext], Provider]
 
 _BUILT_IN: Mapping[str, str] = {
     "anthropic": "evalh.providers.anthropic.messages",
+    "command": "evalh.providers.applications.command",
     "gemini": "evalh.providers.gemini.generate",
     "http": "evalh.providers.applications.http",
     "local": "evalh.providers.local",

@@ -1,0 +1,272 @@
+"""`provider = "command"`: a program, such as a coding agent. It is handed the request on stdin and prints the answer.
+
+Never a shell. What varies goes to stdin alone, so an input cannot become an argument. The program and what it starts
+are a process group of their own without a terminal: the whole group is killed when the program has ended, when time is
+up, when it prints too much, and when the run ends.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Mapping
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from evalh.core.attempt import Call, CallError, Completion, ErrorKind
+from evalh.core.declared import Refused, Text, Words
+from evalh.core.errors import KeyMissing
+from evalh.core.model import ModelSpec, Traits
+from evalh.core.request import Request
+from evalh.core.strict_json import JsonValue
+from evalh.core.values import Value
+from evalh.providers.applications.application import Application, ApplicationOptions, traceparent
+from evalh.providers.applications.slots import value_of
+from evalh.providers.endpoint import is_secret
+from evalh.providers.http.body import BODY_CAP_BYTES
+from evalh.providers.http.errors import Redactor, shown
+from evalh.providers.registry import ProviderContext, read_options
+from evalh.providers.request_parts import encode
+
+TRAITS = Traits(runs_code=True)
+
+SLOTS = 4
+_ERRORS_CAP = 2048  # bytes of stderr
+_QUOTED = 400  # characters of it in a message: the last say why
+_CHUNK = 64 * 1024
+_REST_S = 1.0  # for what was printed, after everything has been killed
+_ALWAYS = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
+_SENT = ("messages", "inputs", "params", "case_id", "trial")
+_ARGV = 'command = ["node", "agent.mjs"]'
+_VARIABLE = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), Words('env_allow = ["OPENAI_API_KEY"]')]
+_INSIDE = Words("a place inside the workspace, with /")
+
+
+class Options(ApplicationOptions):
+    """The keys of an application that is a program."""
+
+    command: Annotated[tuple[Text, ...], Field(min_length=1), Words("a list: the program and its arguments", _ARGV)] = (
+        Field(
+            description="The program and its arguments; `./…` is a place in the workspace. Never a shell, and no slots."
+        )
+    )
+    stdin: Literal["json", "prompt"] = Field(
+        "json",
+        description="What it reads: JSON with `messages`, `inputs`, `params`, `case_id`, `trial`; or the prompt.",
+    )
+    env_allow: tuple[_VARIABLE, ...] = Field(
+        (), description=f"Variables that it is handed beside {', '.join(_ALWAYS)}. Each must be set."
+    )
+    workdir: Annotated[Text, _INSIDE] | None = Field(
+        None, description="A folder that is copied for each call, and removed after it. Default: the workspace itself."
+    )
+    files: tuple[Annotated[Text, _INSIDE], ...] = Field(
+        (), description="What the program is made of, as globs: with a `revision`, an edit asks again."
+    )
+
+    @field_validator("command")
+    @classmethod
+    def _is_fixed(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        for number, argument in enumerate(command):
+            if "{{" in argument or "\0" in argument:
+                what = "an argument of 'command' holds a slot: an input could become an option of the program"
+                raise Refused(what, 'the request comes on stdin: stdin = "prompt"', at=(number,))
+        return command
+
+    @model_validator(mode="after")
+    def _stays_inside(self) -> Self:
+        for path in (*self.files, *([self.workdir] if self.workdir else [])):
+            if path.startswith(("/", "~")) or ".." in path.split("/") or "\\" in path or "\0" in path:
+                raise Refused(f"{path!r} is not inside the workspace", 'workdir = "fixtures/repo"')
+        return self
+
+
+class CommandApplication(Application):
+    """Starts the program once for each call."""
+
+    def __init__(self, spec: ModelSpec, options: Options, context: ProviderContext) -> None:
+        """Start nothing yet. Raises WorkspaceError."""
+        self._options = options
+        self._root = context.root.absolute()
+        self._argv = [str(self._root / one) if one.startswith("./") else one for one in options.command]
+        super().__init__(spec, options, context)
+        self.max_in_flight = options.slots or SLOTS
+        self._outside = context.env
+        self._env: dict[str, str] = {}
+        if options.workdir is not None and not (self._root / options.workdir).is_dir():
+            raise spec.wrong(f"no folder {options.workdir!r}", 'workdir = "fixtures/repo"')
+
+    def files(self) -> Mapping[str, JsonValue]:
+        """Return the digest of each file that the globs find. Raises WorkspaceError where one finds none."""
+        found: dict[str, JsonValue] = {}
+        for pattern in self._options.files:
+            paths = [path for path in sorted(self._root.glob(pattern)) if path.is_file()]
+            if not paths:
+                raise self.spec.wrong(f"no file {pattern!r}", 'files = ["agent/**/*.py"]')
+            try:
+                found |= {
+                    path.relative_to(self._root).as_posix(): sha256(path.read_bytes()).hexdigest() for path in paths
+                }
+            except OSError as exc:
+                raise self.spec.wrong(f"{pattern!r} cannot be read: {exc.strerror}") from None
+        return {"files": found} if found else {}
+
+    async def open(self) -> None:
+        """Read the variables. Raises UsageError for one that is not set."""
+        named = self._options.env_allow
+        for name in named:
+            if not self._outside.get(name):
+                what = f"model {self.name!r} hands {name} to its program, and it is not set"
+                raise KeyMissing(what, where=self.spec.where or None, hint=f"export {name}=…")
+        self._env = {name: self._outside[name] for name in (*_ALWAYS, *named) if name in self._outside}
+        self.redact = Redactor(self._env[name] for name in named if is_secret(name))
+
+    async def ask(self, request: Request, call: Call) -> Completion:
+        """Run the program once. Raises CallError."""
+        given = self._stdin(request, call)
+        folder = None if self._options.workdir is None else await asyncio.to_thread(self._copy, self._options.workdir)
+        began = time.perf_counter()
+        try:
+            async with asyncio.timeout(self.spec.timeout_s):
+                ended = await self._run(given, self._root if folder is None else folder, traceparent(call))
+        except TimeoutError:
+            what = f"the program did not end within {self.spec.timeout_s:g} s, and was killed"
+            raise CallError(ErrorKind.TIMEOUT, what) from None
+        finally:
+            if folder is not None:
+                await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder.parent, ignore_errors=True))
+        if ended.code != 0:
+            said = self.redact.body(ended.errors)[-_ERRORS_CAP:].decode("utf-8", "replace").strip()[-_QUOTED:]
+            what = f"the program {_how(ended.code)}: {shown(said) or 'it said nothing'}"
+            raise CallError(ErrorKind.BAD_RESPONSE, what)
+        return self.read(ended.output.rstrip(b"\r\n"), call, (time.perf_counter() - began) * 1000.0)
+
+    def _stdin(self, request: Request, call: Call) -> bytes:
+        if self._options.stdin == "prompt":
+            return str(value_of("prompt", request, call)).encode("utf-8", "replace")
+        return encode({name: value_of(name, request, call) for name in _SENT}) + b"\n"
+
+    def _copy(self, workdir: str) -> Path:
+        """Copy the folder to a fresh place. Raises CallError."""
+        place = Path(tempfile.mkdtemp(prefix="evalh-"))
+        try:
+            return Path(shutil.copytree(self._root / workdir, place / Path(workdir).name, symlinks=True))
+        except (OSError, shutil.Error) as exc:
+            shutil.rmtree(place, ignore_errors=True)
+            raise CallError(ErrorKind.BAD_REQUEST, shown(f"{workdir} cannot be copied: {exc}")) from None
+
+    async def _run(self, given: bytes, folder: Path, trace: str) -> "_Ended":
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._argv,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=PIPE,
+                cwd=folder,
+                env={**self._env, "TRACEPARENT": trace},
+                start_new_session=True,
+            )
+        except OSError as exc:
+            error = CallError(ErrorKind.BAD_REQUEST, f"{self._argv[0]!r} cannot be started: {exc.strerror}")
+            error.reached = False
+            raise error from None
+        talk: asyncio.Future[Any] = asyncio.gather(
+            _write(process, given), _read(process.stdout, BODY_CAP_BYTES), _tail(process.stderr)
+        )
+        ending: asyncio.Future[Any] = asyncio.ensure_future(process.wait())
+        killed = False
+        try:
+            await asyncio.wait([ending, talk], return_when=asyncio.FIRST_COMPLETED)
+            if talk.done():
+                talk.result()
+            await ending
+            killed = _kill(process)  # what it left behind holds its output open
+            async with asyncio.timeout(_REST_S):
+                _, output, errors = await talk
+        except TimeoutError:
+            what = "the program ended, and something that it started keeps its output open"
+            raise CallError(ErrorKind.BAD_RESPONSE, what) from None
+        finally:
+            killed = killed or _kill(process)
+            talk.cancel()
+            await asyncio.gather(talk, ending, return_exceptions=True)
+            _hang_up(process)
+        return _Ended(process.returncode or 0, output, errors)
+
+
+class _Ended(Value):
+    code: int
+    output: bytes
+    errors: bytes
+
+
+async def _write(process: Process, given: bytes) -> None:
+    """Write what the program reads; it may not want it."""
+    assert process.stdin is not None
+    with suppress(ConnectionError):
+        process.stdin.write(given)
+        await process.stdin.drain()
+    with suppress(ConnectionError):
+        process.stdin.close()
+        await process.stdin.wait_closed()
+
+
+async def _read(stream: asyncio.StreamReader | None, cap: int) -> bytes:
+    """Read to the end. Raises CallError at the cap."""
+    assert stream is not None
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := await stream.read(_CHUNK):
+        size += len(chunk)
+        if size > cap:
+            what = f"the program printed more than {cap // 2**20} MiB, and was killed"
+            raise CallError(ErrorKind.BAD_RESPONSE, what)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _tail(stream: asyncio.StreamReader | None) -> bytes:
+    """Read to the end and keep the end: twice as much as is shown, for a secret may lie across the cut."""
+    assert stream is not None
+    kept = b""
+    while chunk := await stream.read(_CHUNK):
+        kept = (kept + chunk)[-2 * _ERRORS_CAP :]
+    return kept
+
+
+def _kill(process: Process) -> bool:
+    """Kill the program and what is left in its group; once, for its number may belong to another later."""
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        elif process.returncode is None:
+            process.kill()
+    return True
+
+
+def _hang_up(process: Process) -> None:
+    """Close our ends of its pipes: something that left the group may hold the others."""
+    transport = getattr(process, "_transport", None)
+    if transport is not None:
+        transport.close()
+
+
+def _how(code: int) -> str:
+    if code > 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"
+
+
+def build(spec: ModelSpec, context: ProviderContext) -> CommandApplication:
+    """Build from the options. Raises WorkspaceError."""
+    return CommandApplication(spec, read_options(spec, Options), context)
