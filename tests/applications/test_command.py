@@ -6,14 +6,14 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from applications.applying import application, ask, failing, opened
-from evalh.core.attempt import CallError, ErrorKind, Usage
+from evalh.core.attempt import ErrorKind, Usage
 from evalh.core.errors import KeyMissing, WorkspaceError
 from workspaces import evalh, write_workspace
 
@@ -37,7 +37,7 @@ def pipe(folder: Path) -> Iterator[Path]:
 async def ended(path: Path) -> None:
     """Return when everybody who held the pipe open for writing is gone; that fails after a minute."""
     async with asyncio.timeout(60):
-        await asyncio.to_thread(lambda: open(path, "rb").read())  # noqa: SIM115
+        await asyncio.to_thread(path.read_bytes)
 
 
 # -- what it is handed, and what is read
@@ -212,11 +212,10 @@ print("done", flush=True)
 os._exit(0)
 """
     async with running(program, timeout_s=20.0) as it:
-        try:
-            with suppress(CallError):
-                await ask(it)
-        finally:
-            os.kill(int(number.read_text()), signal.SIGKILL)
+        error = await failing(it)
+        os.kill(int(number.read_text()), signal.SIGKILL)
+
+    assert "keeps its output open" in error.message
 
 
 async def test_a_call_that_is_cancelled_kills_its_program(tmp_path: Path) -> None:
@@ -248,6 +247,7 @@ async def test_a_program_that_is_not_there_is_named() -> None:
         ({}, "'command' is missing"),
         ({"command": "node agent.mjs"}, "a list: the program and its arguments"),
         ({"command": []}, "a list: the program and its arguments"),
+        ({"command": [" "]}, "the name of a program"),
         ({"command": ["llm", "{{prompt}}"]}, "could become an option"),
         ({"command": ["a"], "stdin": "none"}, "'stdin' must be"),
         ({"command": ["a"], "workdir": "../up"}, "is not inside the workspace"),

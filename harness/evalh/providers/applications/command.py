@@ -11,12 +11,12 @@ import shutil
 import signal
 import tempfile
 import time
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE
 from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self, cast
 
 from pydantic import Field, field_validator, model_validator
 
@@ -26,7 +26,6 @@ from evalh.core.errors import KeyMissing
 from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Request
 from evalh.core.strict_json import JsonValue
-from evalh.core.values import Value
 from evalh.providers.applications.application import Application, ApplicationOptions, traceparent
 from evalh.providers.applications.slots import value_of
 from evalh.providers.endpoint import is_secret
@@ -40,7 +39,7 @@ TRAITS = Traits(runs_code=True)
 SLOTS = 4
 _ERRORS_CAP = 2048  # bytes of stderr
 _QUOTED = 400  # characters of it in a message: the last say why
-_CHUNK = 64 * 1024
+_STDOUT, _STDERR = 1, 2
 _REST_S = 1.0  # for what was printed, after everything has been killed
 _ALWAYS = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
 _SENT = ("messages", "inputs", "params", "case_id", "trial")
@@ -52,7 +51,7 @@ _INSIDE = Words("a place inside the workspace, with /")
 class Options(ApplicationOptions):
     """The keys of an application that is a program."""
 
-    command: Annotated[tuple[Text, ...], Field(min_length=1), Words("a list: the program and its arguments", _ARGV)] = (
+    command: Annotated[tuple[str, ...], Field(min_length=1), Words("a list: the program and its arguments", _ARGV)] = (
         Field(
             description="The program and its arguments; `./…` is a place in the workspace. Never a shell, and no slots."
         )
@@ -74,6 +73,8 @@ class Options(ApplicationOptions):
     @field_validator("command")
     @classmethod
     def _is_fixed(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        if not command[0].strip():
+            raise Refused("'command' begins with the name of a program", _ARGV)
         for number, argument in enumerate(command):
             if "{{" in argument or "\0" in argument:
                 what = "an argument of 'command' holds a slot: an input could become an option of the program"
@@ -162,9 +163,10 @@ class CommandApplication(Application):
             shutil.rmtree(place, ignore_errors=True)
             raise CallError(ErrorKind.BAD_REQUEST, shown(f"{workdir} cannot be copied: {exc}")) from None
 
-    async def _run(self, given: bytes, folder: Path, trace: str) -> "_Ended":
+    async def _run(self, given: bytes, folder: Path, trace: str) -> "_Program":
         try:
-            process = await asyncio.create_subprocess_exec(
+            transport, program = await asyncio.get_running_loop().subprocess_exec(
+                _Program,
                 *self._argv,
                 stdin=PIPE,
                 stdout=PIPE,
@@ -177,85 +179,86 @@ class CommandApplication(Application):
             error = CallError(ErrorKind.BAD_REQUEST, f"{self._argv[0]!r} cannot be started: {exc.strerror}")
             error.reached = False
             raise error from None
-        talk: asyncio.Future[Any] = asyncio.gather(
-            _write(process, given), _read(process.stdout, BODY_CAP_BYTES), _tail(process.stderr)
-        )
-        ending: asyncio.Future[Any] = asyncio.ensure_future(process.wait())
         killed = False
         try:
-            await asyncio.wait([ending, talk], return_when=asyncio.FIRST_COMPLETED)
-            if talk.done():
-                talk.result()
-            await ending
-            killed = _kill(process)  # what it left behind holds its output open
+            program.tell(given)
+            await asyncio.shield(program.ended)
+            killed = _kill(transport)  # what it left behind holds its output open
             async with asyncio.timeout(_REST_S):
-                _, output, errors = await talk
+                await asyncio.shield(program.silent)
         except TimeoutError:
             what = "the program ended, and something that it started keeps its output open"
             raise CallError(ErrorKind.BAD_RESPONSE, what) from None
         finally:
-            killed = killed or _kill(process)
-            talk.cancel()
-            await asyncio.gather(talk, ending, return_exceptions=True)
-            _hang_up(process)
-        return _Ended(process.returncode or 0, output, errors)
+            if not killed:
+                _kill(transport)
+                await asyncio.shield(program.exited)
+            transport.close()
+        return program
 
 
-class _Ended(Value):
-    code: int
-    output: bytes
-    errors: bytes
+class _Program(asyncio.SubprocessProtocol):
+    """A program that runs. asyncio's own `wait` does not return before its output ends, which may be never."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.exited: asyncio.Future[None] = loop.create_future()
+        self.ended: asyncio.Future[None] = loop.create_future()  # as above, or CallError: it prints too much
+        self.silent: asyncio.Future[None] = loop.create_future()  # its output has ended
+        self.code = 0
+        self.errors = b""  # the end of stderr: twice what is shown, for a secret may lie across the cut
+        self._output: list[bytes] = []
+        self._size = 0
+        self._open = {_STDOUT, _STDERR}
+        self._transport: asyncio.SubprocessTransport | None = None
+
+    @property
+    def output(self) -> bytes:
+        return b"".join(self._output)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.SubprocessTransport", transport)
+
+    def tell(self, given: bytes) -> None:
+        """Write what the program reads; it may not want it."""
+        stdin = None if self._transport is None else self._transport.get_pipe_transport(0)
+        if stdin is not None:
+            pipe = cast("asyncio.WriteTransport", stdin)
+            pipe.write(given)
+            pipe.close()  # when all is written
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd == _STDERR:
+            self.errors = (self.errors + data)[-2 * _ERRORS_CAP :]
+            return
+        self._size += len(data)
+        if self._size <= BODY_CAP_BYTES:
+            self._output.append(data)
+        elif not self.ended.done():
+            what = f"the program printed more than {BODY_CAP_BYTES // 2**20} MiB, and was killed"
+            self.ended.set_exception(CallError(ErrorKind.BAD_RESPONSE, what))
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's)
+        self._open.discard(fd)
+        if not self._open and not self.silent.done():
+            self.silent.set_result(None)
+
+    def process_exited(self) -> None:
+        assert self._transport is not None
+        self.code = self._transport.get_returncode() or 0
+        self.exited.set_result(None)
+        if not self.ended.done():
+            self.ended.set_result(None)
 
 
-async def _write(process: Process, given: bytes) -> None:
-    """Write what the program reads; it may not want it."""
-    assert process.stdin is not None
-    with suppress(ConnectionError):
-        process.stdin.write(given)
-        await process.stdin.drain()
-    with suppress(ConnectionError):
-        process.stdin.close()
-        await process.stdin.wait_closed()
-
-
-async def _read(stream: asyncio.StreamReader | None, cap: int) -> bytes:
-    """Read to the end. Raises CallError at the cap."""
-    assert stream is not None
-    chunks: list[bytes] = []
-    size = 0
-    while chunk := await stream.read(_CHUNK):
-        size += len(chunk)
-        if size > cap:
-            what = f"the program printed more than {cap // 2**20} MiB, and was killed"
-            raise CallError(ErrorKind.BAD_RESPONSE, what)
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-async def _tail(stream: asyncio.StreamReader | None) -> bytes:
-    """Read to the end and keep the end: twice as much as is shown, for a secret may lie across the cut."""
-    assert stream is not None
-    kept = b""
-    while chunk := await stream.read(_CHUNK):
-        kept = (kept + chunk)[-2 * _ERRORS_CAP :]
-    return kept
-
-
-def _kill(process: Process) -> bool:
+def _kill(transport: asyncio.SubprocessTransport) -> bool:
     """Kill the program and what is left in its group; once, for its number may belong to another later."""
     with suppress(ProcessLookupError, PermissionError):
         if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        elif process.returncode is None:
-            process.kill()
+            os.killpg(transport.get_pid(), signal.SIGKILL)
+        else:
+            transport.kill()
     return True
-
-
-def _hang_up(process: Process) -> None:
-    """Close our ends of its pipes: something that left the group may hold the others."""
-    transport = getattr(process, "_transport", None)
-    if transport is not None:
-        transport.close()
 
 
 def _how(code: int) -> str:
