@@ -50,14 +50,14 @@ class ErrorTable(FileModel):
     ] = Field("bad_response", description="What that means.")
 
 
-class Told(Value):
+class AnswerText(Value):
     """What one answer says."""
 
     text: str
     usage: Usage
 
 
-class Reader:
+class AnswerReader:
     """Reads answers."""
 
     def __init__(self, output: str | None, usage: UsageTable, error_if: Iterable[ErrorTable]) -> None:
@@ -65,17 +65,17 @@ class Reader:
         self._usage = {name: path for name in UsageTable.model_fields if (path := getattr(usage, name)) is not None}
         self._errors = tuple(error_if)
 
-    def read(self, body: bytes) -> Told:
+    def read(self, body: bytes) -> AnswerText:
         """Read a whole answer. Raises CallError."""
         if self._output is None:
             document = json_or_none(body) if self._usage or self._errors else None
             self.refuse(document)
-            return Told(body.decode("utf-8", "replace"), self.usage(document))
+            return AnswerText(body.decode("utf-8", "replace"), self.usage(document))
         document = json_of(body)
         self.refuse(document)
         if self._output == WHOLE:
-            return Told(body.decode("utf-8-sig", "replace"), self.usage(document))
-        return Told(text_of(found(document, self._output), self._output, document), self.usage(document))
+            return AnswerText(body.decode("utf-8-sig", "replace"), self.usage(document))
+        return AnswerText(text_of(found(document, self._output), self._output, document), self.usage(document))
 
     def usage(self, document: JsonValue) -> Usage:
         """Read the tokens; unknown where the answer does not say."""

@@ -19,7 +19,7 @@ from evalh.core.errors import UsageError
 from evalh.core.model import ModelSpec
 from evalh.core.request import Request
 from evalh.core.strict_json import JsonValue
-from evalh.providers.applications.answers import AnswerPath, ErrorTable, Reader, UsageTable
+from evalh.providers.applications.answers import AnswerPath, AnswerReader, ErrorTable, UsageTable
 from evalh.providers.endpoint import CostPlace
 from evalh.providers.http.errors import Redactor
 from evalh.providers.prices import Bill
@@ -61,7 +61,7 @@ class Application(SpecifiedProvider):
         self.identity: Mapping[str, JsonValue] = {"provider": self.kind, **own}
         self.reads_inputs = True  # an application may be handed the case's inputs, so the request's digest covers them
         self.max_in_flight = options.slots
-        self.reader = Reader(options.output, options.usage, options.error_if)
+        self.reader = AnswerReader(options.output, options.usage, options.error_if)
         self.redact = Redactor(())
         self._bill = Bill(spec.cost_from)
         self._revision = options.revision

@@ -13,7 +13,7 @@ from evalh.core.errors import KeyMissing, UsageError
 from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Request
 from evalh.core.strict_json import JsonValue
-from evalh.providers.applications.answers import Reader, found, json_of, json_or_none, plain
+from evalh.providers.applications.answers import AnswerReader, found, json_of, json_or_none, plain
 from evalh.providers.applications.application import Application, ApplicationOptions, traceparent
 from evalh.providers.applications.slots import compiled
 from evalh.providers.endpoint import address_of, is_header, is_secret, refuse_unsendable
@@ -198,7 +198,7 @@ class HttpApplication(Application):
 class _Events:
     """One streamed answer while it arrives: events of JSON, each with a piece of the output."""
 
-    def __init__(self, path: str, reader: Reader, bill: Bill, arriving: Arriving | None) -> None:
+    def __init__(self, path: str, reader: AnswerReader, bill: Bill, arriving: Arriving | None) -> None:
         self._path = path
         self._reader = reader
         self._bill = bill

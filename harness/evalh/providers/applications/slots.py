@@ -6,7 +6,7 @@ and are encoded with it, so no value can end a text or open another slot.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeAlias
 
@@ -63,19 +63,6 @@ def compiled(body: JsonValue) -> Fill:
             items = [compiled(value) for value in body]
             return lambda request, call: [fill(request, call) for fill in items]
     return lambda *_: body
-
-
-def slots_in(body: JsonValue) -> Iterator[str]:
-    """Yield the slots of a body."""
-    match body:
-        case str():
-            yield from _SLOT.findall(body)
-        case Mapping():
-            for value in body.values():
-                yield from slots_in(value)
-        case list() | tuple():
-            for value in body:
-                yield from slots_in(value)
 
 
 def _text(text: str) -> Fill:
