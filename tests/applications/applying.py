@@ -14,9 +14,10 @@ ADDRESS = ("headers", "cost_from")  # what evalh.toml's reader takes out of the 
 
 
 class NoFiles:
-    """The work tree, for providers that look at no file of it."""
+    """A tree, for providers that look at no file of it."""
 
-    revision = None
+    def __init__(self, revision: str | None) -> None:
+        self.revision = revision
 
 
 def application(
@@ -25,13 +26,14 @@ def application(
     *,
     env: Mapping[str, str] | None = None,
     root: Path = Path(),
+    revision: str | None = None,
     load: Callable[[str], Callable[..., object]] | None = None,
 ) -> Provider:
     """Build one as the workspace does."""
     context = ProviderContext(
         prompt="p",
         version="v1",
-        tree=NoFiles(),  # type: ignore[arg-type]
+        tree=NoFiles(revision),  # type: ignore[arg-type]
         root=root,
         env=env or {},
         cache_dir=root,

@@ -1,6 +1,7 @@
 """An answer of an application counts again only while its stated revision does; models and fingerprints are as ever."""
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from applications.applying import application
 from loopback import Handler, http_server
 from workspaces import evalh, write_workspace
 
@@ -63,7 +65,7 @@ def test_without_a_revision_every_run_asks_again(tmp_path: Path, port: int, aske
     run(folder)
 
     assert len(asked) == 8
-    assert asked[0] == {"ticket": "order 1", "id": "t-0001"}
+    assert asked.count({"ticket": "order 1", "id": "t-0001"}) == 2
     told = evalh(folder, "explain", "triage").stdout
     assert "no other run uses the answer again" in " ".join(told.split())
 
@@ -146,3 +148,17 @@ def test_a_judge_that_is_an_application_is_the_same_judge_in_every_run(tmp_path:
     base, head = run(folder), run(folder)
 
     assert base["fingerprint"] == head["fingerprint"]
+
+
+def test_revision_git_says_nothing_of_the_files_of_another_revision(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    (tmp_path / "app.py").write_text("")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "first")
+    options = {"url": "http://127.0.0.1:9", "body": "{{prompt}}", "revision": "git"}
+
+    here = application("http", options, root=tmp_path, env={"PATH": os.environ["PATH"]})
+    base = application("http", options, root=tmp_path, revision="main")
+
+    assert list(here.passing) == ["revision"]  # type: ignore[attr-defined]
+    assert list(base.passing) == ["asked_once"]  # type: ignore[attr-defined]

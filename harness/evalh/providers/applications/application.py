@@ -124,20 +124,20 @@ def traceparent(call: Call) -> str:
 
 
 def _tree_of_head(spec: ModelSpec, context: ProviderContext) -> str | None:
-    """Return the id of HEAD's files; None: the folder has changes that no commit holds. Raises WorkspaceError."""
+    """Return the id of HEAD's files; None: other files may answer. Raises WorkspaceError."""
+    if context.tree.revision is not None:
+        return None  # the files of a revision are laid out in a folder of ours, whose HEAD says nothing of them
     try:
         tree = _git(context, "rev-parse", "HEAD^{tree}")
         changes = _git(context, "status", "--porcelain")
     except FileNotFoundError:
         raise spec.wrong('revision = "git", and git is not installed', 'revision = "v1"') from None
     except (subprocess.SubprocessError, UnicodeDecodeError):
-        if context.tree.revision is not None:
-            return None  # a revision's files, laid out beside the repository
         hint = 'commit once, or state it yourself: revision = "v1"'
         raise spec.wrong('revision = "git", and git knows no HEAD in the workspace', hint) from None
     except OSError as exc:
         raise UsageError(f"git cannot be run: {exc.strerror}", where=spec.where or None) from None
-    return None if changes else tree
+    return None if changes else tree  # what is not committed answers too
 
 
 def _git(context: ProviderContext, *arguments: str) -> str:
