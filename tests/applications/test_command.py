@@ -154,6 +154,18 @@ async def test_a_program_that_reads_nothing_and_one_that_reads_slowly_get_their_
         assert int((await ask(slow, text)).text) > 5_000_000
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_program_may_end_before_it_was_told_anything(loop: str) -> None:
+    factory = pytest.importorskip(loop).new_event_loop
+
+    async def asked() -> list[str]:
+        async with opened("command", command=["true"], timeout_s=60.0) as it:
+            return [(await ask(it, "x" * 3_000_000)).text for _ in range(10)]
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        assert runner.run(asked()) == [""] * 10
+
+
 async def test_a_gigabyte_is_not_read() -> None:
     program = "import sys\nfor _ in range(1024): sys.stdout.buffer.write(b'x' * 2**20)"
     async with running(program) as it:
@@ -267,10 +279,21 @@ def test_a_wrong_entry_is_refused_at_its_line(options: dict[str, Any], words: st
 
 
 def test_a_program_is_run_by_the_command_line_and_an_edited_file_is_asked_again(tmp_path: Path) -> None:
-    model = 'provider = "command"\ncommand = ["python3", "./agent.py"]\noutput = "result"\nrevision = "1"\nfiles = ["agent.py"]\n'
+    model = """provider = "command"
+command = ["python3", "./agent.py"]
+output = "result"
+workdir = "fixture"
+revision = "1"
+files = ["agent.py"]
+"""
+    agent = """import json, sys
+asked = json.load(sys.stdin)
+print(json.dumps({"result": {"label": open("label.txt").read() if asked["inputs"]["ticket"] else ""}}))
+"""
     write_workspace(tmp_path, cases=3, model=model)
-    agent = "import json, sys\nprint(json.dumps({'result': {'label': json.load(sys.stdin)['inputs']['ticket'] and 'billing'}}))\n"
     (tmp_path / "agent.py").write_text(agent)
+    (tmp_path / "fixture").mkdir()
+    (tmp_path / "fixture/label.txt").write_text("billing")
 
     def run() -> tuple[int, int]:
         done = evalh(tmp_path, "run", "triage", "--json")
@@ -280,5 +303,7 @@ def test_a_program_is_run_by_the_command_line_and_an_edited_file_is_asked_again(
     first, again = run(), run()
     (tmp_path / "agent.py").write_text(agent + "# edited\n")
     edited = run()
+    (tmp_path / "fixture/label.txt").write_text("bug")
+    worked_on = run()
 
-    assert (first, again, edited) == ((3, 0), (3, 3), (3, 0))
+    assert (first, again, edited, worked_on) == ((3, 0), (3, 3), (3, 0), (0, 0))

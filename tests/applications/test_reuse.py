@@ -129,7 +129,7 @@ def test_two_revisions_of_an_application_can_be_compared(tmp_path: Path, port: i
     assert base["fingerprint"] == head["fingerprint"]
 
 
-def test_the_log_has_the_trace_the_answer_and_no_secret(tmp_path: Path, port: int) -> None:
+def test_no_secret_is_in_the_log(tmp_path: Path, port: int) -> None:
     folder = workspace(tmp_path, port, 'headers_env = {Authorization = "APP_AUTH"}\n')
     done = evalh(folder, "run", "triage", env={"APP_AUTH": "Bearer 4f9c2a7e8b1d99"})
     assert done.returncode == 0, done.stderr

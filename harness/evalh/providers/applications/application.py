@@ -73,10 +73,13 @@ class Application(SpecifiedProvider):
         revision = self._revision
         if revision == GIT:
             revision = _tree_of_head(self.spec, self._context)
-        return {"revision": revision, **self.files()} if revision else {"asked_once": token_hex(8)}
+        if not revision:
+            return {"asked_once": token_hex(8)}
+        files = self.files()
+        return {"revision": revision, "files": dict(files)} if files else {"revision": revision}
 
     def files(self) -> Mapping[str, JsonValue]:
-        """Return the digests of files that answer, where the options name any."""
+        """Return the digests of files that decide the answer too, where the options name any."""
         return {}
 
     async def close(self) -> None:

@@ -105,19 +105,22 @@ class CommandApplication(Application):
             raise spec.wrong(f"no folder {options.workdir!r}", 'workdir = "fixtures/repo"')
 
     def files(self) -> Mapping[str, JsonValue]:
-        """Return the digest of each file that the globs find. Raises WorkspaceError where one finds none."""
-        found: dict[str, JsonValue] = {}
+        """Return the digest of each file that the globs find, and of those it works on. Raises WorkspaceError."""
+        paths: list[Path] = []
         for pattern in self._options.files:
-            paths = [path for path in sorted(self._root.glob(pattern)) if path.is_file()]
-            if not paths:
+            found = [path for path in self._root.glob(pattern) if path.is_file()]
+            if not found:
                 raise self.spec.wrong(f"no file {pattern!r}", 'files = ["agent/**/*.py"]')
-            try:
-                found |= {
-                    path.relative_to(self._root).as_posix(): sha256(path.read_bytes()).hexdigest() for path in paths
-                }
-            except OSError as exc:
-                raise self.spec.wrong(f"{pattern!r} cannot be read: {exc.strerror}") from None
-        return {"files": found} if found else {}
+            paths += found
+        if self._options.workdir is not None:
+            paths += [path for path in (self._root / self._options.workdir).rglob("*") if path.is_file()]
+        try:
+            return {
+                path.relative_to(self._root).as_posix(): sha256(path.read_bytes()).hexdigest()
+                for path in sorted(set(paths))
+            }
+        except OSError as exc:
+            raise self.spec.wrong(f"{exc.filename} cannot be read: {exc.strerror}") from None
 
     async def open(self) -> None:
         """Read the variables. Raises UsageError for one that is not set."""
@@ -222,8 +225,10 @@ class _Program(asyncio.SubprocessProtocol):
     def tell(self, given: bytes) -> None:
         """Write what the program reads; it may not want it."""
         stdin = None if self._transport is None else self._transport.get_pipe_transport(0)
-        if stdin is not None:
-            pipe = cast("asyncio.WriteTransport", stdin)
+        if stdin is None or stdin.is_closing():
+            return
+        pipe = cast("asyncio.WriteTransport", stdin)
+        with suppress(OSError, RuntimeError):  # it has just ended: uvloop raises, asyncio does not
             pipe.write(given)
             pipe.close()  # when all is written
 
