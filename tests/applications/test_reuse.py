@@ -162,3 +162,15 @@ def test_revision_git_says_nothing_of_the_files_of_another_revision(tmp_path: Pa
 
     assert list(here.passing) == ["revision"]  # type: ignore[attr-defined]
     assert list(base.passing) == ["asked_once"]  # type: ignore[attr-defined]
+
+
+def test_a_key_in_the_file_is_refused_and_a_variables_name_or_a_slot_is_not(tmp_path: Path, port: int) -> None:
+    key, name, slot = (
+        evalh(workspace(tmp_path / folder, port, f"headers_env = {{Authorization = {value!r}}}\n"), "check")
+        for folder, value in (("a", "sk-abcdefghijklmnopqrstuv"), ("b", "APP_AUTH"), ("c", "{{inputs.key}}"))
+    )
+
+    assert (key.returncode, name.returncode, slot.returncode) == (2, 0, 2)
+    assert "headers_env = {Authorization" in key.stderr
+    assert "sk-abc" not in key.stdout + key.stderr
+    assert "never a key" in slot.stderr

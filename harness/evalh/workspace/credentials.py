@@ -18,6 +18,8 @@ _VALUE = re.compile(
     r"|(?i:bearer|basic)\s+\S{8,}"
 )
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HEADERS_ENV = 'headers_env = {Authorization = "APP_AUTH"}'
+_OF_APPLICATIONS = (("headers_env",), ("body",))
 _SLOT = re.compile(r"\{\{\s*[\w.-]+\s*\}\}")
 
 
@@ -38,12 +40,12 @@ def _stands_for_one(path: Path, value: str) -> bool:
     )
 
 
-def key_found(name: str, where: str) -> WorkspaceError:
+def key_found(name: str, where: str, instead: str = 'api_key_env = "OPENAI_API_KEY"') -> WorkspaceError:
     """Return the refusal of a key that stands in a file."""
     return WorkspaceError(
         f"{name!r} looks like a key; keys do not belong in files",
         where=where,
-        hint='put it into an environment variable and name that: api_key_env = "OPENAI_API_KEY"',
+        hint=f"put it into an environment variable and name that: {instead}",
     )
 
 
@@ -58,6 +60,7 @@ def refuse_keys(config: Located) -> None:
             case list():
                 waiting += [((*path, number), item) for number, item in enumerate(value)]
             case str() if is_key(value) or (names_key(str(path[-1])) and not _stands_for_one(path, value)):
-                raise key_found(str(path[-1]), config.where(*path))
+                instead = {} if path[2:3] not in _OF_APPLICATIONS else {"instead": _HEADERS_ENV}
+                raise key_found(str(path[-1]), config.where(*path), **instead)
             case _:
                 pass
