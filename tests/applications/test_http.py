@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from applications.applying import application, ask, failing, opened
-from evalh.core.attempt import Call, CallKey, ErrorKind, Usage
+from evalh.core.attempt import Call, CallError, CallKey, ErrorKind, Usage
 from evalh.core.errors import EvalhError, KeyMissing, UsageError, WorkspaceError
 from evalh.core.request import Media, Message, Request, Role, Settings, Tool
 from wire.serving import Handler, Seen, framed, raw, serving, stream
@@ -179,6 +179,20 @@ async def test_what_holds_no_output_is_a_bad_response_that_says_what_came(reply:
     assert words in error.message
     assert error.message.isprintable()
     assert error.request_id is not None
+
+
+async def test_no_depth_of_an_answer_is_more_than_a_bad_response() -> None:
+    replies = [b'{"answer": %b1%b}' % (b"[" * depth, b"]" * depth) for depth in range(800, 1000)]
+
+    async def answer(request: web.Request, seen: Seen) -> web.StreamResponse:
+        return await replying(replies.pop(0))(request, seen)
+
+    async with serving(answer) as server, opened("http", url=server.url, body=BODY, output="answer") as it:
+        for _ in range(200):
+            try:
+                assert (await ask(it)).text.startswith("[[")
+            except CallError as error:
+                assert "nested too deeply" in error.message
 
 
 async def test_an_error_inside_an_answer_is_of_the_kind_that_is_stated() -> None:

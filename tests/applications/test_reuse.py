@@ -30,6 +30,9 @@ def port(asked: list[dict[str, str]]) -> Iterator[int]:
     class Application(Handler):
         def answer(self) -> None:
             asked.append(json.loads(self.body()))
+            if self.path == "/refuse":
+                self.reply(401, {})
+                return
             self.reply(200, {"answer": '{"label": "billing"}'})
 
     with http_server(Application) as port:
@@ -174,3 +177,19 @@ def test_a_key_in_the_file_is_refused_and_a_variables_name_or_a_slot_is_not(tmp_
     assert "headers_env = {Authorization" in key.stderr
     assert "sk-abc" not in key.stdout + key.stderr
     assert "never a key" in slot.stderr
+
+
+@pytest.mark.parametrize("revision", ["", 'revision = "1"\n'])
+def test_a_run_that_stopped_early_says_whether_the_same_command_goes_on(
+    tmp_path: Path, port: int, revision: str
+) -> None:
+    more = f"{revision}headers_env = {{X-Key = 'APP_KEY'}}\nurl = 'http://127.0.0.1:{port}/refuse'\n"
+    model = MODEL.format(port=port).replace(f'url = "http://127.0.0.1:{port}/chat"\n', "")
+    write_workspace(tmp_path, cases=4, model=model + more)
+
+    done = evalh(tmp_path, "run", "triage", env={"APP_KEY": "0123456789"})
+
+    assert done.returncode == 4, done.stderr
+    told = " ".join(done.stderr.split())
+    assert ("continues where this stopped" in told) is bool(revision)
+    assert ("asks all again" in told) is not bool(revision)

@@ -91,7 +91,7 @@ class AnswerReader:
         for one in self._errors:
             value = found(document, one.path)
             if value not in _EMPTY and value not in ([], {}):
-                said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)[:4096]
+                said = value if isinstance(value, str) else _dumped(value)[:4096]
                 raise CallError(ErrorKind(one.kind), f"the application says at {one.path!r}: {shown(said)}")
 
 
@@ -136,7 +136,14 @@ def text_of(value: JsonValue, path: str, document: JsonValue) -> str:
         keys = [shown(key)[:40] for key in document][:_KEYS] if isinstance(document, Mapping) else []
         has = f"it has {', '.join(keys)}" if keys else f"it is {_name(document)}"
         raise CallError(ErrorKind.BAD_RESPONSE, f"the answer has nothing at {path!r}: {has}")
-    return plain(json.dumps(value, ensure_ascii=False))
+    return plain(_dumped(value))
+
+
+def _dumped(value: JsonValue) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:  # read at the very limit, which writing meets a little earlier
+        raise CallError(ErrorKind.BAD_RESPONSE, "the answer is nested too deeply") from None
 
 
 def plain(text: str) -> str:
