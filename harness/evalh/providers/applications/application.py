@@ -6,16 +6,18 @@ answers stay in the log, and nobody finds them again.
 """
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from secrets import token_hex
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from evalh.core.attempt import Call, CallError, Completion, Usage
-from evalh.core.declared import FileModel, Words
+from evalh.core.declared import FileModel, Refused, Text, Words
+from evalh.core.digest import digest, digest_bytes
 from evalh.core.errors import UsageError
+from evalh.core.located import Path
 from evalh.core.model import ModelSpec
 from evalh.core.request import Request
 from evalh.core.strict_json import JsonValue
@@ -28,8 +30,10 @@ from evalh.providers.request_parts import unsupported
 
 GIT = "git"
 _GIT_S = 20.0
-_NOT_ANSWERS = frozenset({"usage", "revision", "slots", "headers_env", "env_allow"})
+_NOT_ANSWERS = frozenset({"usage", "revision", "slots", "headers_env", "env_allow", "files"})
 """Options that change no answer: they are not part of the identity."""
+
+_PASSED_OVER = frozenset({".git", "__pycache__"})
 
 
 class ApplicationOptions(FileModel):
@@ -49,6 +53,27 @@ class ApplicationOptions(FileModel):
     slots: Annotated[int, Field(ge=1, le=1000), Words(hint="slots = 4")] | None = Field(
         None, description="Calls at once. Default: as the route says."
     )
+
+
+class CodeOptions(ApplicationOptions):
+    """The keys of an application whose files lie in the workspace."""
+
+    files: tuple[Annotated[Text, Words("a glob inside the workspace, with /", 'files = ["app/**/*.py"]')], ...] = Field(
+        (), description="What the application is made of, as globs: an edit asks again, and makes a gate run."
+    )
+
+    @field_validator("files")
+    @classmethod
+    def _are_inside(cls, files: tuple[str, ...]) -> tuple[str, ...]:
+        for number, pattern in enumerate(files):
+            refuse_outside(pattern, (number,))
+        return files
+
+
+def refuse_outside(path: str, at: Path = ()) -> None:
+    """Raise Refused for a place that is not inside the workspace."""
+    if path.startswith(("/", "~")) or ".." in path.split("/") or "\\" in path or "\0" in path:
+        raise Refused(f"{path!r} is not inside the workspace", "a path from its root, with /", at=at)
 
 
 class Application(SpecifiedProvider):
@@ -73,14 +98,24 @@ class Application(SpecifiedProvider):
         revision = self._revision
         if revision == GIT:
             revision = _tree_of_head(self.spec, self._context)
-        if not revision:
-            return {"asked_once": token_hex(8)}
-        files = self.files()
-        return {"revision": revision, "files": dict(files)} if files else {"revision": revision}
+        return {"revision": revision} if revision else {"asked_once": token_hex(8)}
 
-    def files(self) -> Mapping[str, JsonValue]:
-        """Return the digests of files that decide the answer too, where the options name any."""
-        return {}
+    def made_of(self, stated: Iterable[str], usual: Iterable[str] = ()) -> None:
+        """Make files part of the identity: what is `stated` must be there. Raises WorkspaceError."""
+        root, found = self._context.root.absolute(), dict[str, JsonValue]()
+        missing = set(stated)
+        try:
+            for pattern in (*stated, *usual):
+                for path in root.glob(pattern):
+                    if path.is_file() and not _PASSED_OVER.intersection(path.parts):
+                        found[path.relative_to(root).as_posix()] = digest_bytes(path.read_bytes())
+                        missing.discard(pattern)
+        except OSError as exc:
+            raise self.spec.wrong(f"{exc.filename} cannot be read: {exc.strerror}") from None
+        if missing:
+            raise self.spec.wrong(f"no file {min(missing)!r}", 'files = ["app/**/*.py"]')
+        if found:
+            self.identity = {**self.identity, "made_of": digest(found)}
 
     async def close(self) -> None:
         """End. The same process may be asked for another run, which is another use."""

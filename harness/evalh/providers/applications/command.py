@@ -12,21 +12,18 @@ import signal
 import tempfile
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import Mapping
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal, Self, cast
+from typing import Annotated, Literal, cast
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.declared import Refused, Text, Words
 from evalh.core.errors import KeyMissing
 from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Request
-from evalh.core.strict_json import JsonValue
-from evalh.providers.applications.application import Application, ApplicationOptions, traceparent
+from evalh.providers.applications.application import Application, CodeOptions, refuse_outside, traceparent
 from evalh.providers.applications.slots import value_of
 from evalh.providers.endpoint import is_secret
 from evalh.providers.http.body import BODY_CAP_BYTES
@@ -48,7 +45,7 @@ _VARIABLE = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), Words('en
 _INSIDE = Words("a place inside the workspace, with /")
 
 
-class Options(ApplicationOptions):
+class Options(CodeOptions):
     """The keys of an application that is a program."""
 
     command: Annotated[tuple[str, ...], Field(min_length=1), Words("a list: the program and its arguments", _ARGV)] = (
@@ -66,9 +63,6 @@ class Options(ApplicationOptions):
     workdir: Annotated[Text, _INSIDE] | None = Field(
         None, description="A folder that is copied for each call, and removed after it. Default: the workspace itself."
     )
-    files: tuple[Annotated[Text, _INSIDE], ...] = Field(
-        (), description="What the program is made of, as globs: with a `revision`, an edit asks again."
-    )
 
     @field_validator("command")
     @classmethod
@@ -81,12 +75,11 @@ class Options(ApplicationOptions):
                 raise Refused(what, 'the request comes on stdin: stdin = "prompt"', at=(number,))
         return command
 
-    @model_validator(mode="after")
-    def _stays_inside(self) -> Self:
-        for path in (*self.files, *([self.workdir] if self.workdir else [])):
-            if path.startswith(("/", "~")) or ".." in path.split("/") or "\\" in path or "\0" in path:
-                raise Refused(f"{path!r} is not inside the workspace", 'workdir = "fixtures/repo"')
-        return self
+    @field_validator("workdir")
+    @classmethod
+    def _is_inside(cls, workdir: str) -> str:
+        refuse_outside(workdir)
+        return workdir
 
 
 class CommandApplication(Application):
@@ -103,24 +96,8 @@ class CommandApplication(Application):
         self._env: dict[str, str] = {}
         if options.workdir is not None and not (self._root / options.workdir).is_dir():
             raise spec.wrong(f"no folder {options.workdir!r}", 'workdir = "fixtures/repo"')
-
-    def files(self) -> Mapping[str, JsonValue]:
-        """Return the digest of each file that the globs find, and of those it works on. Raises WorkspaceError."""
-        paths: list[Path] = []
-        for pattern in self._options.files:
-            found = [path for path in self._root.glob(pattern) if path.is_file()]
-            if not found:
-                raise self.spec.wrong(f"no file {pattern!r}", 'files = ["agent/**/*.py"]')
-            paths += found
-        if self._options.workdir is not None:
-            paths += [path for path in (self._root / self._options.workdir).rglob("*") if path.is_file()]
-        try:
-            return {
-                path.relative_to(self._root).as_posix(): sha256(path.read_bytes()).hexdigest()
-                for path in sorted(set(paths))
-            }
-        except OSError as exc:
-            raise self.spec.wrong(f"{exc.filename} cannot be read: {exc.strerror}") from None
+        named = [one[2:] for one in options.command if one.startswith("./") and len(one) > len("./")]
+        self.made_of(options.files, [*named, *([f"{options.workdir}/**/*"] if options.workdir else [])])
 
     async def open(self) -> None:
         """Read the variables. Raises UsageError for one that is not set."""

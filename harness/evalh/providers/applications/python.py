@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
+from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from msgspec.structs import replace
@@ -25,7 +26,7 @@ from evalh.core.model import ModelSpec, Traits
 from evalh.core.request import Request
 from evalh.core.values import Value
 from evalh.providers.applications.answers import plain
-from evalh.providers.applications.application import Application, ApplicationOptions, trace_of, traceparent
+from evalh.providers.applications.application import Application, CodeOptions, trace_of, traceparent
 from evalh.providers.applications.slots import WORDS, value_of
 from evalh.providers.http.body import BODY_CAP_BYTES
 from evalh.providers.http.errors import shown
@@ -38,7 +39,7 @@ _WORDS = (*WORDS, _TRACE)
 _NAMED = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
 
 
-class Options(ApplicationOptions):
+class Options(CodeOptions):
     """The keys of an application that is a Python function."""
 
     call: Annotated[
@@ -57,6 +58,7 @@ class PythonApplication(Application):
         except WorkspaceError as exc:
             raise exc if exc.where else spec.wrong(exc.what, exc.hint) from exc
         self._path = options.call
+        self.made_of(options.files, () if options.files else _beside(options.call))
         self._parameters = _parameters(spec, options.call, self._function)
         self._is_async = inspect.iscoroutinefunction(inspect.unwrap(self._function))
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -168,6 +170,14 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
 
 def _in_thread(work: Callable[[], None]) -> None:
     threading.Thread(target=work, name="evalh-application", daemon=True).start()
+
+
+def _beside(path: str) -> list[str]:
+    """Return what a function is usually made of: the modules in its file's folder and below, at the root beside it."""
+    file = PurePosixPath(path.rpartition(":")[0])
+    if file.suffix != ".py" or file.is_absolute() or ".." in file.parts:
+        return []
+    return ["*.py"] if len(file.parts) == 1 else [f"{file.parent}/**/*.py"]
 
 
 def _parameters(spec: ModelSpec, path: str, function: Callable[..., object]) -> dict[str, bool]:
