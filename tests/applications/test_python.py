@@ -178,9 +178,11 @@ def test_a_flow_of_several_files_is_tested_like_a_model(tmp_path: Path) -> None:
     write_workspace(tmp_path, cases=3, model='provider = "python"\ncall = "app/flow.py:handle"\n')
     (tmp_path / "app").mkdir()
     (tmp_path / "app/flow.py").write_text(
-        "from app.labels import LABEL\n\n\nasync def handle(ticket):\n    return {'label': LABEL}\n"
+        "from app.labels import LABEL\n\n\n"
+        "async def handle(ticket):\n    from app.late import checked\n    return {'label': checked(LABEL)}\n"
     )
     (tmp_path / "app/labels.py").write_text("LABEL = 'billing'\n")
+    (tmp_path / "app/late.py").write_text("def checked(label):\n    return label\n")
 
     checked = evalh(tmp_path, "check")
     done = evalh(tmp_path, "run", "triage", "--json")

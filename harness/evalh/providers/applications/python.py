@@ -7,13 +7,16 @@ function that blocks or never returns costs its own call and nothing else.
 import asyncio
 import inspect
 import json
+import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import partial
-from pathlib import PurePosixPath
+from importlib import invalidate_caches
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 from msgspec.structs import replace
@@ -54,7 +57,8 @@ class PythonApplication(Application):
         """Load the function. Raises WorkspaceError."""
         super().__init__(spec, options, context)
         try:
-            self._function = context.load_function(options.call)
+            with _own_modules(context.root, options.call):
+                self._function = context.load_function(options.call)
         except WorkspaceError as exc:
             raise exc if exc.where else spec.wrong(exc.what, exc.hint) from exc
         self._path = options.call
@@ -170,6 +174,35 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
 
 def _in_thread(work: Callable[[], None]) -> None:
     threading.Thread(target=work, name="evalh-application", daemon=True).start()
+
+
+@contextmanager
+def _own_modules(root: Path, path: str) -> Iterator[None]:
+    """Import what lies beside a function from its own root: a gate loads an application twice, each at its revision.
+
+    Python keeps one module of a name. The other root's are put aside, and put back.
+    """
+    top = PurePosixPath(path.rpartition(":")[0]).parts[0].partition(".")[0]
+    beside = {top} if (root / top).is_dir() else {file.stem for file in root.glob("*.py")}
+    beside -= {*sys.stdlib_module_names, "evalh"}
+    mine = str(root.resolve())
+    aside = {name: one for name, one in sys.modules.items() if name.partition(".")[0] in beside}
+    if all(str(getattr(one, "__file__", None) or mine).startswith(mine) for one in aside.values()):
+        aside = {}
+    for name in aside:
+        del sys.modules[name]
+    sys.path.insert(0, mine)
+    invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(mine)
+        if mine not in sys.path:
+            sys.path.append(mine)  # what a function imports when it is called
+        if aside:
+            for name in [name for name in sys.modules if name.partition(".")[0] in beside]:
+                del sys.modules[name]
+            sys.modules.update(aside)
 
 
 def _beside(path: str) -> list[str]:
