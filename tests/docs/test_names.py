@@ -14,7 +14,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 FILE = re.compile(r"(?<![\w/.*<{-])(?:[\w-]+/)+[\w-]+\.py\b")
 NAME = re.compile(rf"`(?:evalh\.)?((?:{LAYERS})(?:\.\w+)+)(?:\(\))?`")  # `stats.stopped`, `api.files.Candidate`
-USERS = ("evals/", "steps/")  # files of a user's workspace
+USERS = ("app/", "evals/", "steps/")  # files of a user's workspace
 
 
 def absent(text: str) -> list[str]:

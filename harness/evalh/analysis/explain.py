@@ -45,18 +45,28 @@ _ON_BAD = {
     OnBad.REVIEW: "its output is handed on, and a person must review the result",
 }
 
+_LASTS = {
+    None: "its code may have changed: no other run uses the answer again, unless the model states a `revision`",
+    "git": "its answer is used again while HEAD's files are the same and nothing is uncommitted",
+}
+_WHILE = "its answer is used again while the model states the same `revision`"
+
 _ACCOUNT = (ErrorKind.AUTH, ErrorKind.QUOTA)
 _HOPELESS = (ErrorKind.BAD_REQUEST, ErrorKind.CONTEXT_LENGTH, ErrorKind.UNSUPPORTED)
 
 
-def explain(route: Route, tallies: Tallies, reasoning: Mapping[str, str] | None = None) -> list[Statement]:
+def explain(
+    route: Route, tallies: Tallies, reasoning: Mapping[str, str] | None = None, revisions: Mapping[str, str | None] = {}
+) -> list[Statement]:
     """State a route's decisions in the order in which a call may meet them.
 
-    `reasoning`: what happens to the reasoning before an answer, for each model that the route names.
+    `reasoning`: what happens to the reasoning before an answer, for each model that the route names. `revisions`: of
+    applications among them, what is stated of their code; None: nothing.
     """
-    before = (_known, _retry, _paused, _fallback, _failed, _breaker, _limits)
+    before = (_retry, _paused, _fallback, _failed, _breaker, _limits)
     after = (_repair, _cascade, _money)
     return [
+        *_known(tallies, revisions),
         *(statement for part in before for statement in part(route, tallies)),
         *_aloud(reasoning or {}),
         *(statement for part in after for statement in part(route, tallies)),
@@ -97,7 +107,9 @@ def explain_steps(pipeline: Pipeline, taken: Mapping[tuple[str, str], int]) -> I
             )
 
 
-def _known(_route: Route, tallies: Tallies) -> Iterator[Statement]:
+def _known(tallies: Tallies, revisions: Mapping[str, str | None]) -> Iterator[Statement]:
+    for name, revision in revisions.items():
+        yield Statement(topic=KNOWN, when=f"{name} is an application", then=_LASTS.get(revision, _WHILE))
     yield Statement(
         topic=KNOWN,
         when="the log has an answer to the same request, case and trial",

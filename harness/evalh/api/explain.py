@@ -20,6 +20,7 @@ from evalh.core.totals import Escalated, Tallies
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.engine.runner import standing
 from evalh.graders.kinds import Grader
+from evalh.providers.registry import traits_of
 from evalh.routing.target import reachable
 
 Explained = tuple[str, Tallies | None, list[Statement]]
@@ -33,7 +34,9 @@ def explained(parts: Parts, name: str | None, last: int) -> list[Explained]:
     models = parts.config.models
 
     def told(one: Route, counted: Tallies) -> list[Statement]:
-        return explain(one, counted, {name: models[name].reasoning for name in one.targets if name in models})
+        specs = [models[name] for name in one.targets if name in models]
+        revisions = {spec.name: spec.options.get("revision") for spec in specs if traits_of(spec.provider).runs_code}
+        return explain(one, counted, {spec.name: spec.reasoning for spec in specs}, revisions)
 
     inner = [(one.name, None, told(one, Tallies())) for one in reachable(route, parts.config.routes)[1:]]
     return [*_steps(parts, suite, route.name, tallies, last), (route.name, tallies, told(route, tallies)), *inner]

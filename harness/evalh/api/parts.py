@@ -261,7 +261,7 @@ class Parts:
         person or by the job itself. Raises WorkspaceError for weights that a stranger brings.
         """
         candidate, traits = self.files.candidate, traits_of(spec.provider)
-        if traits.function_in:
+        if traits.function_in or (traits.runs_code and traits.reads_files):
             return self.files.code()
         if candidate is None:
             return self.root

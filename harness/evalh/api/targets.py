@@ -7,6 +7,8 @@ asked for what the grader `logprob` reads: where not, it would only ever abstain
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
+from msgspec.structs import replace
+
 from evalh.core.attempt import Purpose
 from evalh.core.declared import FileModel, read
 from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError, did_you_mean
@@ -183,7 +185,12 @@ class Targets:
 
     def document(self, name: str) -> JsonValue:
         """Return what stands for a model in a digest: who it is and what it is sent, under no name."""
-        return self.resolve(name, Form(purpose=Purpose.JUDGE)).settings().document()
+        form, route = Form(purpose=Purpose.JUDGE), self.config.routes.get(name) or direct(name)
+
+        def lasting(provider: Provider) -> Settings:
+            return replace(settings_of(form, provider), sent_to=provider.identity)
+
+        return self._target(route, None, lasting).settings().document()
 
     def holds_schema(self, name: str | None) -> bool:
         """Whether the model of this name is held to a schema by its provider; a model that is not configured is not."""

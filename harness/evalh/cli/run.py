@@ -93,7 +93,10 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
     lines = []
     if last.status is not RunStatus.COMPLETE:
         spent = (last.stopped_because or "").startswith("the budget")
-        lines.append(f"the same command{' with a larger --budget' if spent else ''} continues where this stopped")
+        goes_on = "continues where this stopped"
+        if _forgets(app, last):
+            goes_on = f"asks all again: only with a `revision` in [models.{last.record.model}] are answers kept for it"
+        lines.append(f"the same command{' with a larger --budget' if spent else ''} {goes_on}")
     if last.failures:
         name = typable(last.failures[0].case_id) or last.record.id
         lines.append(f"evalh show {name}   what was sent, what came back, which grader failed")
@@ -119,6 +122,14 @@ def _recorded(app: App, result: "RunResult") -> bool:
 
     spec = app.workspace.config.models.get(result.record.model)
     return spec is not None and traits_of(spec.provider).recorded
+
+
+def _forgets(app: App, result: "RunResult") -> bool:
+    """Whether an application answered whose answers no other run uses."""
+    from evalh.providers.registry import traits_of
+
+    spec = app.workspace.config.models.get(result.record.model)
+    return spec is not None and traits_of(spec.provider).runs_code and "revision" not in spec.options
 
 
 def _askable(app: App) -> list[str]:

@@ -28,6 +28,7 @@ class Traits(Value, kw_only=True):
     holds_schema: bool = False  # it enforces a requested schema, unless `schema = "none"`
     logprobs_by: tuple[str, ...] | None = None  # the params that ask for log-probabilities; None if unknown
     price_table: str | None = None  # its name in genai-prices; None: no public prices
+    runs_code: bool = False  # code answers that no request shows: its answers last while a stated `revision` does
     otel_name: str | None = None  # its name in OpenTelemetry's conventions; None: as in evalh.toml
 
 

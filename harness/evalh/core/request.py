@@ -130,6 +130,7 @@ class Settings(Value, kw_only=True):
     json_output: bool = False
     output_schema: Mapping[str, JsonValue] | None = None
     stream: bool = False
+    reads_inputs: bool = False  # the case's inputs are sent too, beside the messages
 
     def document(self) -> dict[str, JsonValue]:
         """Return the settings as JSON: what the digest covers and the log shows."""
@@ -141,6 +142,7 @@ class Settings(Value, kw_only=True):
             "json_output": self.json_output,
             "output_schema": self.output_schema,
             "stream": self.stream,
+            **({"reads_inputs": True} if self.reads_inputs else {}),
         }
 
     @property
@@ -161,11 +163,18 @@ def content_digest(settings: Mapping[str, JsonValue], messages: JsonValue) -> st
 class Request:
     """One request. Immutable by convention; the digest is computed once, when it is first asked for."""
 
-    __slots__ = ("_digest", "_settings_digest", "messages", "settings")
+    __slots__ = ("_digest", "_settings_digest", "inputs", "messages", "settings")
 
-    def __init__(self, messages: tuple[Message, ...], settings: Settings, settings_digest: str | None = None) -> None:
+    def __init__(
+        self,
+        messages: tuple[Message, ...],
+        settings: Settings,
+        settings_digest: str | None = None,
+        inputs: Mapping[str, JsonValue] | None = None,
+    ) -> None:
         self.messages = messages
         self.settings = settings
+        self.inputs = inputs  # what the messages were rendered from; None: they were not
         self._settings_digest = settings_digest
         self._digest: str | None = None
 
@@ -175,6 +184,8 @@ class Request:
             head = self._settings_digest or digest(self.settings.document())
             state = sha256(head.encode())
             state.update(canonical([message.document() for message in self.messages]))
+            if self.settings.reads_inputs:
+                state.update(canonical(self.inputs))
             self._digest = f"sha256:{state.hexdigest()}"
         return self._digest
 

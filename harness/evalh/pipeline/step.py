@@ -11,6 +11,7 @@ from evalh.core.prompt import PromptVersion
 from evalh.core.request import Request, Settings
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
+from evalh.routing.target import addressed
 
 
 def merged_params(version: Mapping[str, JsonValue], model: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -22,12 +23,13 @@ def settings_for(version: PromptVersion, provider: Provider) -> Settings:
     """Build everything of a step's requests but the messages."""
     return Settings(
         model=provider.model,
-        sent_to=provider.identity,
+        sent_to=addressed(provider),
         params=merged_params(version.params, provider.params),
         tools=version.tools,
         json_output=version.json_output,
         output_schema=version.output_schema,
         stream=provider.params.get("stream") is True,
+        reads_inputs=getattr(provider, "reads_inputs", False),
     )
 
 
@@ -44,4 +46,4 @@ class Step(Value):
 
     def request(self, case: Case) -> Request:
         """Render the case. Raises WorkspaceError that names a missing variable."""
-        return Request(self.template.render(case.inputs), self.settings, self.settings_digest)
+        return Request(self.template.render(case.inputs), self.settings, self.settings_digest, case.inputs)

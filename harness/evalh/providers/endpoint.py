@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, TypeAlias
 from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
 from pydantic import ConfigDict, Field, field_validator
@@ -32,6 +32,9 @@ _URL = 'base_url = "http://localhost:8000/v1"'
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]*[ \t]+\S")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
 _KEY = re.compile(r"(?![\"'`]|\$\{|\{\{|\$[A-Za-z_])[!-~]+(?<![\"'`])")
+CostPlace: TypeAlias = Annotated[
+    str, Field(pattern=rf"^(header:{_TOKEN.pattern}|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)$"), _PLACE
+]
 
 
 class HostedOptions(FileModel):
@@ -44,24 +47,12 @@ class HostedOptions(FileModel):
     )
     base_url: str | None = Field(None, description="Where the API is. Default: the provider's own address.")
     headers: Mapping[str, str] = Field({}, description="Headers that are sent with every request.")
-    cost_from: (
-        Annotated[str, Field(pattern=rf"^(header:{_TOKEN.pattern}|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)$"), _PLACE] | None
-    ) = Field(None, description="Where an answer says its cost: a path, or `header:NAME`.")
+    cost_from: CostPlace | None = Field(None, description="Where an answer says its cost: a path, or `header:NAME`.")
 
     @field_validator("base_url")
     @classmethod
     def _is_an_address(cls, url: str) -> str:
-        if _UNFILLED.search(url):
-            raise Refused("'base_url' holds a variable, and evalh fills none in", f"write the address itself: {_URL}")
-        try:
-            parts = urlsplit(url)
-            _ = parts.port
-        except ValueError:
-            raise Refused("'base_url' is not a URL", _URL) from None
-        if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"[\s\x00-\x1f\x7f#]", url):
-            raise Refused("'base_url' must be an http or https URL", _URL)
-        if parts.username is not None or any(is_secret(name) for name, _ in parse_qsl(parts.query)):
-            raise Refused("'base_url' holds what looks like a key", "name its variable in api_key_env")
+        parts = address_of(url, "base_url", _URL)
         path = parts.path.rstrip("/")
         base = path if cls.ends_in is None else cls.ends_in.sub("", path)
         if base != path:
@@ -72,18 +63,44 @@ class HostedOptions(FileModel):
     @field_validator("headers")
     @classmethod
     def _can_be_sent(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
-        for name, value in headers.items():
-            wrong, hint = None, None
-            if "${" in value:
-                wrong = "holds a variable, and evalh fills none in"
-                hint = "a key's variable is named in api_key_env; anything else is written as it is"
-            elif not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
-                wrong = "holds a character that no header may hold"
-            elif name.lower() in _FRAMING:
-                wrong = "belongs to the transport"
-            if wrong is not None:
-                raise Refused(f"header {name!r} {wrong}", hint, at=(name,))
+        refuse_unsendable(headers)
         return headers
+
+
+def address_of(url: str, key: str, example: str, named_in: str = "api_key_env") -> SplitResult:
+    """Read an address that stands at a key. Raises Refused; `named_in` is where a key's variable is named."""
+    if _UNFILLED.search(url):
+        raise Refused(f"{key!r} holds a variable, and evalh fills none in", f"write the address itself: {example}")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise Refused(f"{key!r} is not a URL", example) from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or re.search(r"[\s\x00-\x1f\x7f#]", url):
+        raise Refused(f"{key!r} must be an http or https URL", example)
+    if parts.username is not None or any(is_secret(name) for name, _ in parse_qsl(parts.query)):
+        raise Refused(f"{key!r} holds what looks like a key", f"name its variable in {named_in}")
+    return parts
+
+
+def refuse_unsendable(headers: Mapping[str, str]) -> None:
+    """Raise Refused for a header that cannot be sent as it stands in a file."""
+    for name, value in headers.items():
+        wrong, hint = None, None
+        if "${" in value:
+            wrong = "holds a variable, and evalh fills none in"
+            hint = "a key's variable is named in api_key_env; anything else is written as it is"
+        elif not is_header(name, value):
+            wrong = "holds a character that no header may hold"
+        elif name.lower() in _FRAMING:
+            wrong = "belongs to the transport"
+        if wrong is not None:
+            raise Refused(f"header {name!r} {wrong}", hint, at=(name,))
+
+
+def is_header(name: str, value: str) -> bool:
+    """Whether a header may be called this and hold that."""
+    return bool(_TOKEN.fullmatch(name) and _VALUE.fullmatch(value))
 
 
 class UndeclaredOptions(HostedOptions):

@@ -41,9 +41,12 @@ Factory: TypeAlias = Callable[[ModelSpec, ProviderContext], Provider]
 
 _BUILT_IN: Mapping[str, str] = {
     "anthropic": "evalh.providers.anthropic.messages",
+    "command": "evalh.providers.applications.command",
     "gemini": "evalh.providers.gemini.generate",
+    "http": "evalh.providers.applications.http",
     "local": "evalh.providers.local",
     "openai": "evalh.providers.openai.chat",
+    "python": "evalh.providers.applications.python",
     "replay": "evalh.providers.recording",
     "scripted": "evalh.providers.scripted",
 }

@@ -20,7 +20,7 @@ from evalh.core.route import direct
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import Form, Question
-from evalh.routing.target import Leaf, Target
+from evalh.routing.target import Leaf, Target, addressed
 from evalh.routing.wrapper import Find, Refusals
 
 Span: TypeAlias = tuple[float, float, Latency]
@@ -39,7 +39,7 @@ def settings_of(form: Form, provider: Provider) -> Settings:
     params = {**_sendable(form, provider), **provider.params}
     return Settings(
         model=provider.model,
-        sent_to=provider.identity,
+        sent_to=addressed(provider),
         params={name: value for name, value in params.items() if value is not None},
         json_output=form.output_schema is not None,
         output_schema=form.output_schema,

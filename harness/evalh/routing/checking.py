@@ -101,7 +101,7 @@ def _asked_about(request: Request, completion: Completion, words: str) -> Reques
     """Return the request with an answer to it, and what is to be done about that."""
     # An empty answer becomes a blank: providers refuse an empty message.
     answer = Message.of(Role.ASSISTANT, completion.text or " ")
-    return Request((*request.messages, answer, Message.of(Role.USER, words)), request.settings)
+    return Request((*request.messages, answer, Message.of(Role.USER, words)), request.settings, inputs=request.inputs)
 
 
 _WARM = 0.7  # warm enough for a second draw to differ from a first one at 0
@@ -147,7 +147,7 @@ class Repairing(Wrapper):
                 params = _varied(previous.settings, self.params)
                 if params == previous.settings.params:
                     return None  # the same request would be no repair
-                return Request(previous.messages, replace(previous.settings, params=params))
+                return Request(previous.messages, replace(previous.settings, params=params), inputs=previous.inputs)
 
 
 def _varied(settings: Settings, stated: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

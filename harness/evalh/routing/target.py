@@ -14,6 +14,14 @@ from evalh.core.suite import GraderSpec
 from evalh.core.values import Value
 
 
+def addressed(provider: Provider) -> Mapping[str, JsonValue]:
+    """Return what a request's digest covers of a provider: its identity, and what only holds until its code changes.
+
+    The fingerprint has the identity alone: two revisions of an application can be compared.
+    """
+    return {**provider.identity, **getattr(provider, "passing", {})}
+
+
 class Leaf(Value):
     """One model of a route: its provider, and everything of its requests but the messages."""
 
@@ -64,7 +72,8 @@ class Target(Value, kw_only=True):
         own = self.first.settings
         if not self.chooses:
             return own
-        return replace(own, sent_to={"route": self._content(self.route)})
+        reads = any(leaf.settings.reads_inputs for leaf in self.leaves.values())
+        return replace(own, sent_to={"route": self._content(self.route)}, reads_inputs=reads)
 
     def _content(self, route: Route) -> dict[str, JsonValue]:
         def stands_for(name: str) -> JsonValue:

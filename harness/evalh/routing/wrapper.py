@@ -45,7 +45,10 @@ class Targeted(Wrapper):
         """Send the messages with this model's settings. Raises CallError, NotSent."""
         if request.settings is self._settings:
             return await self.inner.send(request, call)
-        return await self.inner.send(Request(request.messages, self._settings, self._settings_digest), call)
+        return await self.inner.send(self._own(request), call)
+
+    def _own(self, request: Request) -> Request:
+        return Request(request.messages, self._settings, self._settings_digest, request.inputs)
 
 
 class Refusals:

@@ -17,6 +17,10 @@ _VALUE = re.compile(
     r"|xox[a-z]-[\w-]{10,}|AIza[\w-]{20,}|(AKIA|ASIA)[0-9A-Z]{16}|eyJ[\w-]{10,}\.[\w-]+\.[\w-]*"
     r"|(?i:bearer|basic)\s+\S{8,}"
 )
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HEADERS_ENV = 'headers_env = {Authorization = "APP_AUTH"}'
+_OF_APPLICATIONS = (("headers_env",), ("body",))
+_SLOT = re.compile(r"\{\{\s*[\w.-]+\s*\}\}")
 
 
 def names_key(name: str) -> bool:
@@ -29,12 +33,19 @@ def is_key(value: str) -> bool:
     return _VALUE.fullmatch(value.strip()) is not None
 
 
-def key_found(name: str, where: str) -> WorkspaceError:
+def _stands_for_one(path: Path, value: str) -> bool:
+    """Whether a text names the variable of a header, or is a slot: the value comes from elsewhere."""
+    return _SLOT.fullmatch(value) is not None or (
+        path[2:3] == ("headers_env",) and _VARIABLE.fullmatch(value) is not None
+    )
+
+
+def key_found(name: str, where: str, instead: str = 'api_key_env = "OPENAI_API_KEY"') -> WorkspaceError:
     """Return the refusal of a key that stands in a file."""
     return WorkspaceError(
         f"{name!r} looks like a key; keys do not belong in files",
         where=where,
-        hint='put it into an environment variable and name that: api_key_env = "OPENAI_API_KEY"',
+        hint=f"put it into an environment variable and name that: {instead}",
     )
 
 
@@ -48,7 +59,8 @@ def refuse_keys(config: Located) -> None:
                 waiting += [((*path, key), item) for key, item in value.items()]
             case list():
                 waiting += [((*path, number), item) for number, item in enumerate(value)]
-            case str() if names_key(str(path[-1])) or is_key(value):
-                raise key_found(str(path[-1]), config.where(*path))
+            case str() if is_key(value) or (names_key(str(path[-1])) and not _stands_for_one(path, value)):
+                instead = {} if path[2:3] not in _OF_APPLICATIONS else {"instead": _HEADERS_ENV}
+                raise key_found(str(path[-1]), config.where(*path), **instead)
             case _:
                 pass

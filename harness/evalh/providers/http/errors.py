@@ -104,7 +104,7 @@ def describe(body: bytes) -> str:
     return shown(text[:200])
 
 
-def redirected(location: str | None) -> str:
+def redirected(location: str | None, key: str = "base_url") -> str:
     """Say where a redirect points, by scheme and host only: a path or query may hold what is secret."""
     try:
         parts = urlsplit(location or "")
@@ -112,7 +112,7 @@ def redirected(location: str | None) -> str:
         place = target if parts.hostname else "another path of the same host"
     except ValueError:
         place = "what is not a URL"
-    return f"the server redirects to {shown(place)}; evalh never follows, the key would go along: set base_url to it"
+    return f"the server redirects to {shown(place)}; evalh never follows, the key would go along: set {key} to it"
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
