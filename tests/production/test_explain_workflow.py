@@ -105,6 +105,25 @@ def test_an_answer_that_goes_into_the_next_call_without_a_schema_is_passed_on(
     assert told(found) == [("passed on", "an answer went into the next call, and no schema had held it", 1)]
 
 
+def test_a_short_answer_that_goes_on_is_recognised_if_it_is_json(workspace: Workspace) -> None:
+    found = observed(workspace, call(1, "extract", '{"n": 7}'), call(2, 'Reply about {"n": 7}.', "Dear customer"))
+    assert [seen for seen, _, _ in told(found)] == ["passed on"]
+
+
+@pytest.mark.parametrize(
+    ("said", "messages"),
+    [
+        ("extract", [{"role": "user", "parts": ["extract"]}, {"role": "assistant", "parts": [ANSWER]}]),
+        (f"As in {ANSWER}", [{"role": "user", "parts": [f"As in {ANSWER}, but shorter"]}]),
+    ],
+)
+def test_a_chats_history_and_a_text_that_was_there_before_are_not_handed_over(
+    workspace: Workspace, said: str, messages: list[Any]
+) -> None:
+    found = observed(workspace, call(1, said, ANSWER), call(2, "", "Dear customer", messages=messages))
+    assert [seen for seen, _, _ in told(found)] == ["not checked"]
+
+
 def test_an_answer_that_a_schema_held_is_not_named(workspace: Workspace) -> None:
     schema = {"output_schema": {"type": "object"}}
     found = observed(workspace, call(1, "extract", ANSWER, settings=schema), call(2, ANSWER, "Dear customer"))

@@ -15,6 +15,7 @@ from evalh_trace.records import Attempt, Call
 
 _AT_ONCE_S = 0.5  # a wait that no server can have asked for
 _SHORTEST = 16  # characters of an answer that is recognised in a later message
+_SHORTEST_JSON = 8  # of one that is an object or a list: `{"n": 7}` does not stand there by chance
 _MOST = 200_000  # characters of an answer that are looked for
 _MOST_TEXTS = 200  # in the JSON of one answer
 _WAITS = frozenset({"rate_limit", "overload", "timeout", "network"})
@@ -205,7 +206,7 @@ def _look_for_hand_overs(
         if answer is None or answer.text is None:
             continue
         held = bool((call.settings or {}).get("output_schema"))
-        goes_on = _is_read(answer.text, calls[place + 1 :])
+        goes_on = _is_read(answer.text, call, calls[place + 1 :])
         if goes_on and (broken := _broken(answer)) is not None:
             found.add(
                 Sighting.PASSED_ON,
@@ -237,10 +238,20 @@ def _broken(answer: Attempt) -> str | None:
     return None
 
 
-def _is_read(text: str, later: Iterable[Call]) -> bool:
-    """Whether an answer, or a text inside its JSON, stands in the messages of a later call."""
-    sought = [one[:_MOST] for one in (text.strip(), *_texts_in(text)) if len(one) >= _SHORTEST]
-    return bool(sought) and any(one in text for call in later for _, text in said(call.messages) for one in sought)
+def _is_read(text: str, call: Call, later: Iterable[Call]) -> bool:
+    """Whether an answer, or a text inside its JSON, stands in what a later call was told.
+
+    What the call itself was told proves nothing, and neither does a chat's history or a worked example: there the model
+    reads its own words.
+    """
+    whole = text.strip()
+    sought = [one[:_MOST] for one in _texts_in(text) if len(one) >= _SHORTEST]
+    if len(whole) >= (_SHORTEST_JSON if whole.startswith(("{", "[")) else _SHORTEST):
+        sought.append(whole[:_MOST])
+    known = [said_before for _, said_before in said(call.messages)]
+    sought = [one for one in sought if not any(one in said_before for said_before in known)]
+    told = (told for one in later for role, told in said(one.messages) if role != "assistant")
+    return bool(sought) and any(one in text for text in told for one in sought)
 
 
 def _texts_in(text: str) -> list[str]:

@@ -130,8 +130,10 @@ def _show_outline(console: Console, detail: WorkflowDetail, lines: Sequence[Outl
     table = columns(*names)
     table.columns[-1].no_wrap, table.columns[-1].overflow = True, "ellipsis"
     widths = [len(name.removeprefix(">")) for name in names[:-1]]  # never narrowed for what a step said
-    for number, line in enumerate(lines):
+    number = 0  # of steps alone: a call has none
+    for line in lines:
         cells = [_name(line, number)]
+        number += isinstance(line.item, Step)
         if timed:
             cells += [_bar(line, whole), StyledText("" if line.took_s is None else milliseconds(1000 * line.took_s))]
         if with_calls:
