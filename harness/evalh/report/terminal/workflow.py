@@ -9,15 +9,16 @@ from rich.rule import Rule
 from evalh.analysis.outline import OutlineLine, outline
 from evalh.core.production import ProductionCall, Spent, TracedItem, WorkflowDetail
 from evalh.report.documents.incoming import ImportDocument
-from evalh.report.terminal.console import StyledText, block, columns
+from evalh.report.terminal.console import GAP, StyledText, block, columns, fit
 from evalh.report.text import dollars, json_line, milliseconds, one_line, plural
 from evalh_trace.records import Call, Feedback, Score, Step, Workflow
 
 _BAR = 24
+_LEAST_BAR = 8
 _NAME = 36
 _SAID = 200
 _LEAST_SAID = 20
-_GAP = 2  # between columns
+_LEAST = 8
 _LONG = 2_000  # characters of one content that is shown whole
 _WORDS = {"feedback": "vote"}
 _STYLES = {"ok": "green", "error": "red", "interrupted": "yellow"}
@@ -126,21 +127,19 @@ def _show_outline(console: Console, detail: WorkflowDetail, lines: Sequence[Outl
     whole = max((line.begin_s + line.took_s for line in lines if None not in (line.begin_s, line.took_s)), default=0.0)  # type: ignore[operator]
     timed = whole > 0
     with_calls = bool(detail.calls)
-    names = ("step", *(("", ">took") if timed else ()), *((">tokens", ">cost", ">attempts") if with_calls else ()), "")
-    table = columns(*names)
-    table.columns[-1].no_wrap, table.columns[-1].overflow = True, "ellipsis"
-    widths = [len(name.removeprefix(">")) for name in names[:-1]]  # never narrowed for what a step said
+    rows: list[list[StyledText]] = []
     number = 0  # of steps alone: a call has none
     for line in lines:
-        cells = [_name(line, number)]
+        took = [StyledText("" if line.took_s is None else milliseconds(1000 * line.took_s))] if timed else []
+        rows.append([_name(line, number), *took, *map(StyledText, _counts(line) if with_calls else ())])
         number += isinstance(line.item, Step)
-        if timed:
-            cells += [_bar(line, whole), StyledText("" if line.took_s is None else milliseconds(1000 * line.took_s))]
-        if with_calls:
-            cells += map(StyledText, _counts(line))
-        widths = [max(width, cell.cell_len) for width, cell in zip(widths, cells, strict=True)]
-        table.add_row(*cells, _said(line))
-    table.columns[-1].max_width = max(_LEAST_SAID, console.width - sum(width + _GAP for width in widths) - _GAP)
+    titles = ["step", *((">took",) if timed else ()), *((">tokens", ">cost", ">attempts") if with_calls else ())]
+    table = columns(titles[0], *([""] if timed else []), *titles[1:], "")
+    needed = sum(max(len(title), *(row[at].cell_len for row in rows)) + GAP for at, title in enumerate(titles))
+    bar = min(_BAR, max(_LEAST_BAR, console.width - needed - 2 * GAP - _LEAST_SAID))
+    for line, (name, *counted) in zip(lines, rows, strict=True):
+        table.add_row(name, *([_bar(line, whole, bar)] if timed else []), *counted, _said(line))
+    fit(console, table, _LEAST)
     console.print(table)
 
 
@@ -155,12 +154,12 @@ def _name(line: OutlineLine, number: int) -> StyledText:
     return StyledText.assemble((f"{indent}{place}", "dim"), f"{one_line(item.name, _NAME)}{kind}")
 
 
-def _bar(line: OutlineLine, whole: float) -> StyledText:
+def _bar(line: OutlineLine, whole: float, width: int) -> StyledText:
     if line.begin_s is None or line.took_s is None:
         return StyledText()
-    begin, end = (round(_BAR * at / whole) for at in (line.begin_s, line.begin_s + line.took_s))
+    begin, end = (round(width * at / whole) for at in (line.begin_s, line.begin_s + line.took_s))
     failed = line.item.status == "error" if isinstance(line.item, Step) else _failed(line)
-    return StyledText.assemble(" " * min(begin, _BAR - 1), ("█" * max(1, end - begin), "red" if failed else "dim"))
+    return StyledText.assemble(" " * min(begin, width - 1), ("█" * max(1, end - begin), "red" if failed else "dim"))
 
 
 def _failed(line: OutlineLine) -> bool:
@@ -288,4 +287,5 @@ def show_workflows(console: Console, workflows: Sequence[Workflow]) -> None:
             "" if took is None else milliseconds(took),
             one_line(one.error or "", 60),
         )
+    fit(console, table, _LEAST)
     console.print(table)
