@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from doors.seeing import TEXTS, TOKENS, TOML, SeenCall, SeenStep, calls, costs, model_server, run, steps, workflows
+from evalh.api.workspace import Workspace
 
 pytest.importorskip("fastapi")
 pytest.importorskip("openai")
@@ -24,6 +25,26 @@ CACHED_UNKNOWN = {"genai"}
 STEPS = [SeenStep("extract", "step", "ok"), SeenStep("look up", "tool", "ok"), SeenStep("reply", "step", "ok")]
 COSTS = {"gpt-5-mini": 60e-6 + 40 * 0.5e-6 + 9 * 10e-6, "gpt-5": 50 * 4e-6 + 6 * 20e-6}
 """By the prices that the workspace states."""
+
+
+NOT_IN_SPANS = {
+    "workflows": ["process", "probability", "kept"],
+    "workflow_steps": ["position"],
+    "calls": ["attempts", "request_digest", "route"],
+    "attempts": ["number", "reason", "request_id", "retry_after_s", "http_status", "error_kind"],
+}
+NOT_SEEN = {
+    "trace": {"workflows": ["dialect"], "workflow_steps": ["position"], "calls": ["route"], "attempts": []},
+    "genai": {**NOT_IN_SPANS, "attempts": [*NOT_IN_SPANS["attempts"], "cached_tokens"]},
+    "openllmetry": NOT_IN_SPANS,
+    "openinference": NOT_IN_SPANS,
+    "pairs": {
+        "workflows": ["ended_at", "inputs"],
+        "calls": ["step_id", "latency_ms", "attempts", "request_digest", "route"],
+        "attempts": ["number", "reason", "latency_ms", "ttft_ms", "error_kind", "http_status", "request_id"],
+    },
+}
+"""Columns that are NULL behind a door, by table."""
 
 
 @pytest.fixture(name="through", scope="module")
@@ -122,3 +143,14 @@ def test_retries_inside_the_client_are_unknown_to_spans_and_pairs(through: Throu
     attempts = [one for detail in found for one in detail.attempts]
     assert [(one.number, one.reason, one.status) for one in attempts] == [(None, None, "ok")] * 2
     assert costs(through(door))[1] is None
+
+
+@pytest.mark.parametrize("door", NOT_SEEN)
+def test_what_a_door_cannot_see_is_null(through: Through, door: str) -> None:
+    production = Workspace.open(through(door)).production
+
+    for table, names in NOT_SEEN[door].items():
+        counted = ", ".join(["count(*)", *(f"count({name})" for name in names)])
+        ((rows, *seen),) = production.query(f"select {counted} from {table}")[1]
+        assert rows
+        assert dict(zip(names, seen, strict=True)) == dict.fromkeys(names, 0)
