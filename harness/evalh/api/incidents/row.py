@@ -14,7 +14,7 @@ from evalh.core.prompt import PromptRef, PromptVersion
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.pipeline.contracts import Contract
-from evalh.workspace.prompt.matching import inputs_of
+from evalh.workspace.prompt.matching import has_fixed_text, inputs_of, read_back, readable
 from evalh.workspace.prompt.templates import check_inputs
 
 
@@ -116,7 +116,9 @@ def _version_of(parts: Parts, recorded: Recorded, version: PromptVersion) -> str
     fits = (
         one.label
         for one in _versions(parts, recorded, version)
-        if any(inputs_of(one, call.messages) is not None for call in recorded.calls)
+        if (template := readable(one)) is not None
+        and has_fixed_text(template)
+        and any(read_back(template, one.input_schema, call.messages) is not None for call in recorded.calls)
     )
     return next(fits, None)
 
