@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from evalh.api.workspace import Workspace
 from evalh_trace.records import AnyRecord, Attempt, Call, Workflow
@@ -168,11 +169,36 @@ def test_without_content_equal_requests_are_known_by_their_digest(workspace: Wor
     assert [seen for seen, _, _ in told(found)] == ["not visible", "retry"]
 
 
+@pytest.mark.parametrize(
+    ("digest", "what"),
+    [
+        ("abc", "what was asked: content is off, so equal requests are known only by their digest"),
+        (None, "what was asked: content is off, so nothing tells whether a request was sent again"),
+    ],
+)
+def test_without_content_nothing_is_claimed_of_what_cannot_be_seen(
+    workspace: Workspace, digest: str | None, what: str
+) -> None:
+    quiet = call(1, "a", "x", messages=None, request_digest=digest)
+    assert isinstance(quiet[1], Attempt)
+    found = observed(workspace, [quiet[0], replace(quiet[1], text=None)])
+    answers = "what was answered: content is off, so nothing tells what was checked or passed on"
+    assert told(found) == [("not visible", f"{one} (1 of 1 calls)", None) for one in (what, answers)]
+    assert "nothing in what is visible" in evalh(workspace.root, "explain", "--workflow", "w").stdout
+
+
 def test_an_unknown_workflow_is_told_with_the_names_that_there_are(workspace: Workspace) -> None:
     observed(workspace, call(1, "a", "x"))
     done = evalh(workspace.root, "explain", "--workflow", "refnd")
     assert done.returncode == 2
     assert "did you mean 'refund'?" in done.stderr
+
+
+def test_an_id_that_is_not_there_is_told_as_one_of_production_where_nothing_was_run(workspace: Workspace) -> None:
+    observed(workspace, call(1, "a", "x"))
+    done = evalh(workspace.root, "show", "nothing")
+    assert done.returncode == 2
+    assert "no workflow, step or call 'nothing'\n  evalh trace list" in done.stderr
 
 
 @pytest.mark.parametrize("messages", [7, "text", [7], [{"role": "x"}], [{"parts": 7}], [[]], {"a": 1}])

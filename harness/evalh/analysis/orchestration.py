@@ -13,6 +13,11 @@ from evalh.core.strict_json import JsonValue, NotStrictJson, parse
 from evalh.core.values import Value
 from evalh_trace.records import Attempt, Call
 
+_ATTEMPTS = "retries inside the client library: one span covers all of its attempts"
+_REQUESTS = "what was asked: content is off, so equal requests are known only by their digest"
+_SAME_REQUESTS = "what was asked: content is off, so nothing tells whether a request was sent again"
+_ANSWERS = "what was answered: content is off, so nothing tells what was checked or passed on"
+
 _AT_ONCE_S = 0.5  # a wait that no server can have asked for
 _SHORTEST = 16  # characters of an answer that is recognised in a later message
 _SHORTEST_JSON = 8  # of one that is an object or a list: `{"n": 7}` does not stand there by chance
@@ -93,10 +98,19 @@ def _hidden(details: Sequence[WorkflowDetail]) -> Iterator[Observation]:
     calls = [(detail.workflow.id, call) for detail in details for call in detail.calls]
     counts: Counter[str] = Counter()
     workflows: defaultdict[str, set[str]] = defaultdict(set)
+    blank = {
+        attempt.call_id
+        for detail in details
+        for attempt in detail.attempts
+        if attempt.status == "ok" and attempt.text is None and not attempt.tool_calls
+    }
     for workflow, call in calls:
+        dark = call.messages is None
         for what, missing in (
-            ("retries inside the client library: one span covers all of its attempts", call.attempts is None),
-            ("what was asked: content is off, so equal requests are known only by their digest", _is_dark(call)),
+            (_ATTEMPTS, call.attempts is None),
+            (_SAME_REQUESTS, dark and call.request_digest is None),
+            (_REQUESTS, dark and call.request_digest is not None),
+            (_ANSWERS, call.id in blank and call.operation != "embedding"),
         ):
             counts[what] += missing
             workflows[what] |= {workflow} if missing else set()
@@ -117,10 +131,6 @@ def _not_visible(what: str, workflows: set[str]) -> Observation:
         examples=(),
         instead=None,
     )
-
-
-def _is_dark(call: Call) -> bool:
-    return call.messages is None
 
 
 def _look(detail: WorkflowDetail, found: _Found) -> None:

@@ -69,7 +69,8 @@ def show_observed(console: Console, observed: tuple[Sequence[WorkflowDetail], Se
                 _show_observation(console, one)
     if all(one.seen is Sighting.NOT_VISIBLE for one in observations):
         console.print()
-        console.print(StyledText("nothing else: no request was sent again, and every answer that was used was held"))
+        seen_well = "no request was sent again, and every answer that was used was held"
+        console.print(StyledText(f"nothing {'in what is visible' if observations else 'else'}: {seen_well}"))
 
 
 def _show_observation(console: Console, one: Observation) -> None:
