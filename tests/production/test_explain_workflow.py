@@ -194,6 +194,17 @@ def test_an_unknown_workflow_is_told_with_the_names_that_there_are(workspace: Wo
     assert "did you mean 'refund'?" in done.stderr
 
 
+def test_what_evalh_ask_ran_is_left_out_and_that_is_said(workspace: Workspace) -> None:
+    observed(workspace, call(1, "a", "x"))
+    with workspace.production_writer() as production:
+        production.write([Workflow(id="w-2", name="refund", door="ask", started_at=NOW + 1, status="ok")])
+        for one in call(2, "b", ANSWER):
+            production.write([replace(one, id=f"{one.id} asked", workflow_id="w-2")])
+    both, alone = (evalh(workspace.root, "explain", "--workflow", name).stdout for name in ("refund", "w-2"))
+    assert both.startswith("refund  1 workflow, 1 call; evalh did not run it\n1 workflow of evalh.ask left out")
+    assert alone == "refund\n1 workflow of evalh.ask left out: evalh explain tells how its route decides\n"
+
+
 def test_an_id_that_is_not_there_is_told_as_one_of_production_where_nothing_was_run(workspace: Workspace) -> None:
     observed(workspace, call(1, "a", "x"))
     done = evalh(workspace.root, "show", "nothing")

@@ -18,6 +18,7 @@ _REQUESTS = "what was asked: content is off, so equal requests are known only by
 _SAME_REQUESTS = "what was asked: content is off, so nothing tells whether a request was sent again"
 _ANSWERS = "what was answered: content is off, so nothing tells what was checked or passed on"
 
+_ASK = "ask"  # the door of `evalh.ask`
 _AT_ONCE_S = 0.5  # a wait that no server can have asked for
 _SHORTEST = 16  # characters of an answer that is recognised in a later message
 _SHORTEST_JSON = 8  # of one that is an object or a list: `{"n": 7}` does not stand there by chance
@@ -50,12 +51,21 @@ class Observation(Value, kw_only=True):
 
 
 def observe(details: Sequence[WorkflowDetail]) -> tuple[Observation, ...]:
-    """Return what these workflows show: what is not visible first, then the most frequent first."""
+    """Return what these workflows show: what is not visible first, then the most frequent first.
+
+    Those that `evalh.ask` ran are left out: their retries and checks are a route's, and `evalh explain` tells of it.
+    """
+    details = [one for one in details if not is_asked(one)]
     found = _Found()
     for detail in details:
         _look(detail, found)
     hidden = list(_hidden(details))
     return (*hidden, *sorted(found.observations(), key=lambda one: (-(one.times or 0), one.what)))
+
+
+def is_asked(detail: WorkflowDetail) -> bool:
+    """Whether evalh ran a workflow itself."""
+    return detail.workflow.door == _ASK
 
 
 class _Found:
@@ -117,7 +127,7 @@ def _hidden(details: Sequence[WorkflowDetail]) -> Iterator[Observation]:
     for what, count in counts.items():
         if count:
             yield _not_visible(f"{what} ({count:,} of {len(calls):,} calls)", workflows[what])
-    if not calls:
+    if details and not calls:
         yield _not_visible("any model call: the records hold steps alone", {one.workflow.id for one in details})
 
 

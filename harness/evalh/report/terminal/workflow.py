@@ -190,7 +190,8 @@ def _said(line: OutlineLine) -> StyledText:
     if wrong:
         return StyledText(one_line(" · ".join(wrong), _SAID), "red")
     if gave is None:
-        return StyledText()
+        state = item.attributes.get("state") if isinstance(item, Step) else None  # of an ask: it may not have run
+        return StyledText(one_line(state, _SAID) if isinstance(state, str) else "", "dim")
     return StyledText(one_line(gave if isinstance(gave, str) else json_line(gave), _SAID), "dim")
 
 
