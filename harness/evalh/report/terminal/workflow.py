@@ -11,7 +11,7 @@ from evalh.core.production import ProductionCall, Spent, TracedItem, WorkflowDet
 from evalh.report.documents.incoming import ImportDocument
 from evalh.report.terminal.console import GAP, StyledText, block, columns, fit
 from evalh.report.text import dollars, json_line, milliseconds, one_line, plural
-from evalh_trace.records import Call, Feedback, Score, Step, Workflow
+from evalh_trace.records import Attempt, Call, Feedback, Score, Step, Workflow
 
 _BAR = 24
 _LEAST_BAR = 8
@@ -91,7 +91,7 @@ def show_traced(console: Console, traced: TracedItem) -> None:
         if attempt.call_id == item.id:
             console.print(Rule(f"attempt {attempt.number or 'unknown'}: {attempt.status}", align="left", style="dim"))
             if attempt.error_kind or attempt.error:
-                console.print(StyledText(one_line(f"{attempt.error_kind}: {attempt.error or ''}", 200), "red"))
+                console.print(StyledText(one_line(_failure(attempt), 200), "red"))
             if attempt.text:
                 console.print(block(attempt.text))
 
@@ -185,7 +185,7 @@ def _said(line: OutlineLine) -> StyledText:
         wrong += [item.error or "error"] if item.status == "error" else []
         gave = item.output
     else:
-        wrong += [f"{one.error_kind}: {one.error or ''}" for one in line.attempts if one.status == "error"]
+        wrong += [_failure(one) for one in line.attempts if one.status == "error"]
         gave = next((one.text for one in reversed(line.attempts) if one.text), None)
     if wrong:
         return StyledText(one_line(" · ".join(wrong), _SAID), "red")
@@ -193,6 +193,10 @@ def _said(line: OutlineLine) -> StyledText:
         state = item.attributes.get("state") if isinstance(item, Step) else None  # of an ask: it may not have run
         return StyledText(one_line(state, _SAID) if isinstance(state, str) else "", "dim")
     return StyledText(one_line(gave if isinstance(gave, str) else json_line(gave), _SAID), "dim")
+
+
+def _failure(attempt: Attempt) -> str:
+    return ": ".join(part for part in (attempt.error_kind, attempt.error) if part) or "error"
 
 
 def _content(console: Console, name: str, value: object) -> None:
@@ -238,7 +242,7 @@ def show_traced_calls(console: Console, calls: Sequence[ProductionCall]) -> None
     )
     for one in calls:
         call, last = one.call, one.answer
-        wrong = "" if last is None or last.status != "error" else f"{last.error_kind}: {last.error or ''}"
+        wrong = "" if last is None or last.status != "error" else _failure(last)
         table.add_row(
             one_line(call.id, 49),
             one_line(one.workflow, 24),
