@@ -63,6 +63,20 @@ def test_a_long_error_takes_no_room_from_names_and_numbers(
     assert "skipped" in shown
 
 
+def test_a_call_that_a_retry_saved_is_shown_with_its_answer(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    with workspace.production_writer() as production:
+        answer = Attempt(id="a-2", workflow_id=ID, call_id="c-1", started_at=NOW + 1, status="ok", text="four")
+        production.write([answer])
+
+    shown = evalh(workspace.root, "show", ID).stdout
+
+    assert "answered after 1 failed attempt: four" in shown
+    assert shown.count("the provider says") == 2  # of the workflow and its step
+
+
 @pytest.mark.parametrize("width", [100, 140])
 def test_a_long_error_takes_no_room_from_a_workflows_id(
     workspace: Workspace, width: int, monkeypatch: pytest.MonkeyPatch

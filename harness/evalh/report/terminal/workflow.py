@@ -185,8 +185,12 @@ def _said(line: OutlineLine) -> StyledText:
         wrong += [item.error or "error"] if item.status == "error" else []
         gave = item.output
     else:
-        wrong += [_failure(one) for one in line.attempts if one.status == "error"]
+        failures = [_failure(one) for one in line.attempts if one.status == "error"]
         gave = next((one.text for one in reversed(line.attempts) if one.text), None)
+        if failures and not _failed(line):
+            answered = f"answered after {plural(len(failures), 'failed attempt')}: {gave or ''}"
+            return StyledText(one_line(answered, _SAID), "dim")
+        wrong += failures
     if wrong:
         return StyledText(one_line(" · ".join(wrong), _SAID), "red")
     if gave is None:
