@@ -75,8 +75,7 @@ class Query:
             return explained(exc, self._path)
         if code in {sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY}:
             return UsageError(f"SQL: {exc}", hint="the log can be read here, not changed: one select")
-        page = "log" if self._path.name == FILE else "production"
-        return UsageError(f"SQL: {exc}", hint=f"tables and columns: docs/reference/{page}.md")
+        return UsageError(f"SQL: {exc}", hint="tables and columns: docs/reference/log.md")
 
 
 def _authorize(action: int, name: str | None, *_: str | None) -> int:
