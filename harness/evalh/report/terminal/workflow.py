@@ -11,7 +11,7 @@ from evalh.core.production import ProductionCall, Spent, TracedItem, WorkflowDet
 from evalh.report.documents.incoming import ImportDocument
 from evalh.report.terminal.console import GAP, StyledText, block, columns, fit
 from evalh.report.text import dollars, json_line, milliseconds, one_line, plural
-from evalh_trace.records import Attempt, Call, Feedback, Score, Step, Workflow
+from evalh_trace.records import Call, Feedback, Score, Step, Workflow
 
 _BAR = 24
 _LEAST_BAR = 8
@@ -91,7 +91,7 @@ def show_traced(console: Console, traced: TracedItem) -> None:
         if attempt.call_id == item.id:
             console.print(Rule(f"attempt {attempt.number or 'unknown'}: {attempt.status}", align="left", style="dim"))
             if attempt.error_kind or attempt.error:
-                console.print(StyledText(one_line(_failure(attempt), 200), "red"))
+                console.print(StyledText(one_line(_failure(attempt.error_kind, attempt.error), 200), "red"))
             if attempt.text:
                 console.print(block(attempt.text))
 
@@ -185,7 +185,7 @@ def _said(line: OutlineLine) -> StyledText:
         wrong += [item.error or "error"] if item.status == "error" else []
         gave = item.output
     else:
-        failures = [_failure(one) for one in line.attempts if one.status == "error"]
+        failures = [_failure(one.error_kind, one.error) for one in line.attempts if one.status == "error"]
         gave = next((one.text for one in reversed(line.attempts) if one.text), None)
         if failures and not _failed(line):
             answered = f"answered after {plural(len(failures), 'failed attempt')}: {gave or ''}"
@@ -199,8 +199,8 @@ def _said(line: OutlineLine) -> StyledText:
     return StyledText(one_line(gave if isinstance(gave, str) else json_line(gave), _SAID), "dim")
 
 
-def _failure(attempt: Attempt) -> str:
-    return ": ".join(part for part in (attempt.error_kind, attempt.error) if part) or "error"
+def _failure(kind: str | None, text: str | None) -> str:
+    return ": ".join(part for part in (kind, text) if part) or "error"
 
 
 def _content(console: Console, name: str, value: object) -> None:
@@ -246,7 +246,7 @@ def show_traced_calls(console: Console, calls: Sequence[ProductionCall]) -> None
     )
     for one in calls:
         call, last = one.call, one.answer
-        wrong = "" if last is None or last.status != "error" else _failure(last)
+        wrong = "" if last is None or last.status != "error" else _failure(last.error_kind, last.error)
         table.add_row(
             one_line(call.id, 49),
             one_line(one.workflow, 24),
