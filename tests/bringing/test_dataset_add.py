@@ -366,6 +366,29 @@ def test_what_a_function_returned_comes_along_and_the_case_runs_without_the_data
     assert server.count("reply") == 1
 
 
+def test_a_function_that_was_handed_something_wrong_has_no_double_so_that_a_right_version_can_pass(
+    pipeline: tuple[Path, StepServer],
+) -> None:
+    folder, _ = pipeline
+    expected = '{"says": "order 77 ", "steps": {"extract": {"order_id": 77}}}'
+
+    done = add(folder, "--from", "w-1", "--expected", expected, suite="refund")
+    ran = command_line()(folder, "run", "refund", "--case", "incident-w-1", "--at-least", "1")
+
+    assert "given" not in last_row(folder, "refunds")
+    assert "note      order: extract should have given it something else, so the case calls it" in done.out
+    assert ran.code == 0, ran.out
+
+
+def test_a_double_behind_a_step_whose_gold_nobody_stated_is_told(pipeline: tuple[Path, StepServer]) -> None:
+    folder, _ = pipeline
+
+    unsaid = add(folder, "--from", "w-1", "--expected", '{"says": "order 1077 "}', suite="refund")
+
+    assert "whatever it is handed; if that was wrong: expected.steps.extract" in unsaid.out
+    assert "order" in last_row(folder, "refunds")["given"]
+
+
 def test_a_function_that_returned_different_things_is_not_given(pipeline: tuple[Path, StepServer]) -> None:
     folder, _ = pipeline
     write(folder, Step(id="s-4", workflow_id="w-1", name="order", kind="tool", output={"id": 2}))

@@ -3,7 +3,8 @@
 In a ```console block every `$ evalh …` line is a command; the lines under it are what it must print, where `…` stands
 for any text (a line of its own: any lines). Under `<!-- numbers vary -->` a block shows real numbers, and any others in
 their place will do: a page is for its reader. `# exit N` behind a command states its exit code. `$ sed …` and `$ git …` are
-run too: a page edits a file, or commits one. Blocks in other languages, and commands of other programs, are not run.
+run too: a page edits a file, or commits one. `$ python app.py` runs the block that begins with `# app.py`; what it asks
+of OpenAI is answered by a server here. Blocks in other languages, and commands of other programs, are not run.
 Each page begins in a fresh copy with an empty log, so that no page depends on another.
 """
 
@@ -13,12 +14,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from command_line import Done, command_line
+from doors.first_number import first_number_server
 
 ROOT = Path(__file__).parents[2]
 LONG = ("README.md", "first-five-minutes.md", "compare.md", "pipelines.md")  # many answers of the real model
@@ -29,7 +32,8 @@ PAGES = [
 WORKSPACE = ("evalh.toml", "prompts", "evals", "datasets", "steps")
 VARY = "<!-- numbers vary -->"
 NUMBER = re.compile(r"(?<![\w-])\d[\d,]*(?:\\\.\d+)?(\\ (?:ms|s|min)\b)?")
-RUN = ("evalh", "git", "sed")
+RUN = ("evalh", "git", "python", "sed")
+PROGRAM = re.compile(r"^```python\n# (\w+\.py)\n.*?(?=^```$)", re.DOTALL | re.MULTILINE)
 TIMEOUT_S = 1200.0  # the README's whole run takes a minute on a quiet machine, many on one that is shared
 
 
@@ -77,8 +81,19 @@ def workspace(tmp_path: Path) -> Path:
 @pytest.mark.model
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_prints_what_the_page_says(page: Path, workspace: Path) -> None:
-    environment = {**os.environ, "COLUMNS": "100"}
-    for command in commands(page):
+    found = commands(page)
+    with ExitStack() as stack:
+        environment = {**os.environ, "COLUMNS": "100"}
+        if any(command.text.startswith("python ") for command in found):
+            pytest.importorskip("openai")
+            environment |= {"OPENAI_BASE_URL": stack.enter_context(first_number_server()), "OPENAI_API_KEY": "sk-test"}
+            for program in PROGRAM.finditer(page.read_text(encoding="utf-8")):
+                (workspace / program[1]).write_text(program[0].removeprefix("```python\n"), encoding="utf-8")
+        _run(page, found, workspace, environment)
+
+
+def _run(page: Path, found: list[Command], workspace: Path, environment: dict[str, str]) -> None:
+    for command in found:
         arguments = shlex.split(command.text, comments=True)
         run = _quickly if arguments[0] == "evalh" and page.name not in LONG else _from_scratch
         done = run(arguments, workspace, environment)
@@ -96,7 +111,8 @@ def _quickly(arguments: list[str], folder: Path, environment: dict[str, str]) ->
 
 def _from_scratch(arguments: list[str], folder: Path, environment: dict[str, str]) -> Done:
     """Start the program as a user does: what the long pages show takes longer than any start."""
-    typed = [sys.executable, "-m", *arguments] if arguments[0] == "evalh" else arguments
+    python = {"evalh": [sys.executable, "-m", "evalh"], "python": [sys.executable]}
+    typed = [*python.get(arguments[0], arguments[:1]), *arguments[1:]]
     done = subprocess.run(
         typed, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from evalh.api.workspace import Workspace
 from evalh_trace.records import AnyRecord, Attempt, Call, Workflow
@@ -105,6 +106,25 @@ def test_an_answer_that_goes_into_the_next_call_without_a_schema_is_passed_on(
     assert told(found) == [("passed on", "an answer went into the next call, and no schema had held it", 1)]
 
 
+def test_a_short_answer_that_goes_on_is_recognised_if_it_is_json(workspace: Workspace) -> None:
+    found = observed(workspace, call(1, "extract", '{"n": 7}'), call(2, 'Reply about {"n": 7}.', "Dear customer"))
+    assert [seen for seen, _, _ in told(found)] == ["passed on"]
+
+
+@pytest.mark.parametrize(
+    ("said", "messages"),
+    [
+        ("extract", [{"role": "user", "parts": ["extract"]}, {"role": "assistant", "parts": [ANSWER]}]),
+        (f"As in {ANSWER}", [{"role": "user", "parts": [f"As in {ANSWER}, but shorter"]}]),
+    ],
+)
+def test_a_chats_history_and_a_text_that_was_there_before_are_not_handed_over(
+    workspace: Workspace, said: str, messages: list[Any]
+) -> None:
+    found = observed(workspace, call(1, said, ANSWER), call(2, "", "Dear customer", messages=messages))
+    assert [seen for seen, _, _ in told(found)] == ["not checked"]
+
+
 def test_an_answer_that_a_schema_held_is_not_named(workspace: Workspace) -> None:
     schema = {"output_schema": {"type": "object"}}
     found = observed(workspace, call(1, "extract", ANSWER, settings=schema), call(2, ANSWER, "Dear customer"))
@@ -149,11 +169,47 @@ def test_without_content_equal_requests_are_known_by_their_digest(workspace: Wor
     assert [seen for seen, _, _ in told(found)] == ["not visible", "retry"]
 
 
+@pytest.mark.parametrize(
+    ("digest", "what"),
+    [
+        ("abc", "what was asked: content is off, so equal requests are known only by their digest"),
+        (None, "what was asked: content is off, so nothing tells whether a request was sent again"),
+    ],
+)
+def test_without_content_nothing_is_claimed_of_what_cannot_be_seen(
+    workspace: Workspace, digest: str | None, what: str
+) -> None:
+    quiet = call(1, "a", "x", messages=None, request_digest=digest)
+    assert isinstance(quiet[1], Attempt)
+    found = observed(workspace, [quiet[0], replace(quiet[1], text=None)])
+    answers = "what was answered: content is off, so nothing tells what was checked or passed on"
+    assert told(found) == [("not visible", f"{one} (1 of 1 calls)", None) for one in (what, answers)]
+    assert "nothing in what is visible" in evalh(workspace.root, "explain", "--workflow", "w").stdout
+
+
 def test_an_unknown_workflow_is_told_with_the_names_that_there_are(workspace: Workspace) -> None:
     observed(workspace, call(1, "a", "x"))
     done = evalh(workspace.root, "explain", "--workflow", "refnd")
     assert done.returncode == 2
     assert "did you mean 'refund'?" in done.stderr
+
+
+def test_what_evalh_ask_ran_is_left_out_and_that_is_said(workspace: Workspace) -> None:
+    observed(workspace, call(1, "a", "x"))
+    with workspace.production_writer() as production:
+        production.write([Workflow(id="w-2", name="refund", door="ask", started_at=NOW + 1, status="ok")])
+        for one in call(2, "b", ANSWER):
+            production.write([replace(one, id=f"{one.id} asked", workflow_id="w-2")])
+    both, alone = (evalh(workspace.root, "explain", "--workflow", name).stdout for name in ("refund", "w-2"))
+    assert both.startswith("refund  1 workflow, 1 call; evalh did not run it\n1 workflow of evalh.ask left out")
+    assert alone == "refund\n1 workflow of evalh.ask left out: evalh explain tells how its route decides\n"
+
+
+def test_an_id_that_is_not_there_is_told_as_one_of_production_where_nothing_was_run(workspace: Workspace) -> None:
+    observed(workspace, call(1, "a", "x"))
+    done = evalh(workspace.root, "show", "nothing")
+    assert done.returncode == 2
+    assert "no workflow, step or call 'nothing'\n  evalh trace list" in done.stderr
 
 
 @pytest.mark.parametrize("messages", [7, "text", [7], [{"role": "x"}], [{"parts": 7}], [[]], {"a": 1}])

@@ -26,12 +26,29 @@ def workflow(name: str = "w-1", **fields: Any) -> Workflow:
 def call(name: str = "w-1.c", **fields: Any) -> list[AnyRecord]:
     """Return a call of `w-1` with one attempt of 1,000 tokens in and 500 out."""
     tokens = {"input_tokens": 1000, "output_tokens": 500}
-    asked = {"provider": "openai", "model": "gpt-5-mini", "started_at": NOW, "status": "ok", **tokens, **fields}
+    asked = {
+        "provider": "openai",
+        "model": "gpt-5-mini",
+        "started_at": NOW,
+        "status": "ok",
+        "number": 1,
+        **tokens,
+        **fields,
+    }
     settings = asked.pop("settings", {"model": asked["model"]})
     return [
         Call(id=name, workflow_id="w-1", provider=asked["provider"], settings=settings, attempts=1),
-        Attempt(id=f"{name}.1", workflow_id="w-1", call_id=name, number=1, **asked),
+        Attempt(id=f"{name}.1", workflow_id="w-1", call_id=name, **asked),
     ]
+
+
+REFUSED = {
+    "status": "error",
+    "error_kind": "rate_limit",
+    "http_status": 429,
+    "input_tokens": None,
+    "output_tokens": None,
+}
 
 
 @pytest.fixture
@@ -90,6 +107,10 @@ def test_the_same_batch_twice_is_the_same_rows(workspace: Workspace) -> None:
         ({"model": "no-such-model"}, None, None),
         ({"output_tokens": None}, None, None),
         ({"provider": "somebody"}, None, None),
+        (REFUSED, 0.0, "refused"),
+        ({**REFUSED, "number": None}, None, None),  # the last of how many?
+        ({**REFUSED, "error_kind": "timeout", "http_status": 504}, None, None),  # it may have worked for us
+        ({**REFUSED, "error_kind": "network", "http_status": None}, None, None),
         ({"settings": {"model": "gpt-5-mini", "sent_to": {"base_url": "http://127.0.0.1/v1"}}}, None, None),
     ],
 )

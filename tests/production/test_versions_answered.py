@@ -59,6 +59,13 @@ def test_two_versions_with_the_same_texts_are_both_named(workspace: Workspace) -
     assert fits(workspace) == {"please": '["triage@v1","triage@draft"]'}
 
 
+def test_a_template_that_is_only_slots_fits_everything_and_answered_nothing(workspace: Workspace) -> None:
+    slots = '{{role "system"}}\n{{rules}}\n{{role "user"}}\n{{ticket}}\n'
+    (workspace.root / "prompts/triage/v2.prompt").write_text(slots)
+    asked(workspace, "please", "not now")
+    assert fits(workspace) == {"not now": "[]", "please": '["triage@v1"]'}
+
+
 def test_a_draft_that_only_git_remembers_is_named_by_its_commit(workspace: Workspace) -> None:
     git(workspace.root, "init", "-q")
     git(workspace.root, "add", "-A")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from evalh.api.workspace import Workspace
 from faults.running import until
 from spans.collecting import (
     TRACE,
@@ -40,6 +41,30 @@ def test_the_exit_code_is_the_programs(tmp_path: Path, program: str, code: int) 
 
     assert (done.returncode, done.stdout) == (code, "")
     assert "nothing of a model arrived: is the program instrumented?" in done.stderr
+
+
+def test_what_a_program_traces_by_itself_comes_to_the_same_workspace(tmp_path: Path) -> None:
+    workspace = workspace_in(tmp_path)
+    program = "from evalh import trace\nwith trace.workflow('refund'):\n    pass\n"
+
+    done = collect(tmp_path, "--", sys.executable, "-c", program)  # in another folder than the workspace's
+
+    assert done.returncode == 0, done.stderr
+    assert "what evalh.trace records is written without spans: evalh trace list" in done.stderr
+    assert [one.name for one in workspace.production.workflows()] == ["refund"]
+
+
+@pytest.mark.parametrize("variable", ["EVALH_TRACE_STORE", "EVALH_STORE"])
+def test_a_folder_that_the_environment_names_is_written_and_read(tmp_path: Path, variable: str) -> None:
+    workspace_in(tmp_path, '[trace]\nstore = "elsewhere"\n')
+    folder = {variable: str(tmp_path / "named")}
+    program = "from evalh import trace\nwith trace.workflow('refund'):\n    pass\n"
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment(**folder), check=True, timeout=60)
+
+    found = Workspace.open(tmp_path, env=folder).production.workflows()
+
+    assert [one.name for one in found] == ["refund"]
+    assert (tmp_path / "named/production.db").is_file()
 
 
 def test_only_the_program_is_told_where_to_send(tmp_path: Path) -> None:

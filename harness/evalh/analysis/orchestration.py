@@ -13,8 +13,15 @@ from evalh.core.strict_json import JsonValue, NotStrictJson, parse
 from evalh.core.values import Value
 from evalh_trace.records import Attempt, Call
 
+_ATTEMPTS = "retries inside the client library: one span covers all of its attempts"
+_REQUESTS = "what was asked: content is off, so equal requests are known only by their digest"
+_SAME_REQUESTS = "what was asked: content is off, so nothing tells whether a request was sent again"
+_ANSWERS = "what was answered: content is off, so nothing tells what was checked or passed on"
+
+_ASK = "ask"  # the door of `evalh.ask`
 _AT_ONCE_S = 0.5  # a wait that no server can have asked for
 _SHORTEST = 16  # characters of an answer that is recognised in a later message
+_SHORTEST_JSON = 8  # of one that is an object or a list: `{"n": 7}` does not stand there by chance
 _MOST = 200_000  # characters of an answer that are looked for
 _MOST_TEXTS = 200  # in the JSON of one answer
 _WAITS = frozenset({"rate_limit", "overload", "timeout", "network"})
@@ -44,12 +51,21 @@ class Observation(Value, kw_only=True):
 
 
 def observe(details: Sequence[WorkflowDetail]) -> tuple[Observation, ...]:
-    """Return what these workflows show: what is not visible first, then the most frequent first."""
+    """Return what these workflows show: what is not visible first, then the most frequent first.
+
+    Those that `evalh.ask` ran are left out: their retries and checks are a route's, and `evalh explain` tells of it.
+    """
+    details = [one for one in details if not is_asked(one)]
     found = _Found()
     for detail in details:
         _look(detail, found)
     hidden = list(_hidden(details))
     return (*hidden, *sorted(found.observations(), key=lambda one: (-(one.times or 0), one.what)))
+
+
+def is_asked(detail: WorkflowDetail) -> bool:
+    """Whether evalh ran a workflow itself."""
+    return detail.workflow.door == _ASK
 
 
 class _Found:
@@ -92,17 +108,26 @@ def _hidden(details: Sequence[WorkflowDetail]) -> Iterator[Observation]:
     calls = [(detail.workflow.id, call) for detail in details for call in detail.calls]
     counts: Counter[str] = Counter()
     workflows: defaultdict[str, set[str]] = defaultdict(set)
+    blank = {
+        attempt.call_id
+        for detail in details
+        for attempt in detail.attempts
+        if attempt.status == "ok" and attempt.text is None and not attempt.tool_calls
+    }
     for workflow, call in calls:
+        dark = call.messages is None
         for what, missing in (
-            ("retries inside the client library: one span covers all of its attempts", call.attempts is None),
-            ("what was asked: content is off, so equal requests are known only by their digest", _is_dark(call)),
+            (_ATTEMPTS, call.attempts is None),
+            (_SAME_REQUESTS, dark and call.request_digest is None),
+            (_REQUESTS, dark and call.request_digest is not None),
+            (_ANSWERS, call.id in blank and call.operation != "embedding"),
         ):
             counts[what] += missing
             workflows[what] |= {workflow} if missing else set()
     for what, count in counts.items():
         if count:
             yield _not_visible(f"{what} ({count:,} of {len(calls):,} calls)", workflows[what])
-    if not calls:
+    if details and not calls:
         yield _not_visible("any model call: the records hold steps alone", {one.workflow.id for one in details})
 
 
@@ -116,10 +141,6 @@ def _not_visible(what: str, workflows: set[str]) -> Observation:
         examples=(),
         instead=None,
     )
-
-
-def _is_dark(call: Call) -> bool:
-    return call.messages is None
 
 
 def _look(detail: WorkflowDetail, found: _Found) -> None:
@@ -205,7 +226,7 @@ def _look_for_hand_overs(
         if answer is None or answer.text is None:
             continue
         held = bool((call.settings or {}).get("output_schema"))
-        goes_on = _is_read(answer.text, calls[place + 1 :])
+        goes_on = _is_read(answer.text, call, calls[place + 1 :])
         if goes_on and (broken := _broken(answer)) is not None:
             found.add(
                 Sighting.PASSED_ON,
@@ -237,10 +258,20 @@ def _broken(answer: Attempt) -> str | None:
     return None
 
 
-def _is_read(text: str, later: Iterable[Call]) -> bool:
-    """Whether an answer, or a text inside its JSON, stands in the messages of a later call."""
-    sought = [one[:_MOST] for one in (text.strip(), *_texts_in(text)) if len(one) >= _SHORTEST]
-    return bool(sought) and any(one in text for call in later for _, text in said(call.messages) for one in sought)
+def _is_read(text: str, call: Call, later: Iterable[Call]) -> bool:
+    """Whether an answer, or a text inside its JSON, stands in what a later call was told.
+
+    What the call itself was told proves nothing, and neither does a chat's history or a worked example: there the model
+    reads its own words.
+    """
+    whole = text.strip()
+    sought = [one[:_MOST] for one in _texts_in(text) if len(one) >= _SHORTEST]
+    if len(whole) >= (_SHORTEST_JSON if whole.startswith(("{", "[")) else _SHORTEST):
+        sought.append(whole[:_MOST])
+    known = [said_before for _, said_before in said(call.messages)]
+    sought = [one for one in sought if not any(one in said_before for said_before in known)]
+    told = (told for one in later for role, told in said(one.messages) if role != "assistant")
+    return bool(sought) and any(one in text for text in told for one in sought)
 
 
 def _texts_in(text: str) -> list[str]:

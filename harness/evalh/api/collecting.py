@@ -6,7 +6,7 @@ from pathlib import Path
 from time import time
 
 from evalh.api.parts import Parts
-from evalh.api.production import price_of, production_writer
+from evalh.api.production import STORE_VARIABLE, folder_of, price_of, production_writer
 from evalh.core.errors import UsageError, WorkspaceError
 from evalh.core.values import Value
 from evalh.interop.spans.bodies import read_file
@@ -39,6 +39,11 @@ def collection_for(parts: Parts, *, content: bool) -> Collection:
 
     process = f"collect-{os.getpid()}-{int(time())}"
     return Collection(write=write, price=price_of(parts), keep=keep, process=process)
+
+
+def environment_of(parts: Parts) -> dict[str, str]:
+    """Return the environment of a program that is started: what evalh.trace records in it comes to this workspace."""
+    return {**parts.env, STORE_VARIABLE: str(folder_of(parts))}
 
 
 def import_spans(parts: Parts, path: Path, *, content: bool) -> Arrived:

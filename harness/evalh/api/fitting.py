@@ -15,7 +15,7 @@ from evalh.core.prompt import DRAFT, PromptVersion
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.store.production import ProductionWriter
-from evalh.workspace.prompt.matching import Said, read_back, readable
+from evalh.workspace.prompt.matching import Said, has_fixed_text, read_back, readable
 from evalh.workspace.prompt.prompts import Prompts
 from evalh.workspace.prompt.templates import CompiledVersion
 
@@ -30,8 +30,8 @@ class Readable(Value):
     compiled: CompiledVersion | None
 
     def inputs_of(self, messages: Sequence[Said]) -> dict[str, JsonValue] | None:
-        """Return the inputs with which it renders these messages; None if it renders them with none."""
-        if self.compiled is None:
+        """Return the inputs with which it renders these messages; None if it does not, or would render any."""
+        if self.compiled is None or not has_fixed_text(self.compiled):
             return None
         return read_back(self.compiled, self.version.input_schema, messages)
 

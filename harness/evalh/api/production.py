@@ -20,9 +20,15 @@ if TYPE_CHECKING:
     from evalh_trace.records import Attempt
 
 
+STORE_VARIABLE = "EVALH_TRACE_STORE"
+
+
 def folder_of(parts: Parts) -> Path:
-    """Return the folder of `production.db`: what `[trace] store` names, or the log's."""
-    store = parts.config.trace.store
+    """Return the folder of `production.db`: what the environment or `[trace] store` names, or the log's."""
+    # In the order of `evalh_trace.config.find_place`: programs write where this reads.
+    said, store = parts.env.get(STORE_VARIABLE) or parts.env.get("EVALH_STORE"), parts.config.trace.store
+    if said:
+        return Path(said).absolute()
     return parts.store_folder if store is None else (parts.root / store).absolute()
 
 

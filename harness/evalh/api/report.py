@@ -13,7 +13,7 @@ from evalh.analysis.tradeoff import trade_off
 from evalh.api.compare import view_of
 from evalh.api.judges import standings_of
 from evalh.api.parts import Parts
-from evalh.api.production import traced
+from evalh.api.production import is_there, traced
 from evalh.core.errors import NotFound, UsageError
 from evalh.core.log import CallRow, CaseDetail, ComparisonRow, GateRow, RunRow, SampleStory, Shown
 from evalh.core.production import TracedItem, WorkflowDetail
@@ -219,7 +219,15 @@ def entry(parts: Parts, name: str) -> tuple[str, object]:
     """
     from_production = traced(parts, name)
     try:
-        found = parts.log.show(name)
+        log = parts.log
+    except NotFound as exc:  # nothing was run here yet
+        if from_production is None and is_there(parts):
+            raise NotFound(f"no workflow, step or call {name!r}", hint="evalh trace list") from exc
+        if from_production is None:
+            raise
+        return _traced_entry(from_production)
+    try:
+        found = log.show(name)
     except NotFound:
         if from_production is None:
             raise

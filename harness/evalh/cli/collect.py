@@ -53,7 +53,7 @@ def command(  # noqa: PLR0913 (click's contract)
       evalh collect -- python app.py
       evalh collect --content --forward https://otel.example -- uvicorn app:app
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.collecting import arrived, collection_for
+    from evalh.api.collecting import arrived, collection_for, environment_of
     from evalh.api.event_loop import in_loop
     from evalh.collector.session import CollectOptions, collect, listen, protocol
     from evalh.interop.otlp_collector import Protocol
@@ -80,7 +80,7 @@ def command(  # noqa: PLR0913 (click's contract)
             print(f"{url}/v1/traces, /v1/logs and /feedback; Ctrl-C stops it", file=sys.stderr, flush=True)
 
     with listen(options) as listening:
-        collected = in_loop(collect(listening, collection, options, app.workspace.env, ready))
+        collected = in_loop(collect(listening, collection, options, environment_of(app.workspace), ready))
     _tell(app, arrived(app.workspace, collection, content=content), collected)
     return ExitCode.INTERRUPTED if collected.code is None else collected.code
 

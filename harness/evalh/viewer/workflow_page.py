@@ -325,7 +325,8 @@ def _said_of(line: OutlineLine) -> tuple[bool, str]:
         wrong += [item.error or "error"] if item.status == "error" else []
         gave = item.output
     else:
-        errors = [f"{one.error_kind}: {one.error or ''}" for one in line.attempts if one.status == "error"]
+        failures = [one for one in line.attempts if one.status == "error"]
+        errors = [": ".join(filter(None, (one.error_kind, one.error))) or "error" for one in failures]
         if failed(line):
             wrong += errors
         elif errors:

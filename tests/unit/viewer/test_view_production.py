@@ -89,7 +89,7 @@ def test_a_row_says_what_is_known_and_what_is_not(workspace: Path) -> None:
     broken, running, untimed, quiet, disliked = (
         _row(page, name) for name in ("broken", "running", "untimed", "quiet", "disliked")
     )
-    assert broken[:8] == ["2025-11-24 16:00:30", "refund", "error", "2000 ms", "3", "1", "400 → 9", "not priced"]
+    assert broken[:8] == ["2025-11-24 16:00:30", "refund", "error", "2000 ms", "3", "1", "400 → 9", "$0.002"]
     assert broken[10] == "ask  Refused: three times"
     assert running[2:8] == ["not ended", "–", "1", "1", "unknown", "not priced"]
     assert untimed[2:8] == ["ok", "unknown", "3", "–", "–", "–"]

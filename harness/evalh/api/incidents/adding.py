@@ -8,9 +8,11 @@ from functools import cached_property
 from itertools import count, islice
 from typing import Literal
 
+from msgspec.structs import replace
+
 from evalh.analysis.near_duplicates import near
 from evalh.api.incidents.recorded import Recorded, find
-from evalh.api.incidents.row import RowDraft, draft
+from evalh.api.incidents.row import RowDraft, doubles, draft
 from evalh.api.judges import asks_a_model
 from evalh.api.options import RunOptions
 from evalh.api.parts import Parts
@@ -99,9 +101,10 @@ class Adding:
             prepared.fitting.inputs,
             expected,
             frozenset({INCIDENT}),
-            given=prepared.given,
             source=recorded.source(),
         )
+        given, notes = doubles(prepared, self.version, case)
+        case = replace(case, given=given)
         alike = tuple(one.id for one in islice(near(case.inputs, dataset), _NEAR_SHOWN))
         completion = recorded.completion
         verdicts = () if completion is None else tuple(asyncio.run(self._judged(case, completion, recorded)))
@@ -111,13 +114,13 @@ class Adding:
             line=self._write(dataset, case),
             source=recorded.source(),
             inputs_from=prepared.fitting.whose,
-            given=tuple(prepared.given),
+            given=tuple(given),
             replaced=prepared.replaced,
             near=alike,
             verdicts=verdicts,
             not_asked=tuple(grader.name for grader in self._graders if asks_a_model(grader)),
             standing=None if completion is None else standing(verdicts),
-            notes=prepared.notes,
+            notes=notes,
         )
 
     def guarded(self, case_id: str) -> bool:

@@ -1,18 +1,20 @@
 """From a recorded execution to a row: inputs that fit the prompt, doubles for functions, and nobody's data."""
 
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 from msgspec.structs import replace
 
 from evalh.analysis.like_values import LikeValues
 from evalh.api.incidents.recorded import Recorded
 from evalh.api.parts import Parts
+from evalh.core.case import ABSENT, Absent, Case
 from evalh.core.errors import EvalhError, UsageError
 from evalh.core.prompt import PromptRef, PromptVersion
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.pipeline.contracts import Contract
-from evalh.workspace.prompt.matching import inputs_of
+from evalh.workspace.prompt.matching import has_fixed_text, inputs_of, read_back, readable
 from evalh.workspace.prompt.templates import check_inputs
 
 
@@ -114,7 +116,9 @@ def _version_of(parts: Parts, recorded: Recorded, version: PromptVersion) -> str
     fits = (
         one.label
         for one in _versions(parts, recorded, version)
-        if any(inputs_of(one, call.messages) is not None for call in recorded.calls)
+        if (template := readable(one)) is not None
+        and has_fixed_text(template)
+        and any(read_back(template, one.input_schema, call.messages) is not None for call in recorded.calls)
     )
     return next(fits, None)
 
@@ -152,3 +156,44 @@ def _given(recorded: Recorded, version: PromptVersion) -> tuple[dict[str, JsonVa
         if name not in given and name not in recorded.unclear
     ]
     return given, tuple(notes)
+
+
+def doubles(prepared: RowDraft, version: PromptVersion, case: Case) -> tuple[dict[str, JsonValue], tuple[str, ...]]:
+    """Return the doubles that a case with this gold can have, and what a person must know of them.
+
+    A double is a function's output whatever is handed to it. If a step before it was wrong, what was recorded answers
+    the wrong question, and a version that is right could never pass.
+    """
+    given, notes, outputs = dict(prepared.given), list(prepared.notes), prepared.recorded.outputs
+    for name in prepared.given:
+        before = _before(version, name)
+        wrong = [step for step in before if step in outputs and _differs(case.gold_of(step), outputs[step])]
+        unsaid = [step for step in before if case.gold_of(step) is ABSENT]
+        if wrong:
+            del given[name]
+            notes.append(f"{name}: {', '.join(wrong)} should have given it something else, so the case calls it")
+        elif unsaid:
+            gold = ", ".join(f"expected.steps.{step}" for step in unsaid)
+            notes.append(f"{name}: what it returned stands in for it, whatever it is handed; if that was wrong: {gold}")
+    return given, tuple(notes)
+
+
+def _before(version: PromptVersion, name: str) -> list[str]:
+    """Return the prompt steps of which a step reads something, also through others."""
+    if version.pipeline is None:
+        return []
+    waiting, found = [name], dict[str, None]()
+    while waiting:
+        for step in version.pipeline.step(waiting.pop()).waits_for:
+            if step not in found:
+                found[step] = None
+                waiting.append(step)
+    return [step for step in found if version.pipeline.step(step).version is not None]
+
+
+def _differs(gold: JsonValue | Literal[Absent.ABSENT], output: JsonValue) -> bool:
+    if gold is ABSENT:
+        return False
+    if isinstance(gold, Mapping) and isinstance(output, Mapping):  # gold may state a part
+        return any(output.get(key) != value for key, value in gold.items())
+    return bool(gold != output)

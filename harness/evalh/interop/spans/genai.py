@@ -105,7 +105,7 @@ def read(span: ReceivedSpan, events: Iterable[ReceivedEvent]) -> Told | None:
             attributes = {**event.attributes, **attributes}
     if kind == LLM:
         return call(attributes, operation, told)
-    return _step(attributes, kind, told)
+    return _step(attributes, kind, told, _after_operation(span))
 
 
 def call(attributes: Attributes, operation: str, events: Iterable[ReceivedEvent] = ()) -> Told:
@@ -142,7 +142,13 @@ def call(attributes: Attributes, operation: str, events: Iterable[ReceivedEvent]
     )
 
 
-def _step(attributes: Attributes, kind: str, events: Iterable[ReceivedEvent]) -> Told:
+def _after_operation(span: ReceivedSpan) -> str | None:
+    """Return what a span is about where it is called `invoke_workflow refund`, as the conventions ask."""
+    operation, _, name = span.name.partition(" ")
+    return name.strip() or None if operation == span.attributes.get(OPERATION) else None
+
+
+def _step(attributes: Attributes, kind: str, events: Iterable[ReceivedEvent], name: str | None) -> Told:
     named = {
         TOOL: "gen_ai.tool.name",
         AGENT: "gen_ai.agent.name",
@@ -152,7 +158,7 @@ def _step(attributes: Attributes, kind: str, events: Iterable[ReceivedEvent]) ->
     return Told(
         dialect=NAME,
         kind=kind,
-        name=text(attributes, named.get(kind, "gen_ai.workflow.name"), "gen_ai.agent.name"),
+        name=text(attributes, named.get(kind, "gen_ai.workflow.name"), "gen_ai.agent.name") or name,
         inputs=_first(
             parsed(attributes.get("gen_ai.tool.call.arguments")),
             attributes.get("gen_ai.retrieval.query.text"),

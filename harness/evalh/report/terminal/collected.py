@@ -68,7 +68,10 @@ def _forwarded(found: CollectedDocument) -> str:
 
 def _advice(found: CollectedDocument) -> list[str]:
     if not found.calls and not found.workflows:
-        return ["nothing of a model arrived: is the program instrumented? docs/reference/collect.md"]
+        return [
+            "nothing of a model arrived: is the program instrumented? docs/reference/collect.md",
+            "what evalh.trace records is written without spans: evalh trace list",
+        ]
     lines = ["next: evalh show last"]
     if found.content == "off":
         lines.append("content was left out: evalh collect --content, or [trace] content = true, keeps it")

@@ -57,12 +57,27 @@ def lines(texts: Iterable[str], style: str = "") -> StyledText:
     return below
 
 
+GAP = 2  # between columns
+
+
 def columns(*names: str) -> Table:
     """Begin a table without lines; the numbers in a column whose name begins with `>` stand flush right."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(box=None, padding=(0, GAP, 0, 0), header_style="dim")
     for name in names:
         table.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left")
     return table
+
+
+def fit(console: Console, table: Table, least: int) -> None:
+    """Let the last column of a table give way to the others, down to `least` characters, and only then the first."""
+    *others, last = table.columns
+    widths = [max(console.measure(cell).maximum for cell in (column.header, *column.cells)) for column in others]
+    room = console.width - sum(widths) - GAP * len(table.columns)
+    for column in others:
+        column.no_wrap = True
+    last.no_wrap, last.overflow, last.max_width = True, "ellipsis", max(least, room)
+    if room < least:
+        others[0].overflow, others[0].max_width = "ellipsis", max(least, widths[0] + room - least)
 
 
 def block(text: str, style: str = "") -> Padding:

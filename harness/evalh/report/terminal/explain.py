@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.padding import Padding
 
 from evalh.analysis.explain import Statement
-from evalh.analysis.orchestration import Observation, Sighting
+from evalh.analysis.orchestration import Observation, Sighting, is_asked
 from evalh.core.production import WorkflowDetail
 from evalh.core.totals import Tallies
 from evalh.report.terminal.console import BREAK, StyledText
@@ -57,9 +57,15 @@ def show_observed(console: Console, observed: tuple[Sequence[WorkflowDetail], Se
     """Print what a program does between its calls; first what cannot be seen."""
     details, observations = observed
     names = ", ".join(dict.fromkeys(one_line(detail.workflow.name, 40) for detail in details))
-    calls = sum(len(detail.calls) for detail in details)
-    about = f"  {plural(len(details), 'workflow')}, {plural(calls, 'call')}; evalh did not run it"
-    console.print(StyledText.assemble((names, "bold"), (about, "dim")))
+    seen_here = [detail for detail in details if not is_asked(detail)]
+    calls = sum(len(detail.calls) for detail in seen_here)
+    counted = (
+        f"  {plural(len(seen_here), 'workflow')}, {plural(calls, 'call')}; evalh did not run it" if seen_here else ""
+    )
+    console.print(StyledText.assemble((names, "bold"), (counted, "dim")))
+    if len(seen_here) < len(details):
+        asked = plural(len(details) - len(seen_here), "workflow")
+        console.print(StyledText(f"{asked} of evalh.ask left out: evalh explain tells how its route decides", "dim"))
     for seen, group in groupby(observations, key=lambda one: one.seen is Sighting.NOT_VISIBLE):
         console.print()
         console.print(StyledText("not visible" if seen else "seen", "bold"))
@@ -67,9 +73,10 @@ def show_observed(console: Console, observed: tuple[Sequence[WorkflowDetail], Se
             console.print(Padding(StyledText(one.what, "dim" if seen else ""), (0, 0, 0, 2), expand=False))
             if not seen:
                 _show_observation(console, one)
-    if all(one.seen is Sighting.NOT_VISIBLE for one in observations):
+    if seen_here and all(one.seen is Sighting.NOT_VISIBLE for one in observations):
         console.print()
-        console.print(StyledText("nothing else: no request was sent again, and every answer that was used was held"))
+        seen_well = "no request was sent again, and every answer that was used was held"
+        console.print(StyledText(f"nothing {'in what is visible' if observations else 'else'}: {seen_well}"))
 
 
 def _show_observation(console: Console, one: Observation) -> None:

@@ -9,15 +9,16 @@ from rich.rule import Rule
 from evalh.analysis.outline import OutlineLine, outline
 from evalh.core.production import ProductionCall, Spent, TracedItem, WorkflowDetail, WorkflowLine, WorkflowList
 from evalh.report.documents.incoming import ImportDocument
-from evalh.report.terminal.console import StyledText, block, columns
+from evalh.report.terminal.console import GAP, StyledText, block, columns, fit
 from evalh.report.text import dollars, json_line, milliseconds, one_line, plural
 from evalh_trace.records import Call, Feedback, Score, Step
 
 _BAR = 24
+_LEAST_BAR = 8
 _NAME = 36
 _SAID = 200
 _LEAST_SAID = 20
-_GAP = 2  # between columns
+_LEAST = 8
 _LONG = 2_000  # characters of one content that is shown whole
 _WORDS = {"feedback": "vote"}
 _STYLES = {"ok": "green", "error": "red", "interrupted": "yellow"}
@@ -90,7 +91,7 @@ def show_traced(console: Console, traced: TracedItem) -> None:
         if attempt.call_id == item.id:
             console.print(Rule(f"attempt {attempt.number or 'unknown'}: {attempt.status}", align="left", style="dim"))
             if attempt.error_kind or attempt.error:
-                console.print(StyledText(one_line(f"{attempt.error_kind}: {attempt.error or ''}", 200), "red"))
+                console.print(StyledText(one_line(_failure(attempt.error_kind, attempt.error), 200), "red"))
             if attempt.text:
                 console.print(block(attempt.text))
 
@@ -126,19 +127,19 @@ def _show_outline(console: Console, detail: WorkflowDetail, lines: Sequence[Outl
     whole = max((line.begin_s + line.took_s for line in lines if None not in (line.begin_s, line.took_s)), default=0.0)  # type: ignore[operator]
     timed = whole > 0
     with_calls = bool(detail.calls)
-    names = ("step", *(("", ">took") if timed else ()), *((">tokens", ">cost", ">attempts") if with_calls else ()), "")
-    table = columns(*names)
-    table.columns[-1].no_wrap, table.columns[-1].overflow = True, "ellipsis"
-    widths = [len(name.removeprefix(">")) for name in names[:-1]]  # never narrowed for what a step said
-    for number, line in enumerate(lines):
-        cells = [_name(line, number)]
-        if timed:
-            cells += [_bar(line, whole), StyledText("" if line.took_s is None else milliseconds(1000 * line.took_s))]
-        if with_calls:
-            cells += map(StyledText, _counts(line))
-        widths = [max(width, cell.cell_len) for width, cell in zip(widths, cells, strict=True)]
-        table.add_row(*cells, _said(line))
-    table.columns[-1].max_width = max(_LEAST_SAID, console.width - sum(width + _GAP for width in widths) - _GAP)
+    rows: list[list[StyledText]] = []
+    number = 0  # of steps alone: a call has none
+    for line in lines:
+        took = [StyledText("" if line.took_s is None else milliseconds(1000 * line.took_s))] if timed else []
+        rows.append([_name(line, number), *took, *map(StyledText, _counts(line) if with_calls else ())])
+        number += isinstance(line.item, Step)
+    titles = ["step", *((">took",) if timed else ()), *((">tokens", ">cost", ">attempts") if with_calls else ())]
+    table = columns(titles[0], *([""] if timed else []), *titles[1:], "")
+    needed = sum(max(len(title), *(row[at].cell_len for row in rows)) + GAP for at, title in enumerate(titles))
+    bar = min(_BAR, max(_LEAST_BAR, console.width - needed - 2 * GAP - _LEAST_SAID))
+    for line, (name, *counted) in zip(lines, rows, strict=True):
+        table.add_row(name, *([_bar(line, whole, bar)] if timed else []), *counted, _said(line))
+    fit(console, table, _LEAST)
     console.print(table)
 
 
@@ -153,12 +154,12 @@ def _name(line: OutlineLine, number: int) -> StyledText:
     return StyledText.assemble((f"{indent}{place}", "dim"), f"{one_line(item.name, _NAME)}{kind}")
 
 
-def _bar(line: OutlineLine, whole: float) -> StyledText:
+def _bar(line: OutlineLine, whole: float, width: int) -> StyledText:
     if line.begin_s is None or line.took_s is None:
         return StyledText()
-    begin, end = (round(_BAR * at / whole) for at in (line.begin_s, line.begin_s + line.took_s))
+    begin, end = (round(width * at / whole) for at in (line.begin_s, line.begin_s + line.took_s))
     failed = line.item.status == "error" if isinstance(line.item, Step) else _failed(line)
-    return StyledText.assemble(" " * min(begin, _BAR - 1), ("█" * max(1, end - begin), "red" if failed else "dim"))
+    return StyledText.assemble(" " * min(begin, width - 1), ("█" * max(1, end - begin), "red" if failed else "dim"))
 
 
 def _failed(line: OutlineLine) -> bool:
@@ -184,13 +185,22 @@ def _said(line: OutlineLine) -> StyledText:
         wrong += [item.error or "error"] if item.status == "error" else []
         gave = item.output
     else:
-        wrong += [f"{one.error_kind}: {one.error or ''}" for one in line.attempts if one.status == "error"]
+        failures = [_failure(one.error_kind, one.error) for one in line.attempts if one.status == "error"]
         gave = next((one.text for one in reversed(line.attempts) if one.text), None)
+        if failures and not _failed(line):
+            answered = f"answered after {plural(len(failures), 'failed attempt')}: {gave or ''}"
+            return StyledText(one_line(answered, _SAID), "dim")
+        wrong += failures
     if wrong:
         return StyledText(one_line(" · ".join(wrong), _SAID), "red")
     if gave is None:
-        return StyledText()
+        state = item.attributes.get("state") if isinstance(item, Step) else None  # of an ask: it may not have run
+        return StyledText(one_line(state, _SAID) if isinstance(state, str) else "", "dim")
     return StyledText(one_line(gave if isinstance(gave, str) else json_line(gave), _SAID), "dim")
+
+
+def _failure(kind: str | None, text: str | None) -> str:
+    return ": ".join(part for part in (kind, text) if part) or "error"
 
 
 def _content(console: Console, name: str, value: object) -> None:
@@ -236,7 +246,7 @@ def show_traced_calls(console: Console, calls: Sequence[ProductionCall]) -> None
     )
     for one in calls:
         call, last = one.call, one.answer
-        wrong = "" if last is None or last.status != "error" else f"{last.error_kind}: {last.error or ''}"
+        wrong = "" if last is None or last.status != "error" else _failure(last.error_kind, last.error)
         table.add_row(
             one_line(call.id, 49),
             one_line(one.workflow, 24),
@@ -299,4 +309,5 @@ def show_workflows(console: Console, found: WorkflowList) -> None:
             "" if not one.calls else dollars(one.usd) if not one.unpriced else "not priced",
             one_line(_wrong(one), 60),
         )
+    fit(console, table, _LEAST)
     console.print(table)

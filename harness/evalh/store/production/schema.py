@@ -89,7 +89,7 @@ _FIRST = (
   cached_tokens integer,
   reasoning_tokens integer,
   cost_usd real,                   -- null: unknown
-  cost_from text,                  -- door: it was said; prices: tokens times evalh's prices
+  cost_from text,                  -- door: it was said; prices: tokens times evalh's prices; refused: nothing is due
   text text,
   tool_calls text,                 -- JSON
   reasoning text

@@ -11,6 +11,7 @@ from typing import IO, Any, Self, TypeAlias
 
 from msgspec import Struct
 
+from evalh.core.attempt import MAYBE_BILLED
 from evalh.core.strict_json import JsonValue
 from evalh.store.columns import Instants, json_text, read_json
 from evalh.store.database import REFUSALS, connect, explained, prepare, transaction
@@ -34,6 +35,10 @@ _UNPRICED = """select a.*, c.settings as settings from attempts a join calls c o
 where a.call_id in (select value from json_each(?)) and a.cost_usd is null and a.input_tokens is not null"""
 _BY_THE_DOOR = """update attempts set cost_from = 'door'
 where call_id in (select value from json_each(?)) and cost_usd is not null and cost_from is null"""
+_REFUSED = f"""update attempts set cost_usd = 0, cost_from = 'refused'
+where call_id in (select value from json_each(?)) and cost_usd is null and status = 'error' and http_status >= 400
+and number is not null and input_tokens is null
+and coalesce(error_kind, '') not in ({", ".join(f"'{kind.value}'" for kind in sorted(MAYBE_BILLED))})"""  # noqa: S608
 _CALL_COSTS = """update calls set cost_usd = (
   select case when count(*) = count(cost_usd) then sum(cost_usd) end from attempts where call_id = calls.id
 ) where id in (select value from json_each(?))"""
@@ -210,6 +215,7 @@ class ProductionWriter:
         known = [one for one in priced if one[0] is not None]
         self._connection.executemany("update attempts set cost_usd = ?, cost_from = 'prices' where id = ?", known)
         self._connection.execute(_BY_THE_DOOR, (calls,))
+        self._connection.execute(_REFUSED, (calls,))
         self._connection.execute(_CALL_COSTS, (calls,))
 
     def _delete_old(self, now: float) -> None:

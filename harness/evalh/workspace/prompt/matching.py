@@ -35,6 +35,12 @@ def readable(version: PromptVersion) -> CompiledVersion | None:
         return None
 
 
+def has_fixed_text(compiled: CompiledVersion) -> bool:
+    """Whether a template says anything by itself: one that is only slots fits every call, and proves nothing."""
+    pieces = (piece for section in compiled.sections for piece in section.pieces if isinstance(piece, Slots))
+    return any(isinstance(segment, str) and segment.strip() for piece in pieces for segment in piece.segments)
+
+
 def read_back(
     compiled: CompiledVersion, schema: Mapping[str, JsonValue] | None, messages: Sequence[Said]
 ) -> dict[str, JsonValue] | None:
