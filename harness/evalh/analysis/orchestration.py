@@ -6,6 +6,7 @@ evalh did not run the program, so it says what the records show, and first what 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from itertools import chain
 
 from evalh.core.digest import digest
 from evalh.core.production import WorkflowDetail, said
@@ -17,6 +18,7 @@ _AT_ONCE_S = 0.5  # a wait that no server can have asked for
 _SHORTEST = 16  # characters of an answer that is recognised in a later message
 _MOST = 200_000  # characters of an answer that are looked for
 _MOST_TEXTS = 200  # in the JSON of one answer
+_MOST_LATER = 100  # calls after an answer in which it is looked for
 _WAITS = frozenset({"rate_limit", "overload", "timeout", "network"})
 
 
@@ -200,12 +202,13 @@ def _look_for_hand_overs(
     found: _Found,
 ) -> None:
     """Find answers that no schema held, and what of them went into later calls."""
+    texts = [[text for _, text in said(call.messages)] for call in calls]
     for place, call in enumerate(calls):
         answer = next((one for one in reversed(attempts.get(call.id, ())) if one.text), None)
         if answer is None or answer.text is None:
             continue
         held = bool((call.settings or {}).get("output_schema"))
-        goes_on = _is_read(answer.text, calls[place + 1 :])
+        goes_on = _is_read(answer.text, chain(*texts[place + 1 : place + 1 + _MOST_LATER]))
         if goes_on and (broken := _broken(answer)) is not None:
             found.add(
                 Sighting.PASSED_ON,
@@ -237,10 +240,10 @@ def _broken(answer: Attempt) -> str | None:
     return None
 
 
-def _is_read(text: str, later: Iterable[Call]) -> bool:
-    """Whether an answer, or a text inside its JSON, stands in the messages of a later call."""
+def _is_read(text: str, later: Iterable[str]) -> bool:
+    """Whether an answer, or a text inside its JSON, stands in one of the texts of later calls."""
     sought = [one[:_MOST] for one in (text.strip(), *_texts_in(text)) if len(one) >= _SHORTEST]
-    return bool(sought) and any(one in text for call in later for _, text in said(call.messages) for one in sought)
+    return bool(sought) and any(one in heard for heard in later for one in sought)
 
 
 def _texts_in(text: str) -> list[str]:

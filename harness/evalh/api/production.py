@@ -1,7 +1,7 @@
 """Production as verbs meet it: its file brought up to date, priced, read."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,12 +39,17 @@ def production(parts: Parts) -> "ProductionReader":
     from evalh.api.fitting import fit
     from evalh.store.database import StoreError
     from evalh.store.production import ProductionReader
+    from evalh.store.production.schema import FILE
 
     if parts.mends and is_there(parts):
-        with suppress(StoreError), production_writer(parts) as writer:  # a folder that is read-only is read as it is
-            writer.merge()
-            if writer.without_fits():
-                fit(parts, writer)
+        try:
+            with production_writer(parts) as writer:
+                writer.merge()
+                if writer.without_fits():
+                    fit(parts, writer)
+        except StoreError:  # a folder that is read-only is read as it is
+            if not (folder_of(parts) / FILE).is_file():
+                raise
     return ProductionReader.open(folder_of(parts))
 
 

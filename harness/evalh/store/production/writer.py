@@ -2,8 +2,9 @@
 
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from time import time
@@ -11,9 +12,10 @@ from typing import IO, Any, Self, TypeAlias
 
 from msgspec import Struct
 
+from evalh.core.errors import CannotMeasure
 from evalh.core.strict_json import JsonValue
-from evalh.store.columns import Instants, json_text, read_json
-from evalh.store.database import REFUSALS, connect, explained, prepare, transaction
+from evalh.store.columns import Instants, json_text, read_json, restored, stored
+from evalh.store.database import REFUSALS, StoreError, connect, explained, prepare, transaction
 from evalh.store.locking import held
 from evalh.store.production.rows import TABLES, UPSERTS, record_of, row_of
 from evalh.store.production.schema import FILE, ensure_schema
@@ -39,6 +41,7 @@ _CALL_COSTS = """update calls set cost_usd = (
 ) where id in (select value from json_each(?))"""
 _BATCH = 2_000
 _CHUNK = 8 << 20  # bytes
+_RECORD = b'{"record":'
 _DAY_S = 86_400.0
 _STUBS_S = 7 * _DAY_S
 
@@ -80,24 +83,35 @@ class ProductionWriter:
         return written
 
     def merge(self, now: float | None = None) -> Merged:
-        """Take over what programs wrote into files of their own; mark what was interrupted; delete what is too old."""
+        """Take over what programs wrote into files of their own; mark what was interrupted; delete what is too old.
+
+        A file that may not be read keeps nothing else from being taken over; then CannotMeasure is raised.
+        """
         now, merged = time() if now is None else now, Merged()
-        live = set()
-        for file in sorted((self.folder / SPOOL).glob("*.jsonl")):
-            with suppress(FileNotFoundError):  # another process merged it
-                if not self._take(file, merged, now):
-                    live.add(file.name.partition(".")[0])
+        live, unread = set(), list[CannotMeasure]()
+        for file in _files(self.folder / SPOOL):
+            try:
+                finished = self._take(file, merged, now)
+            except CannotMeasure as exc:
+                if isinstance(exc, StoreError):
+                    raise
+                unread.append(exc)
+                finished = False
+            if not finished:
+                live.add(file.name.partition(".")[0])
         with self._telling(), transaction(self._connection):
             for (process,) in self._connection.execute(
                 "select distinct process from workflows where status is null and process is not null"
             ).fetchall():
-                if process not in live:
+                if restored(process) not in live:
                     self._connection.execute(
                         "update workflows set status = 'interrupted' where status is null and process = ?", (process,)
                     )
             for table in ("workflow_steps", "calls", "attempts"):  # a child process may have written them
                 self._connection.execute(_STUBBED.format(table=table))
             self._delete_old(now)
+        if unread:
+            raise unread[0]
         return merged
 
     def forget(self, whose: str, name: str) -> int:
@@ -106,15 +120,15 @@ class ProductionWriter:
         with self._telling():
             self._connection.execute("PRAGMA secure_delete = on")
             with transaction(self._connection):
-                ids = [one for (one,) in self._connection.execute(_WHOSE[whose], (name,))]
+                ids = [one for (one,) in self._connection.execute(_WHOSE[whose], (stored(name),))]
                 if whose == "user":
-                    self._connection.execute("delete from feedback where user = ?", (name,))
+                    self._connection.execute("delete from feedback where user = ?", (stored(name),))
                 for start in range(0, len(ids), _BATCH):
                     self._delete(ids[start : start + _BATCH])
             self._connection.execute("vacuum")
             self._connection.execute("PRAGMA wal_checkpoint(truncate)")
-        for file in (self.folder / SPOOL).glob("*.jsonl"):
-            _blank(file, set(ids), name)
+        for file in _files(self.folder / SPOOL):
+            _blank(file, set(map(restored, ids)), name)
         return len(ids)
 
     # -- which versions answered
@@ -142,21 +156,27 @@ class ProductionWriter:
     # -- one file of lines
 
     def _take(self, file: Path, merged: Merged, now: float) -> bool:
-        """Store what was added to a file. Return whether it is finished, and so deleted."""
-        with file.open("rb") as lines:
+        """Store what was added to a file. Return whether its process has ended; then it is deleted."""
+        with _lines(file) as lines:
+            if lines is None:
+                return True
             alive = held(lines.fileno())
             while self._take_chunk(file, lines, merged, now, alive=alive):
                 pass
-            if not alive:  # while it is locked: its process, if it has only begun, then makes another
+            if alive or not _is_of_a_program(lines):
+                return not alive
+            try:  # while it is locked: its process, if it has only begun, then makes another
                 file.unlink(missing_ok=True)
-        if not alive:
-            with self._telling():
-                self._connection.execute("delete from spool where file = ?", (file.name,))
-        return not alive
+            except OSError:  # in a folder that is read-only: what was taken is noted
+                return True
+        with self._telling():
+            self._connection.execute("delete from spool where file = ?", (stored(file.name),))
+        return True
 
     def _take_chunk(self, file: Path, lines: IO[bytes], merged: Merged, now: float, *, alive: bool) -> bool:
+        name = stored(file.name)
         with self._telling(), transaction(self._connection):
-            found = self._connection.execute("select offset from spool where file = ?", (file.name,)).fetchone()
+            found = self._connection.execute("select offset from spool where file = ?", (name,)).fetchone()
             offset = 0 if found is None else int(found[0])
             lines.seek(offset)
             chunk = lines.read(_CHUNK)
@@ -168,12 +188,11 @@ class ProductionWriter:
             good = [one for one in records if one is not None]
             lost = len(records) - len(good)
             if lost:
-                name = f"{file.stem}@{offset}"
-                good.append(Loss(id=name, count=lost, why="unreadable", at=now, process=file.stem))
+                good.append(Loss(id=f"{file.stem}@{offset}", count=lost, why="unreadable", at=now, process=file.stem))
             self._store(good)
             self._connection.execute(
                 "insert into spool values (?, ?) on conflict (file) do update set offset = excluded.offset",
-                (file.name, offset + len(taken)),
+                (name, offset + len(taken)),
             )
             merged.records += len(good)
             merged.unreadable += lost
@@ -240,9 +259,55 @@ class ProductionWriter:
             raise explained(exc, self._path) from exc
 
 
+def _files(folder: Path) -> list[Path]:
+    """Return the files of programs, in order. Raises CannotMeasure for a folder that cannot be read."""
+    if folder.is_symlink():
+        hint = "move what it points to here, or name its folder: [trace] store"
+        raise CannotMeasure("is a link: what lies outside is neither read nor deleted", where=str(folder), hint=hint)
+    try:
+        return sorted(one for one in folder.iterdir() if one.name.endswith(".jsonl"))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as exc:
+        raise _unreadable(exc, folder) from exc
+
+
+@contextmanager
+def _lines(file: Path, flags: int = os.O_RDONLY) -> Iterator[IO[bytes] | None]:
+    """Open a program's file; None for what is not one: a link, a folder, a pipe, or gone. Raises CannotMeasure."""
+    try:
+        if not stat.S_ISREG(file.lstat().st_mode):
+            yield None
+            return
+        # It may have become another kind of file since.
+        careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+        opened = os.open(file, flags | careful | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:  # another process merged it
+        yield None
+        return
+    except OSError as exc:
+        raise _unreadable(exc, file) from exc
+    with os.fdopen(opened, "rb" if flags == os.O_RDONLY else "r+b") as lines:
+        yield lines
+
+
+def _unreadable(exc: OSError, path: Path) -> CannotMeasure:
+    hint = "run this as the user of the program that wrote it, or let yours read it"
+    return CannotMeasure(f"what a program wrote cannot be read: {exc.strerror}", where=str(path), hint=hint)
+
+
+def _is_of_a_program(lines: IO[bytes]) -> bool:
+    """Whether a file begins as those of the tracer do: another one is never deleted."""
+    lines.seek(0)
+    begin = lines.read(_CHUNK).lstrip()
+    return not begin or begin.startswith(_RECORD[: len(begin)])
+
+
 def _blank(file: Path, workflows: set[str], value: str) -> None:
     """Overwrite the lines of workflows with blanks: a running program goes on appending to the same file."""
-    with suppress(FileNotFoundError), file.open("r+b") as lines:
+    with _lines(file, os.O_RDWR) as lines:
+        if lines is None:
+            return
         place, found = 0, list[tuple[int, int]]()
         for line in lines:
             records = list(decode(line))
