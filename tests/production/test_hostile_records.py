@@ -10,6 +10,7 @@ import pytest
 from evalh.api.workspace import Workspace
 from evalh.core.errors import CannotMeasure
 from evalh.core.production import TracedItem, WorkflowDetail, WorkflowQuery
+from evalh.store.database import StoreError
 from evalh_trace.records import AnyRecord, Attempt, Call, Score, Step, Workflow, encode
 from workspaces import evalh
 
@@ -101,6 +102,19 @@ def test_a_file_that_may_not_be_read_is_named_and_the_others_are_taken(workspace
     assert not (folder / "p-1.jsonl").exists()
     (folder / "p-0.jsonl").chmod(0o600)
     assert rows(workspace, "select id from workflows order by id") == [("w-0",), ("w-1",)]
+
+
+def test_a_disk_that_takes_nothing_is_not_told_as_nothing_traced(
+    workspace: Workspace, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StoreError("the disk is full; what was stored before is kept")
+
+    (workspace.store_folder / "production.db").touch()  # opened, and not one page could be written
+    monkeypatch.setattr("evalh.store.production.writer.ensure_schema", full)
+    with pytest.raises(StoreError, match="the disk is full"):
+        _ = workspace.production
+    assert (folder / "p-1.jsonl").exists()
 
 
 # -- values

@@ -39,18 +39,22 @@ def production(parts: Parts) -> "ProductionReader":
     from evalh.api.fitting import fit
     from evalh.store.database import StoreError
     from evalh.store.production import ProductionReader
-    from evalh.store.production.schema import FILE
 
+    refused: StoreError | None = None
     if parts.mends and is_there(parts):
         try:
             with production_writer(parts) as writer:
                 writer.merge()
                 if writer.without_fits():
                     fit(parts, writer)
-        except StoreError:  # a folder that is read-only is read as it is
-            if not (folder_of(parts) / FILE).is_file():
-                raise
-    return ProductionReader.open(folder_of(parts))
+        except StoreError as exc:  # a folder that is read-only is read as it is
+            refused = exc
+    try:
+        return ProductionReader.open(folder_of(parts))
+    except NotFound:
+        if refused is not None:  # nothing was stored yet, and this is why
+            raise refused from None
+        raise
 
 
 def is_there(parts: Parts) -> bool:
