@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,7 @@ import pytest
 
 from evalh.api.workspace import Workspace
 from evalh.core.errors import CannotMeasure
-from evalh.core.production import TracedItem, WorkflowDetail, WorkflowQuery
-from evalh.store.database import StoreError
+from evalh.core.production import TracedItem, WorkflowDetail, WorkflowKind, WorkflowQuery
 from evalh_trace.records import AnyRecord, Attempt, Call, Score, Step, Workflow, encode
 from workspaces import evalh
 
@@ -104,16 +106,11 @@ def test_a_file_that_may_not_be_read_is_named_and_the_others_are_taken(workspace
     assert rows(workspace, "select id from workflows order by id") == [("w-0",), ("w-1",)]
 
 
-def test_a_disk_that_takes_nothing_is_not_told_as_nothing_traced(
-    workspace: Workspace, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> None:
-        raise StoreError("the disk is full; what was stored before is kept")
-
-    (workspace.store_folder / "production.db").touch()  # opened, and not one page could be written
-    monkeypatch.setattr("evalh.store.production.writer.ensure_schema", full)
-    with pytest.raises(StoreError, match="the disk is full"):
-        _ = workspace.production
+def test_a_disk_that_takes_nothing_is_not_told_as_nothing_traced(workspace: Workspace, folder: Path) -> None:
+    listing = f"ulimit -f 0; exec {sys.executable} -m evalh trace list"  # no file may grow
+    done = subprocess.run(["sh", "-c", listing], cwd=workspace.root, capture_output=True, text=True, check=False)
+    assert done.returncode == 4, done.stderr
+    assert "what was stored before is kept" in done.stderr
     assert (folder / "p-1.jsonl").exists()
 
 
@@ -185,3 +182,15 @@ def test_a_workflow_of_very_many_steps_is_shown_in_part_and_says_so(workspace: W
     assert done.returncode == 0, done.stderr
     assert "the first 1,000 of 20,000 steps and calls" in done.stdout
     assert len(done.stdout.splitlines()) < 1_100
+
+
+def test_the_list_is_linear_in_the_steps_of_a_workflow(workspace: Workspace) -> None:
+    steps = 2_000
+    write(workspace, workflow())
+    write(workspace, *(Step(id=f"s{n}", workflow_id="w-1", name="s", status="error") for n in range(steps)))
+    reader = workspace.production
+    hundreds = count()
+    reader._connection.set_progress_handler(lambda: int(next(hundreds) > 2 * steps), 100)  # stops after 200 a step
+    for kind in (WorkflowKind.ALL, WorkflowKind.QUIET):
+        (line,) = reader.listed(WorkflowQuery(kind=kind), limit=10).lines
+        assert line.first_failure is not None
