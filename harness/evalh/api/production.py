@@ -57,6 +57,19 @@ def production(parts: Parts) -> "ProductionReader":
         raise
 
 
+def forget(parts: Parts, whose: str, name: str) -> int:
+    """Delete the workflows of a `user` or a `session`, and what graded copies of them say. Return how many there were.
+
+    Raises StoreError, WorkspaceError, CannotMeasure.
+    """
+    from evalh.store.forgotten import forget_answers
+
+    with production_writer(parts) as writer:
+        if ids := writer.names_of(whose, name):
+            forget_answers(parts.store_folder, ids)  # first: while the ids are known, it can be done again
+        return writer.forget(whose, name)
+
+
 def is_there(parts: Parts) -> bool:
     """Whether anything was traced."""
     from evalh.store.production.schema import FILE

@@ -131,6 +131,14 @@ class ProductionWriter:
             _blank(file, set(map(restored, ids)), name)
         return len(ids)
 
+    def names_of(self, whose: str, name: str) -> list[str]:
+        """Return the ids of the workflows of a `user` or a `session`, and of their calls."""
+        self.merge()
+        of = _WHOSE[whose]
+        query = f"select id from workflows where id in ({of}) union select id from calls where workflow_id in ({of})"  # noqa: S608 (texts of our own)
+        with self._telling():
+            return [restored(one) for (one,) in self._connection.execute(query, (stored(name), stored(name)))]
+
     # -- which versions answered
 
     def forget_fits(self, versions: str) -> None:
