@@ -124,8 +124,7 @@ def test_a_rule_that_cannot_be_applied_is_refused_with_its_line_and_nothing_is_k
     tmp_path: Path, rule: str, told: str
 ) -> None:
     (tmp_path / "evalh.toml").write_text(f'[trace]\nredact = ["email", {rule}]\n')
-    (tmp_path / "calls.jsonl").write_text("{}\n")
-    done = evalh(tmp_path, "import", "calls", "calls.jsonl")
+    done = evalh(tmp_path, "collect", "--", "true")
     assert done.returncode == 2
     assert "evalh.toml:2" in done.stderr
     assert told in done.stderr

@@ -1,5 +1,6 @@
 """What lies in the folder of programs' files may be wrong or hostile: nothing outside is touched, and nothing stops."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -170,6 +171,25 @@ def test_a_workflow_of_any_name_is_found_and_forgotten_and_no_other_one(workspac
     with workspace.production_writer() as production:
         assert production.forget("user", name) == 1
     assert [one.user for one in workspace.production.workflows()] == [other]
+
+
+def test_of_a_workflow_that_still_runs_nothing_comes_after_it_is_forgotten(workspace: Workspace, folder: Path) -> None:
+    file = folder / "p-2.jsonl"
+    begun = [workflow("runs", user="ann", status=None), workflow("other", user="bob", session="ann", status=None)]
+    later = [Step(id=f"{name}.s", workflow_id=name, name="s", output=f"said in {name}") for name in ("runs", "other")]
+    with file.open("ab", buffering=0) as lines:
+        fcntl.flock(lines, fcntl.LOCK_EX)
+        lines.write(b"".join(map(encode, begun)))
+        with workspace.production_writer() as production:
+            assert production.forget("user", "ann") == 1
+        lines.write(b"".join(map(encode, [*later, workflow("runs", user="ann", output="said at last")])))
+        lines.flush()
+    assert rows(workspace, "select id from workflow_steps") == [("other.s",)]
+    assert rows(workspace, "select id from workflows order by id") == [("other",), ("w-1",)]
+    whole = b"".join(one.read_bytes() for one in workspace.store_folder.rglob("*") if one.is_file())
+    assert b"said in other" in whole
+    assert b"said in runs" not in whole
+    assert b"said at last" not in whole
 
 
 # -- sizes

@@ -19,7 +19,7 @@ from evalh.store.database import REFUSALS, StoreError, connect, explained, prepa
 from evalh.store.locking import held
 from evalh.store.production.rows import TABLES, UPSERTS, record_of, row_of
 from evalh.store.production.schema import FILE, ensure_schema
-from evalh_trace.records import AnyRecord, Attempt, Call, Loss, Record, decode
+from evalh_trace.records import AnyRecord, Attempt, Call, Loss, Record, Workflow, decode
 
 SPOOL = "production"
 """The folder of the lines, beside the file."""
@@ -29,8 +29,8 @@ PriceOf: TypeAlias = Callable[[Attempt, JsonValue], float | None]
 
 _STUBBED = "delete from {table} where workflow_id in (select id from workflows where kept = 'stub')"
 _WHOSE = {
-    "user": "select id from workflows where user = ?",
-    "session": "select id from workflows where session = ?",
+    "user": "select id, status from workflows where user = ?",
+    "session": "select id, status from workflows where session = ?",
 }
 _UNPRICED = """select a.*, c.settings as settings from attempts a join calls c on c.id = a.call_id
 where a.call_id in (select value from json_each(?)) and a.cost_usd is null and a.input_tokens is not null"""
@@ -42,6 +42,7 @@ _CALL_COSTS = """update calls set cost_usd = (
 _BATCH = 2_000
 _CHUNK = 8 << 20  # bytes
 _RECORD = b'{"record":'
+_FORGOTTEN = "forgotten "  # begins the notes of workflows that ran when they were forgotten
 _DAY_S = 86_400.0
 _STUBS_S = 7 * _DAY_S
 
@@ -115,29 +116,48 @@ class ProductionWriter:
         return merged
 
     def forget(self, whose: str, name: str) -> int:
-        """Delete the workflows of a `user` or a `session` from every file, bytes too. Return how many there were."""
+        """Delete the workflows of a `user` or a `session` from every file, bytes too. Return how many there were.
+
+        Of one that still runs, nothing that comes later is stored.
+        """
         self.merge()
         with self._telling():
             self._connection.execute("PRAGMA secure_delete = on")
             with transaction(self._connection):
-                ids = [one for (one,) in self._connection.execute(_WHOSE[whose], (stored(name),))]
+                found = self._connection.execute(_WHOSE[whose], (stored(name),)).fetchall()
+                ids = [one for one, _ in found]
+                self._refuse_later(one for one, status in found if status is None)
                 if whose == "user":
                     self._connection.execute("delete from feedback where user = ?", (stored(name),))
-                for start in range(0, len(ids), _BATCH):
-                    self._delete(ids[start : start + _BATCH])
+                self._delete(ids)
             self._connection.execute("vacuum")
             self._connection.execute("PRAGMA wal_checkpoint(truncate)")
+        late = set[str]()  # what a program wrote meanwhile
         for file in _files(self.folder / SPOOL):
-            _blank(file, set(map(restored, ids)), name)
-        return len(ids)
+            late |= _blank(file, set(map(restored, ids)), whose, name)
+        with self._telling(), transaction(self._connection):
+            self._refuse_later(map(stored, late))
+            self._delete(list(map(stored, late)))
+        return len({*ids, *map(stored, late)})
+
+    def _refuse_later(self, workflows: Iterable[str]) -> None:
+        now = Instants().text(time())
+        rows = [(f"{_FORGOTTEN}{one}", now) for one in workflows]
+        self._connection.executemany("insert or replace into notes values (?, ?)", rows)
+
+    def _refused(self) -> set[str]:
+        query = "select substr(name, ?) from notes where substr(name, 1, ?) = ?"
+        values = (len(_FORGOTTEN) + 1, len(_FORGOTTEN), _FORGOTTEN)
+        return {restored(one) for (one,) in self._connection.execute(query, values)}
 
     def names_of(self, whose: str, name: str) -> list[str]:
         """Return the ids of the workflows of a `user` or a `session`, and of their calls."""
         self.merge()
-        of = _WHOSE[whose]
-        query = f"select id from workflows where id in ({of}) union select id from calls where workflow_id in ({of})"  # noqa: S608 (texts of our own)
         with self._telling():
-            return [restored(one) for (one,) in self._connection.execute(query, (stored(name), stored(name)))]
+            ids = [one for one, _ in self._connection.execute(_WHOSE[whose], (stored(name),))]
+            calls = "select id from calls where workflow_id in (select value from json_each(?))"
+            ids += [one for (one,) in self._connection.execute(calls, (json_text(ids),)).fetchall()]
+        return list(map(restored, ids))
 
     # -- which versions answered
 
@@ -209,6 +229,8 @@ class ProductionWriter:
     # -- rows
 
     def _store(self, records: list[AnyRecord]) -> None:
+        if refused := self._refused():
+            records = [one for one in records if getattr(one, "workflow_id", one.id) not in refused]
         calls = {one.call_id for one in records if isinstance(one, Attempt)}
         calls |= {one.id for one in records if isinstance(one, Call)}
         for kind in TABLES:
@@ -249,15 +271,17 @@ class ProductionWriter:
             values.append(instants.text(max(0.0, now - self._keep_s)))
         for query, value in zip(old, values, strict=True):
             ids = [name for (name,) in self._connection.execute(query, (value,))]
-            for start in range(0, len(ids), _BATCH):
-                self._delete(ids[start : start + _BATCH])
+            self._delete(ids)
+        late = "delete from notes where substr(name, 1, ?) = ? and value < ?"
+        self._connection.execute(late, (len(_FORGOTTEN), _FORGOTTEN, stubs))
 
     def _delete(self, workflows: list[str]) -> None:
-        slots = ", ".join("?" for _ in workflows)
+        ids = json_text(workflows)
         for table in TABLES.values():
             if table != "losses":
                 column = "id" if table == "workflows" else "workflow_id"
-                self._connection.execute(f"delete from {table} where {column} in ({slots})", workflows)  # noqa: S608
+                which = f"delete from {table} where {column} in (select value from json_each(?))"  # noqa: S608 (names of our own)
+                self._connection.execute(which, (ids,))
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -311,21 +335,27 @@ def _is_of_a_program(lines: IO[bytes]) -> bool:
     return not begin or begin.startswith(_RECORD[: len(begin)])
 
 
-def _blank(file: Path, workflows: set[str], value: str) -> None:
-    """Overwrite the lines of workflows with blanks: a running program goes on appending to the same file."""
+def _blank(file: Path, workflows: set[str], whose: str, name: str) -> set[str]:
+    """Overwrite the lines of workflows with blanks: a running program goes on appending to the same file.
+
+    Return those of this user or session that it found.
+    """
     with _lines(file, os.O_RDWR) as lines:
         if lines is None:
-            return
-        place, found = 0, list[tuple[int, int]]()
+            return set()
+        records = (one for line in lines for one in decode(line))
+        own = {one.id for one in records if isinstance(one, Workflow) and getattr(one, whose) == name}
+        lines.seek(0)
+        place, found, gone = 0, list[tuple[int, int]](), workflows | own
         for line in lines:
-            records = list(decode(line))
-            names = {name for one in records for name in (getattr(one, "workflow_id", None), getattr(one, "id", None))}
-            users = {getattr(one, key, None) for one in records for key in ("user", "session")}
-            if names & workflows or value in users:
-                found.append((place, len(line) - 1))
+            for one in decode(line):
+                ids = {getattr(one, "workflow_id", None), getattr(one, "id", None)}
+                if ids & gone or getattr(one, whose, None) == name:
+                    found.append((place, len(line) - 1))
             place += len(line)
         for begin, length in found:
             lines.seek(begin)
             lines.write(b" " * length)
         lines.flush()
         os.fsync(lines.fileno())
+    return own
