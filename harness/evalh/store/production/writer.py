@@ -346,11 +346,14 @@ def _blank(file: Path, workflows: set[str], whose: str, name: str) -> set[str]:
         records = (one for line in lines for one in decode(line))
         own = {one.id for one in records if isinstance(one, Workflow) and getattr(one, whose) == name}
         lines.seek(0)
-        place, found, gone = 0, list[tuple[int, int]](), workflows | own
+        place, found = 0, list[tuple[int, int]]()
         for line in lines:
             for one in decode(line):
-                ids = {getattr(one, "workflow_id", None), getattr(one, "id", None)}
-                if ids & gone or getattr(one, whose, None) == name:
+                theirs = getattr(one, whose, None) == name
+                if theirs and isinstance(one, Workflow):  # it may have come since the first look
+                    own.add(one.id)
+                workflow = getattr(one, "workflow_id", getattr(one, "id", None))
+                if theirs or workflow in own or workflow in workflows:
                     found.append((place, len(line) - 1))
             place += len(line)
         for begin, length in found:
