@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from itertools import count
@@ -14,6 +15,7 @@ import pytest
 from evalh.api.workspace import Workspace
 from evalh.core.errors import CannotMeasure
 from evalh.core.production import TracedItem, WorkflowDetail, WorkflowKind, WorkflowQuery
+from evalh.store.database import StoreError
 from evalh_trace.records import AnyRecord, Attempt, Call, Score, Step, Workflow, encode
 from workspaces import evalh
 
@@ -190,6 +192,21 @@ def test_of_a_workflow_that_still_runs_nothing_comes_after_it_is_forgotten(works
     assert b"said in other" in whole
     assert b"said in runs" not in whole
     assert b"said at last" not in whole
+
+
+def test_bytes_that_another_reader_holds_are_told_and_gone_once_it_ends(workspace: Workspace) -> None:
+    write(workspace, workflow(user="ann", output="only ann says this"))
+    file = workspace.store_folder / "production.db"
+    reader = sqlite3.connect(file)
+    reader.execute("begin")
+    reader.execute("select * from workflows").fetchall()
+    with workspace.production_writer() as production:
+        production._connection.execute("PRAGMA busy_timeout = 1")
+        with pytest.raises(StoreError, match="bytes of what was deleted are still there"):
+            production.forget("user", "ann")
+        reader.close()
+        assert production.forget("user", "ann") == 0
+    assert b"only ann says this" not in b"".join(one.read_bytes() for one in file.parent.glob("production.db*"))
 
 
 # -- sizes

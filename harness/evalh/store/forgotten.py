@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evalh.core.run import RunKind
 from evalh.store.columns import json_text, stored
-from evalh.store.database import FILE, connect, explained, transaction
+from evalh.store.database import FILE, connect, explained, purge, transaction
 from evalh.store.schema import ensure_schema
 
 _SAMPLES = """create temp table gone as
@@ -50,14 +50,14 @@ def forget_answers(folder: Path, ids: Iterable[str]) -> int:
         connection = connect(path)
         try:
             ensure_schema(connection, path)
-            return _blank(connection, [stored(one) for one in ids])
+            return _blank(connection, path, [stored(one) for one in ids])
         finally:
             connection.close()
     except sqlite3.Error as exc:
         raise explained(exc, path) from exc
 
 
-def _blank(connection: sqlite3.Connection, ids: list[str]) -> int:
+def _blank(connection: sqlite3.Connection, path: Path, ids: list[str]) -> int:
     connection.execute("PRAGMA secure_delete = on")
     connection.execute("PRAGMA temp_store = memory")
     with transaction(connection):
@@ -68,6 +68,5 @@ def _blank(connection: sqlite3.Connection, ids: list[str]) -> int:
             for statement in _BLANKED.split(";"):
                 connection.execute(statement)
     if samples:
-        connection.execute("vacuum")
-        connection.execute("PRAGMA wal_checkpoint(truncate)")
+        purge(connection, path)
     return int(samples)

@@ -15,7 +15,7 @@ from msgspec import Struct
 from evalh.core.errors import CannotMeasure
 from evalh.core.strict_json import JsonValue
 from evalh.store.columns import Instants, json_text, read_json, restored, stored
-from evalh.store.database import REFUSALS, StoreError, connect, explained, prepare, transaction
+from evalh.store.database import REFUSALS, StoreError, connect, explained, prepare, purge, transaction
 from evalh.store.locking import held
 from evalh.store.production.rows import TABLES, UPSERTS, record_of, row_of
 from evalh.store.production.schema import FILE, ensure_schema
@@ -130,14 +130,14 @@ class ProductionWriter:
                 if whose == "user":
                     self._connection.execute("delete from feedback where user = ?", (stored(name),))
                 self._delete(ids)
-            self._connection.execute("vacuum")
-            self._connection.execute("PRAGMA wal_checkpoint(truncate)")
         late = set[str]()  # what a program wrote meanwhile
         for file in _files(self.folder / SPOOL):
             late |= _blank(file, set(map(restored, ids)), whose, name)
         with self._telling(), transaction(self._connection):
             self._refuse_later(map(stored, late))
             self._delete(list(map(stored, late)))
+        with self._telling():
+            purge(self._connection, self._path)
         return len({*ids, *map(stored, late)})
 
     def _refuse_later(self, workflows: Iterable[str]) -> None:
