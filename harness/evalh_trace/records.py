@@ -156,5 +156,5 @@ def decode(lines: bytes) -> Iterator[AnyRecord | None]:
             continue
         try:
             yield _decoder.decode(line)
-        except (msgspec.MsgspecError, UnicodeError):
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
             yield None

@@ -140,3 +140,22 @@ def _bounded(value: Any, depth: int, left: list[int]) -> Any:
             items.append(_bounded(one, depth + 1, left))
         return items
     return _scalar(value)
+
+
+_LONGEST_NOTE = 40
+
+
+def cut_in(value: Any) -> str | None:
+    """Return the note of what was cut from a value; None: it is whole."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            note = one[max(0, one.rfind("[cut: ")) :]
+            if note.startswith("[cut: ") and note.endswith("]") and len(note) <= _LONGEST_NOTE:
+                return note
+        elif isinstance(one, dict):
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return None

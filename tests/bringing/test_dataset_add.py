@@ -15,6 +15,7 @@ import pytest
 from command_line import Done, command_line
 from evalh.api.workspace import Workspace
 from evalh_trace.records import AnyRecord, Attempt, Call, Feedback, Step, Workflow
+from evalh_trace.values import cut_note
 from stepping import StepServer, step_server, write_pipeline
 from workspaces import write_workspace
 
@@ -308,15 +309,18 @@ def test_a_recorded_text_never_breaks_the_dataset(folder: Path, ticket: str, wha
         assert (folder / "datasets/triage.jsonl").read_bytes() == before
 
 
-def test_inputs_that_are_too_deep_for_a_row_are_refused(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("inputs", "told"), [(nested(240), "[cut: too deep]"), (f"a{cut_note(10)}", "[cut: 10 bytes]")]
+)
+def test_inputs_that_were_cut_when_they_were_recorded_are_refused(folder: Path, inputs: object, told: str) -> None:
     (folder / "prompts/triage/v1.prompt").write_text("{{ticket}}\n")
     before = (folder / "datasets/triage.jsonl").read_bytes()
-    write(folder, workflow(inputs={"ticket": nested(240)}, output="x"))
+    write(folder, workflow(inputs={"ticket": inputs}, output="x"))
 
     done = add(folder, "--from", "w-1", *GOOD)
 
     assert done.code == 2, done.out
-    assert "nested more than 200 levels deep; nothing was added" in done.err
+    assert f"the inputs are not whole where they were recorded ({told}); nothing was added" in done.err
     assert (folder / "datasets/triage.jsonl").read_bytes() == before
 
 

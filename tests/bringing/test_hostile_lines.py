@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from evalh.interop.recorded_calls.lines import RecordedFile
 from evalh.interop.recorded_calls.reading import FORMS, VOTES, FileForm, FileReading
 from evalh.store.production.rows import row_of
 from evalh_trace.records import Record, decode, encode
+from workspaces import evalh
 
 SEEDS: dict[str, dict[str, Any]] = {
     "Who&When runs": {"question": "q", "steps": [{"agent": "a", "content": "c", "role": "user"}], "mistake_step": 0},
@@ -107,3 +109,23 @@ def test_bytes_of_any_kind_are_read_or_refused_in_words(data: bytes) -> None:
         assert str(refused).startswith("in.jsonl")
     else:
         list(reading)
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ('"emial"', "'emial' is not a kind of personal data"),
+        ('{pattern = "("}', "is not one of RE2"),
+        ('{pattern = ".*"}', "fits an empty text"),
+        ('{pattern = "a", field = "b"}', "a rule is a kind"),
+    ],
+)
+def test_a_rule_that_cannot_be_applied_is_refused_with_its_line_and_nothing_is_kept(
+    tmp_path: Path, rule: str, told: str
+) -> None:
+    (tmp_path / "evalh.toml").write_text(f'[trace]\nredact = ["email", {rule}]\n')
+    done = evalh(tmp_path, "collect", "--", "true")
+    assert done.returncode == 2
+    assert "evalh.toml:2" in done.stderr
+    assert told in done.stderr
+    assert not (tmp_path / ".evalh").exists()

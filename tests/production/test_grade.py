@@ -105,6 +105,22 @@ def test_answers_and_verdicts_are_in_the_log_and_cost_it_nothing(workspace: Work
     assert list(log.query("select count(*) from runs where kind = 'run'")[1]) == [(0,)]
 
 
+def test_what_is_forgotten_leaves_no_byte_of_its_graded_copy_and_the_rate_stays(workspace: Workspace) -> None:
+    write(workspace, *(asked(number, BAD if number else "only ann says this", user="ann") for number in range(2)))
+    write(workspace, asked(9, GOOD, user="bob"))
+    (version,) = grade(workspace)["versions"]
+    assert evalh(workspace.root, "trace", "forget", "--user", "ann").returncode == 0
+    files = b"".join(file.read_bytes() for file in (workspace.root / ".evalh").rglob("*") if file.is_file())
+    for content in (b"only ann says this", b"ticket 0", b"ticket 1"):
+        assert content not in files
+    assert b"ticket 9" in files
+    log = Workspace.open(workspace.root).log
+    assert list(log.query("select standing, count(*) from samples group by 1")[1]) == [("bad", 2), ("good", 1)]
+    shown = evalh(workspace.root, "show", version["run"])
+    assert shown.returncode == 0, shown.stderr
+    assert grade(workspace)["whole"]["answers"] == 1
+
+
 def test_a_second_look_asks_and_stores_no_answer_again(workspace: Workspace) -> None:
     write(workspace, *(asked(number, GOOD) for number in range(3)))
     first, second = grade(workspace), grade(workspace)

@@ -259,6 +259,7 @@ def test_what_is_not_a_span_is_counted_and_told_to_its_sender(tmp_path: Path) ->
 
 
 REFUSED = {
+    "streams": (gzip.compress(b"") * 700_000, "application/json", {"Content_Encoding": "gzip"}, 400),
     "bomb": (gzip.compress(bytes(40 << 20)), "application/json", {"Content_Encoding": "gzip"}, 413),
     "large": (bytes(17 << 20), "application/json", {}, 413),
     "not gzip": (b"\x1f\x8bnot gzip", "application/json", {"Content_Encoding": "gzip"}, 400),

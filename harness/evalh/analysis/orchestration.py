@@ -6,6 +6,7 @@ evalh did not run the program, so it says what the records show, and first what 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from itertools import chain
 
 from evalh.core.digest import digest
 from evalh.core.production import WorkflowDetail, said
@@ -24,6 +25,7 @@ _SHORTEST = 16  # characters of an answer that is recognised in a later message
 _SHORTEST_JSON = 8  # of one that is an object or a list: `{"n": 7}` does not stand there by chance
 _MOST = 200_000  # characters of an answer that are looked for
 _MOST_TEXTS = 200  # in the JSON of one answer
+_MOST_LATER = 100  # calls after an answer in which it is looked for
 _WAITS = frozenset({"rate_limit", "overload", "timeout", "network"})
 
 
@@ -221,12 +223,13 @@ def _look_for_hand_overs(
     found: _Found,
 ) -> None:
     """Find answers that no schema held, and what of them went into later calls."""
+    told = [[text for role, text in said(call.messages) if role != "assistant"] for call in calls]
     for place, call in enumerate(calls):
         answer = next((one for one in reversed(attempts.get(call.id, ())) if one.text), None)
         if answer is None or answer.text is None:
             continue
         held = bool((call.settings or {}).get("output_schema"))
-        goes_on = _is_read(answer.text, call, calls[place + 1 :])
+        goes_on = _is_read(answer.text, call, chain(*told[place + 1 : place + 1 + _MOST_LATER]))
         if goes_on and (broken := _broken(answer)) is not None:
             found.add(
                 Sighting.PASSED_ON,
@@ -258,8 +261,8 @@ def _broken(answer: Attempt) -> str | None:
     return None
 
 
-def _is_read(text: str, call: Call, later: Iterable[Call]) -> bool:
-    """Whether an answer, or a text inside its JSON, stands in what a later call was told.
+def _is_read(text: str, call: Call, later: Iterable[str]) -> bool:
+    """Whether an answer, or a text inside its JSON, stands in what later calls were told.
 
     What the call itself was told proves nothing, and neither does a chat's history or a worked example: there the model
     reads its own words.
@@ -270,8 +273,7 @@ def _is_read(text: str, call: Call, later: Iterable[Call]) -> bool:
         sought.append(whole[:_MOST])
     known = [said_before for _, said_before in said(call.messages)]
     sought = [one for one in sought if not any(one in said_before for said_before in known)]
-    told = (told for one in later for role, told in said(one.messages) if role != "assistant")
-    return bool(sought) and any(one in text for text in told for one in sought)
+    return bool(sought) and any(one in heard for heard in later for one in sought)
 
 
 def _texts_in(text: str) -> list[str]:

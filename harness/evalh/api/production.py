@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,12 +47,34 @@ def production(parts: Parts) -> "ProductionReader":
     from evalh.store.database import StoreError
     from evalh.store.production import ProductionReader
 
+    refused: StoreError | None = None
     if parts.mends and is_there(parts):
-        with suppress(StoreError), production_writer(parts) as writer:  # a folder that is read-only is read as it is
-            writer.merge()
-            if writer.without_fits():
-                fit(parts, writer)
-    return ProductionReader.open(folder_of(parts))
+        try:
+            with production_writer(parts) as writer:
+                writer.merge()
+                if writer.without_fits():
+                    fit(parts, writer)
+        except StoreError as exc:  # a folder that is read-only is read as it is
+            refused = exc
+    try:
+        return ProductionReader.open(folder_of(parts))
+    except NotFound:
+        if refused is not None:  # nothing was stored yet, and this is why
+            raise refused from None
+        raise
+
+
+def forget(parts: Parts, whose: str, name: str) -> int:
+    """Delete the workflows of a `user` or a `session`, and what graded copies of them say. Return how many there were.
+
+    Raises StoreError, WorkspaceError, CannotMeasure.
+    """
+    from evalh.store.forgotten import forget_answers
+
+    with production_writer(parts) as writer:
+        if ids := writer.names_of(whose, name):
+            forget_answers(parts.store_folder, ids)  # first: while the ids are known, it can be done again
+        return writer.forget(whose, name)
 
 
 def is_there(parts: Parts) -> bool:

@@ -170,6 +170,12 @@ class Workspace(Parts):
 
         return production_writer(self)
 
+    def forget(self, whose: str, name: str) -> int:
+        """Forget the workflows of a `user` or a `session`. Raises StoreError, WorkspaceError, CannotMeasure."""
+        from evalh.api.production import forget
+
+        return forget(self, whose, name)
+
     def recording(self, run: str) -> Iterator[dict[str, JsonValue]]:
         """Yield a run's answers as rows of a recording. Raises NotFound."""
         return self.log.recording(self.log.run(run).record.id)

@@ -40,8 +40,8 @@ def forget(app: App, *, user: str | None, session: str | None) -> None:
 
     if (user is None) == (session is None):
         raise UsageError("whose workflows?", hint="evalh trace forget --user U, or --session S")
-    with app.workspace.production_writer() as production:
-        count = production.forget("user", user) if user is not None else production.forget("session", session or "")
+    workspace = app.workspace
+    count = workspace.forget("user", user) if user is not None else workspace.forget("session", session or "")
     if app.json:
         app.show_json(ForgottenDocument(workflows=count))
     else:

@@ -29,7 +29,7 @@ _METRICS = "/v1/metrics"
 _FEEDBACK = "/feedback"
 _MOST_VOTE = 64 << 10
 _MOST_WAITING = 64  # requests
-_BODY_S = 60.0
+_BODY_S = 10.0  # exporters give up then
 _IDLE_S = 75.0
 _LAST_S = 2.0  # for requests that are under way at the end
 

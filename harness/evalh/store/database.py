@@ -146,6 +146,18 @@ def stamp(folder: Path) -> object:
     return found
 
 
+def purge(connection: sqlite3.Connection, path: Path) -> None:
+    """Write the file anew, so that nothing of what was deleted is left in it or beside it.
+
+    Raises StoreError where another program still reads what was there before, and sqlite3.Error.
+    """
+    connection.execute("vacuum")
+    busy, *_ = connection.execute("PRAGMA wal_checkpoint(truncate)").fetchone()
+    if busy:
+        what = "another program reads the database: bytes of what was deleted are still there"
+        raise StoreError(what, where=str(path), hint="close it, and run the same command again")
+
+
 REFUSALS = (
     sqlite3.IntegrityError,
     sqlite3.InterfaceError,

@@ -17,7 +17,6 @@ from evalh.core.values import Value
 _AGE = re.compile(r"([1-9]\d{0,4})([hd])")
 _SECONDS = {"h": 3_600.0, "d": 86_400.0}
 _ALWAYS = re.compile(r"error|check|feedback|slow:\d+(\.\d+)?s")
-_RULE = frozenset({"pattern", "field"})
 
 
 class SampleTable(FileModel):
@@ -51,12 +50,12 @@ class TraceTable(FileModel):
     @field_validator("redact")
     @classmethod
     def _can_be_read(cls, redact: tuple[Any, ...]) -> tuple[Any, ...]:
+        from evalh_trace.config import problems
+
         for place, rule in enumerate(redact):
-            named = isinstance(rule, str) or (
-                isinstance(rule, dict) and len(rule) == 1 and set(rule) <= _RULE and all(map(_is_text, rule.values()))
-            )
-            if not named:
-                raise Refused("cannot be read", 'redact = ["email", {pattern = "…"}, {field = "…"}]', (place,))
+            if wrong := problems({"redact": [rule]}):  # the tracer would keep no content at all
+                what = wrong[0].removeprefix("redact: ")
+                raise Refused(what, 'redact = ["email", {pattern = "…"}, {field = "…"}]', (place,))
         return redact
 
     @field_validator("keep")
@@ -87,7 +86,3 @@ class TraceSettings(Value, kw_only=True):
     stated: Mapping[str, JsonValue] = field(default_factory=dict)  # of `content` and `redact`, as it was written
     keep_s: float | None = None  # how long workflows are kept; None: for ever
     store: str | None = None  # the folder of production.db; None: the log's
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())

@@ -36,6 +36,7 @@ from evalh.workspace.dataset.dataset import Dataset
 from evalh.workspace.dataset.jsonl_rows import strict_case
 from evalh.workspace.files import ByteRange
 from evalh.workspace.writing import new_file
+from evalh_trace.values import cut_in
 
 INCIDENT = "incident"
 _NEAR_SHOWN = 3
@@ -84,6 +85,9 @@ class Adding:
     def prepare(self, name: str) -> RowDraft:
         """Make a row of what an id names. Raises EvalhError, also where the dataset has a case with its inputs."""
         prepared = draft(self._parts, find(self._parts, name), self.version)
+        if (cut := cut_in(prepared.fitting.inputs)) is not None:
+            what = f"the inputs are not whole where they were recorded ({cut}); nothing was added"
+            raise UsageError(what, hint="write the row by hand, with the whole inputs")
         inputs = canonical(prepared.fitting.inputs)
         for case in self._dataset:
             if canonical(case.inputs) == inputs:

@@ -19,6 +19,7 @@ _NAME = 36
 _SAID = 200
 _LEAST_SAID = 20
 _LEAST = 8
+_MOST_LINES = 1_000  # steps and calls that somebody may read in a terminal
 _LONG = 2_000  # characters of one content that is shown whole
 _WORDS = {"feedback": "vote"}
 _STYLES = {"ok": "green", "error": "red", "interrupted": "yellow"}
@@ -36,7 +37,10 @@ def show_workflow(console: Console, detail: WorkflowDetail) -> None:
     _content(console, "inputs", workflow.inputs)
     lines = outline(detail)
     if lines:
-        _show_outline(console, detail, lines)
+        _show_outline(console, detail, lines[:_MOST_LINES])
+    if len(lines) > _MOST_LINES:
+        left = f"the first {_MOST_LINES:,} of {len(lines):,} steps and calls; the rest: evalh sql --production"
+        console.print(StyledText(left, "yellow"))
     _content(console, "output", workflow.output)
     for score in detail.scores:
         if score.step_id is None:

@@ -6,16 +6,16 @@ from typing import Any
 from evalh.core.production import FirstFailure, WorkflowKind, WorkflowLine, WorkflowOrder, WorkflowQuery
 from evalh.store.columns import read_instant, restored, stored
 
-_FAILED_STEP = """(s.status = 'error' or exists (select 1 from scores o where o.workflow_id = s.workflow_id
-  and o.step_id = s.id and o.outcome = 'fail'))"""
 _KINDS = {
     WorkflowKind.ALL: "true",
     WorkflowKind.FAILED: """(w.status in ('error', 'interrupted')
   or exists (select 1 from feedback f where f.workflow_id = w.id and f.good = 0)
   or exists (select 1 from scores s where s.workflow_id = w.id and s.outcome = 'fail'))""",
     WorkflowKind.THUMBS_DOWN: "exists (select 1 from feedback f where f.workflow_id = w.id and f.good = 0)",
-    WorkflowKind.QUIET: f"""(w.status is 'ok'
-  and exists (select 1 from workflow_steps s where s.workflow_id = w.id and {_FAILED_STEP}))""",  # noqa: S608 (texts of our own, here and below)
+    WorkflowKind.QUIET: """(w.status is 'ok'
+  and (exists (select 1 from workflow_steps s where s.workflow_id = w.id and s.status = 'error')
+    or exists (select 1 from scores o join workflow_steps s on s.id = o.step_id
+      where o.workflow_id = w.id and s.workflow_id = w.id and o.outcome = 'fail')))""",
     WorkflowKind.UNCHECKED: """(not exists (select 1 from scores s where s.workflow_id = w.id)
   and not exists (select 1 from feedback f where f.workflow_id = w.id))""",
     WorkflowKind.RUNNING: "w.status is null",
@@ -37,7 +37,7 @@ _FITS = """w.kept is not 'stub' and (:name is null or w.name = :name)
     lower(:text)))"""
 
 _SUMS = ", ".join(f'sum({fits}) as "{kind}"' for kind, fits in _KINDS.items())
-COUNTS = f"select {_SUMS} from workflows w where {_FITS}"  # noqa: S608
+COUNTS = f"select {_SUMS} from workflows w where {_FITS}"  # noqa: S608 (texts of our own, here and below)
 """Counts workflows of each kind."""
 
 NAMES = """select name from workflows where kept is not 'stub' group by name order by count(*) desc, name limit 200"""
@@ -46,12 +46,15 @@ VERSIONS = """select version from (
   union all select v.value from calls c, json_each(c.versions) v where v.value is not c.prompt
 ) group by version order by count(*) desc, version limit 200"""
 
-# A step that failed because one inside it did is not the first.
+# A step that failed because one inside it did is not the first. The sets are made once, not for each step.
+_SCORED_BAD = (
+    "select o.step_id from scores o where o.workflow_id = :id and o.outcome = 'fail' and o.step_id is not null"
+)
 FIRST_FAILURE = f"""select s.name as step, s.position, coalesce(s.error, o.text) as reason, o.source
 from workflow_steps s left join scores o on o.workflow_id = s.workflow_id and o.step_id = s.id and o.outcome = 'fail'
-where s.workflow_id = :id and (s.status = 'error' or o.id is not null) and not exists (
-  select 1 from workflow_steps i where i.workflow_id = :id and i.parent_id = s.id and i.id <> s.id
-  and {_FAILED_STEP.replace("s.", "i.")})
+where s.workflow_id = :id and (s.status = 'error' or o.id is not null) and s.id not in (
+  select i.parent_id from workflow_steps i where i.workflow_id = :id and i.parent_id <> i.id
+  and (i.status = 'error' or i.id in ({_SCORED_BAD})))
 order by s.position is null, s.position, s.started_at, s.rowid limit 1"""  # noqa: S608
 
 

@@ -62,29 +62,33 @@ class ProductionReader(LogReader):
         """
         if name == "last":
             newest = self._first("select id from workflows where kept is not 'stub' order by started_at desc limit 1")
-            return None if newest is None else self.detail(newest["id"])
-        if (row := self._first("select * from calls where id = ?", name)) is not None:
-            return TracedItem(self.detail(row["workflow_id"]), record_of(Call, row))
-        if (row := self._first("select * from workflow_steps where id = ?", name)) is not None:
-            return TracedItem(self.detail(row["workflow_id"]), record_of(Step, row))
-        begun = "select id from workflows where substr(id, 1, length(:name)) = :name order by id <> :name, id limit 3"
-        ids = [str(row["id"]) for row in self._rows(begun, {"name": stored(name)})]
-        if len(ids) > 1 and name not in ids:
+            return None if newest is None else self.detail(restored(newest["id"]))
+        asked = stored(name)
+        if self.holds(name):
+            return self.detail(name)
+        if (row := self._first("select * from calls where id = ?", asked)) is not None:
+            return TracedItem(self.detail(restored(row["workflow_id"])), record_of(Call, row))
+        if (row := self._first("select * from workflow_steps where id = ?", asked)) is not None:
+            return TracedItem(self.detail(restored(row["workflow_id"])), record_of(Step, row))
+        begun = "select id from workflows where substr(id, 1, length(:name)) = :name order by id limit 3"
+        ids = [restored(row["id"]) for row in self._rows(begun, {"name": asked})]
+        if len(ids) > 1:
             raise NotFound(f"{name!r} begins several workflows", hint=", ".join(ids))
         return self.detail(ids[0]) if ids else None
 
     def detail(self, workflow: str) -> WorkflowDetail:
         """Return a workflow with all that belongs to it. Raises NotFound."""
-        row = self._first("select * from workflows where id = ?", workflow)
+        asked = stored(workflow)
+        row = self._first("select * from workflows where id = ?", asked)
         if row is None:
             raise NotFound(f"no workflow {workflow!r}", hint="evalh calls --production")
         return WorkflowDetail(
             workflow=record_of(Workflow, row),
-            steps=self._of(Step, workflow, "position is null, position, started_at, rowid"),
-            calls=self._of(Call, workflow, "started_at, rowid"),
-            attempts=self._of(Attempt, workflow, "call_id, number, started_at, rowid"),
-            feedback=self._of(Feedback, workflow, "at"),
-            scores=self._of(Score, workflow, "at, rowid"),
+            steps=self._of(Step, asked, "position is null, position, started_at, rowid"),
+            calls=self._of(Call, asked, "started_at, rowid"),
+            attempts=self._of(Attempt, asked, "call_id, number, started_at, rowid"),
+            feedback=self._of(Feedback, asked, "at"),
+            scores=self._of(Score, asked, "at, rowid"),
         )
 
     def holds(self, workflow: str) -> bool:
@@ -100,7 +104,7 @@ class ProductionReader(LogReader):
               union select json_extract(attributes, '$.custom_id'), id from workflows)
             where typeof(own) = 'text' group by own having count(*) = 1"""
         )
-        return {restored(row["own"]): str(row["workflow"]) for row in rows}
+        return {restored(row["own"]): restored(row["workflow"]) for row in rows}
 
     def voted_down(self, since: str = "") -> list[str]:
         """Return the workflows of which a user said that they were bad, the newest vote first."""
@@ -109,7 +113,7 @@ class ProductionReader(LogReader):
             where f.good = 0 and f.at >= ? and w.kept is not 'stub' group by f.workflow_id order by max(f.at) desc""",
             since,
         )
-        return [str(row["workflow_id"]) for row in rows]
+        return [restored(row["workflow_id"]) for row in rows]
 
     def workflows(
         self, *, since: str = "", until: str = "~", name: str | None = None, limit: int = -1
@@ -189,12 +193,14 @@ class ProductionReader(LogReader):
         sql = """select workflow_id, good, count(*) as votes from feedback
         where good is not null and workflow_id in (select id from workflows) group by workflow_id, good"""
         for row in self._rows(sql):
-            found.setdefault(row["workflow_id"], Counter())[bool(row["good"])] += row["votes"]
+            found.setdefault(restored(row["workflow_id"]), Counter())[bool(row["good"])] += row["votes"]
         return found
 
     def workflow_of_calls(self) -> dict[str, str]:
         """Return the workflow of each call."""
-        return {row["id"]: row["workflow_id"] for row in self._rows("select id, workflow_id from calls")}
+        return {
+            restored(row["id"]): restored(row["workflow_id"]) for row in self._rows("select id, workflow_id from calls")
+        }
 
     def count(self) -> int:
         """Count the workflows, those included of which only a stub is kept."""

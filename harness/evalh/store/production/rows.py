@@ -2,11 +2,13 @@
 
 import sqlite3
 from collections.abc import Callable
+from math import isfinite
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from evalh.store.columns import Instants, json_text, read_instant, read_json, restored, stored, whole_number
+from evalh.store.columns import Instants, json_text, read_instant, read_json, restored, stored
 from evalh_trace.records import AnyRecord, Attempt, Call, Feedback, Loss, Record, Score, Step, Workflow
+from evalh_trace.values import MOST_DEPTH, bounded
 
 R = TypeVar("R", bound=Record)
 
@@ -24,9 +26,11 @@ _JSON = frozenset({"inputs", "output", "tags", "attributes", "settings", "messag
 _COUNTS = frozenset(
     {"input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "attempts", "number", "count", "position"}
 )
-_PLAIN = frozenset(
-    {"probability", "latency_ms", "ttft_ms", "http_status", "retry_after_s", "cost_usd", "good", "score"}
-)  # numbers as they are
+_AMOUNTS = frozenset({"latency_ms", "ttft_ms", "retry_after_s", "cost_usd"})
+_PLAIN = frozenset({"http_status", "good"})  # numbers as they are
+_MOST = 10**15  # of a count or an amount: what is larger nobody counted, and sums of it would overflow
+_LEAST_PROBABILITY = 2.0**-52  # a workflow is kept by 52 random bits
+_ANY_SIZE = 2**62
 _FIRST_INSTANT, _LAST_INSTANT = 0.0, 253_402_300_799.0  # 1970 to 9999: what ISO 8601 writes in four digits
 
 
@@ -61,17 +65,43 @@ def _instant(seconds: float) -> str:
 def _json(value: Any) -> str | None:
     if value in ((), {}):
         return None
-    return json_text(list(value) if isinstance(value, tuple) else value)
+    value = list(value) if isinstance(value, tuple) else value
+    try:
+        text = json_text(value)
+        deep = text.count("[") + text.count("{") > MOST_DEPTH  # it may be
+    except RecursionError:
+        deep = True
+    return json_text(bounded(value, _ANY_SIZE)) if deep else text
+
+
+def _count(number: int) -> int | None:
+    return number if 0 <= number <= _MOST else None
+
+
+def _amount(number: float) -> float | None:
+    return number if 0 <= number <= _MOST else None
+
+
+def _probability(number: float) -> float | None:
+    return number if _LEAST_PROBABILITY <= number <= 1 else None
+
+
+def _score(number: float) -> float | None:
+    return number if isfinite(number) else None
+
+
+_WRITERS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(_TIMES, _instant),
+    **dict.fromkeys(_JSON, _json),
+    **dict.fromkeys(_COUNTS, _count),
+    **dict.fromkeys(_AMOUNTS, _amount),
+    "probability": _probability,
+    "score": _score,
+}
 
 
 def _writer_of(name: str) -> Callable[[Any], Any] | None:
-    if name in _TIMES:
-        return _instant
-    if name in _JSON:
-        return _json
-    if name in _COUNTS:
-        return whole_number
-    return None if name in _PLAIN else stored
+    return None if name in _PLAIN else _WRITERS.get(name, stored)
 
 
 _FIELDS = {

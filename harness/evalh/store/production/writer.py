@@ -2,8 +2,9 @@
 
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from time import time
@@ -12,13 +13,14 @@ from typing import IO, Any, Self, TypeAlias
 from msgspec import Struct
 
 from evalh.core.attempt import MAYBE_BILLED
+from evalh.core.errors import CannotMeasure
 from evalh.core.strict_json import JsonValue
-from evalh.store.columns import Instants, json_text, read_json
-from evalh.store.database import REFUSALS, connect, explained, prepare, transaction
+from evalh.store.columns import Instants, json_text, read_json, restored, stored
+from evalh.store.database import REFUSALS, StoreError, connect, explained, prepare, purge, transaction
 from evalh.store.locking import held
 from evalh.store.production.rows import TABLES, UPSERTS, record_of, row_of
 from evalh.store.production.schema import FILE, ensure_schema
-from evalh_trace.records import AnyRecord, Attempt, Call, Loss, Record, decode
+from evalh_trace.records import AnyRecord, Attempt, Call, Loss, Record, Workflow, decode
 
 SPOOL = "production"
 """The folder of the lines, beside the file."""
@@ -28,8 +30,8 @@ PriceOf: TypeAlias = Callable[[Attempt, JsonValue], float | None]
 
 _STUBBED = "delete from {table} where workflow_id in (select id from workflows where kept = 'stub')"
 _WHOSE = {
-    "user": "select id from workflows where user = ?",
-    "session": "select id from workflows where session = ?",
+    "user": "select id, status from workflows where user = ?",
+    "session": "select id, status from workflows where session = ?",
 }
 _UNPRICED = """select a.*, c.settings as settings from attempts a join calls c on c.id = a.call_id
 where a.call_id in (select value from json_each(?)) and a.cost_usd is null and a.input_tokens is not null"""
@@ -44,6 +46,8 @@ _CALL_COSTS = """update calls set cost_usd = (
 ) where id in (select value from json_each(?))"""
 _BATCH = 2_000
 _CHUNK = 8 << 20  # bytes
+_RECORD = b'{"record":'
+_FORGOTTEN = "forgotten "  # begins the notes of workflows that ran when they were forgotten
 _DAY_S = 86_400.0
 _STUBS_S = 7 * _DAY_S
 
@@ -85,42 +89,80 @@ class ProductionWriter:
         return written
 
     def merge(self, now: float | None = None) -> Merged:
-        """Take over what programs wrote into files of their own; mark what was interrupted; delete what is too old."""
+        """Take over what programs wrote into files of their own; mark what was interrupted; delete what is too old.
+
+        A file that may not be read keeps nothing else from being taken over; then CannotMeasure is raised.
+        """
         now, merged = time() if now is None else now, Merged()
-        live = set()
-        for file in sorted((self.folder / SPOOL).glob("*.jsonl")):
-            with suppress(FileNotFoundError):  # another process merged it
-                if not self._take(file, merged, now):
-                    live.add(file.name.partition(".")[0])
+        live, unread = set(), list[CannotMeasure]()
+        for file in _files(self.folder / SPOOL):
+            try:
+                finished = self._take(file, merged, now)
+            except CannotMeasure as exc:
+                if isinstance(exc, StoreError):
+                    raise
+                unread.append(exc)
+                finished = False
+            if not finished:
+                live.add(file.name.partition(".")[0])
         with self._telling(), transaction(self._connection):
             for (process,) in self._connection.execute(
                 "select distinct process from workflows where status is null and process is not null"
             ).fetchall():
-                if process not in live:
+                if restored(process) not in live:
                     self._connection.execute(
                         "update workflows set status = 'interrupted' where status is null and process = ?", (process,)
                     )
             for table in ("workflow_steps", "calls", "attempts"):  # a child process may have written them
                 self._connection.execute(_STUBBED.format(table=table))
             self._delete_old(now)
+        if unread:
+            raise unread[0]
         return merged
 
     def forget(self, whose: str, name: str) -> int:
-        """Delete the workflows of a `user` or a `session` from every file, bytes too. Return how many there were."""
+        """Delete the workflows of a `user` or a `session` from every file, bytes too. Return how many there were.
+
+        Of one that still runs, nothing that comes later is stored.
+        """
         self.merge()
         with self._telling():
             self._connection.execute("PRAGMA secure_delete = on")
             with transaction(self._connection):
-                ids = [one for (one,) in self._connection.execute(_WHOSE[whose], (name,))]
+                found = self._connection.execute(_WHOSE[whose], (stored(name),)).fetchall()
+                ids = [one for one, _ in found]
+                self._refuse_later(one for one, status in found if status is None)
                 if whose == "user":
-                    self._connection.execute("delete from feedback where user = ?", (name,))
-                for start in range(0, len(ids), _BATCH):
-                    self._delete(ids[start : start + _BATCH])
-            self._connection.execute("vacuum")
-            self._connection.execute("PRAGMA wal_checkpoint(truncate)")
-        for file in (self.folder / SPOOL).glob("*.jsonl"):
-            _blank(file, set(ids), name)
-        return len(ids)
+                    self._connection.execute("delete from feedback where user = ?", (stored(name),))
+                self._delete(ids)
+        late = set[str]()  # what a program wrote meanwhile
+        for file in _files(self.folder / SPOOL):
+            late |= _blank(file, set(map(restored, ids)), whose, name)
+        with self._telling(), transaction(self._connection):
+            self._refuse_later(map(stored, late))
+            self._delete(list(map(stored, late)))
+        with self._telling():
+            purge(self._connection, self._path)
+        return len({*ids, *map(stored, late)})
+
+    def _refuse_later(self, workflows: Iterable[str]) -> None:
+        now = Instants().text(time())
+        rows = [(f"{_FORGOTTEN}{one}", now) for one in workflows]
+        self._connection.executemany("insert or replace into notes values (?, ?)", rows)
+
+    def _refused(self) -> set[str]:
+        query = "select substr(name, ?) from notes where substr(name, 1, ?) = ?"
+        values = (len(_FORGOTTEN) + 1, len(_FORGOTTEN), _FORGOTTEN)
+        return {restored(one) for (one,) in self._connection.execute(query, values)}
+
+    def names_of(self, whose: str, name: str) -> list[str]:
+        """Return the ids of the workflows of a `user` or a `session`, and of their calls."""
+        self.merge()
+        with self._telling():
+            ids = [one for one, _ in self._connection.execute(_WHOSE[whose], (stored(name),))]
+            calls = "select id from calls where workflow_id in (select value from json_each(?))"
+            ids += [one for (one,) in self._connection.execute(calls, (json_text(ids),)).fetchall()]
+        return list(map(restored, ids))
 
     # -- which versions answered
 
@@ -147,21 +189,27 @@ class ProductionWriter:
     # -- one file of lines
 
     def _take(self, file: Path, merged: Merged, now: float) -> bool:
-        """Store what was added to a file. Return whether it is finished, and so deleted."""
-        with file.open("rb") as lines:
+        """Store what was added to a file. Return whether its process has ended; then it is deleted."""
+        with _lines(file) as lines:
+            if lines is None:
+                return True
             alive = held(lines.fileno())
             while self._take_chunk(file, lines, merged, now, alive=alive):
                 pass
-            if not alive:  # while it is locked: its process, if it has only begun, then makes another
+            if alive or not _is_of_a_program(lines):
+                return not alive
+            try:  # while it is locked: its process, if it has only begun, then makes another
                 file.unlink(missing_ok=True)
-        if not alive:
-            with self._telling():
-                self._connection.execute("delete from spool where file = ?", (file.name,))
-        return not alive
+            except OSError:  # in a folder that is read-only: what was taken is noted
+                return True
+        with self._telling():
+            self._connection.execute("delete from spool where file = ?", (stored(file.name),))
+        return True
 
     def _take_chunk(self, file: Path, lines: IO[bytes], merged: Merged, now: float, *, alive: bool) -> bool:
+        name = stored(file.name)
         with self._telling(), transaction(self._connection):
-            found = self._connection.execute("select offset from spool where file = ?", (file.name,)).fetchone()
+            found = self._connection.execute("select offset from spool where file = ?", (name,)).fetchone()
             offset = 0 if found is None else int(found[0])
             lines.seek(offset)
             chunk = lines.read(_CHUNK)
@@ -173,12 +221,11 @@ class ProductionWriter:
             good = [one for one in records if one is not None]
             lost = len(records) - len(good)
             if lost:
-                name = f"{file.stem}@{offset}"
-                good.append(Loss(id=name, count=lost, why="unreadable", at=now, process=file.stem))
+                good.append(Loss(id=f"{file.stem}@{offset}", count=lost, why="unreadable", at=now, process=file.stem))
             self._store(good)
             self._connection.execute(
                 "insert into spool values (?, ?) on conflict (file) do update set offset = excluded.offset",
-                (file.name, offset + len(taken)),
+                (name, offset + len(taken)),
             )
             merged.records += len(good)
             merged.unreadable += lost
@@ -187,6 +234,8 @@ class ProductionWriter:
     # -- rows
 
     def _store(self, records: list[AnyRecord]) -> None:
+        if refused := self._refused():
+            records = [one for one in records if getattr(one, "workflow_id", one.id) not in refused]
         calls = {one.call_id for one in records if isinstance(one, Attempt)}
         calls |= {one.id for one in records if isinstance(one, Call)}
         for kind in TABLES:
@@ -228,15 +277,17 @@ class ProductionWriter:
             values.append(instants.text(max(0.0, now - self._keep_s)))
         for query, value in zip(old, values, strict=True):
             ids = [name for (name,) in self._connection.execute(query, (value,))]
-            for start in range(0, len(ids), _BATCH):
-                self._delete(ids[start : start + _BATCH])
+            self._delete(ids)
+        late = "delete from notes where substr(name, 1, ?) = ? and value < ?"
+        self._connection.execute(late, (len(_FORGOTTEN), _FORGOTTEN, stubs))
 
     def _delete(self, workflows: list[str]) -> None:
-        slots = ", ".join("?" for _ in workflows)
+        ids = json_text(workflows)
         for table in TABLES.values():
             if table != "losses":
                 column = "id" if table == "workflows" else "workflow_id"
-                self._connection.execute(f"delete from {table} where {column} in ({slots})", workflows)  # noqa: S608
+                which = f"delete from {table} where {column} in (select value from json_each(?))"  # noqa: S608 (names of our own)
+                self._connection.execute(which, (ids,))
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -246,19 +297,74 @@ class ProductionWriter:
             raise explained(exc, self._path) from exc
 
 
-def _blank(file: Path, workflows: set[str], value: str) -> None:
-    """Overwrite the lines of workflows with blanks: a running program goes on appending to the same file."""
-    with suppress(FileNotFoundError), file.open("r+b") as lines:
+def _files(folder: Path) -> list[Path]:
+    """Return the files of programs, in order. Raises CannotMeasure for a folder that cannot be read."""
+    if folder.is_symlink():
+        hint = "move what it points to here, or name its folder: [trace] store"
+        raise CannotMeasure("is a link: what lies outside is neither read nor deleted", where=str(folder), hint=hint)
+    try:
+        return sorted(one for one in folder.iterdir() if one.name.endswith(".jsonl"))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as exc:
+        raise _unreadable(exc, folder) from exc
+
+
+@contextmanager
+def _lines(file: Path, flags: int = os.O_RDONLY) -> Iterator[IO[bytes] | None]:
+    """Open a program's file; None for what is not one: a link, a folder, a pipe, or gone. Raises CannotMeasure."""
+    try:
+        if not stat.S_ISREG(file.lstat().st_mode):
+            yield None
+            return
+        # It may have become another kind of file since.
+        careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+        opened = os.open(file, flags | careful | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:  # another process merged it
+        yield None
+        return
+    except OSError as exc:
+        raise _unreadable(exc, file) from exc
+    with os.fdopen(opened, "rb" if flags == os.O_RDONLY else "r+b") as lines:
+        yield lines
+
+
+def _unreadable(exc: OSError, path: Path) -> CannotMeasure:
+    hint = "run this as the user of the program that wrote it, or let yours read it"
+    return CannotMeasure(f"what a program wrote cannot be read: {exc.strerror}", where=str(path), hint=hint)
+
+
+def _is_of_a_program(lines: IO[bytes]) -> bool:
+    """Whether a file begins as those of the tracer do: another one is never deleted."""
+    lines.seek(0)
+    begin = lines.read(_CHUNK).lstrip()
+    return not begin or begin.startswith(_RECORD[: len(begin)])
+
+
+def _blank(file: Path, workflows: set[str], whose: str, name: str) -> set[str]:
+    """Overwrite the lines of workflows with blanks: a running program goes on appending to the same file.
+
+    Return those of this user or session that it found.
+    """
+    with _lines(file, os.O_RDWR) as lines:
+        if lines is None:
+            return set()
+        records = (one for line in lines for one in decode(line))
+        own = {one.id for one in records if isinstance(one, Workflow) and getattr(one, whose) == name}
+        lines.seek(0)
         place, found = 0, list[tuple[int, int]]()
         for line in lines:
-            records = list(decode(line))
-            names = {name for one in records for name in (getattr(one, "workflow_id", None), getattr(one, "id", None))}
-            users = {getattr(one, key, None) for one in records for key in ("user", "session")}
-            if names & workflows or value in users:
-                found.append((place, len(line) - 1))
+            for one in decode(line):
+                theirs = getattr(one, whose, None) == name
+                if theirs and isinstance(one, Workflow):  # it may have come since the first look
+                    own.add(one.id)
+                workflow = getattr(one, "workflow_id", getattr(one, "id", None))
+                if theirs or workflow in own or workflow in workflows:
+                    found.append((place, len(line) - 1))
             place += len(line)
         for begin, length in found:
             lines.seek(begin)
             lines.write(b" " * length)
         lines.flush()
         os.fsync(lines.fileno())
+    return own
