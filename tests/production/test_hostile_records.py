@@ -222,12 +222,17 @@ def test_a_workflow_of_very_many_steps_is_shown_in_part_and_says_so(workspace: W
 
 
 def test_the_list_is_linear_in_the_steps_of_a_workflow(workspace: Workspace) -> None:
-    steps = 2_000
-    write(workspace, workflow())
-    write(workspace, *(Step(id=f"s{n}", workflow_id="w-1", name="s", status="error") for n in range(steps)))
+    steps = 4_000
+    for n in range(2):
+        write(workspace, workflow(f"w-{n}"))
+        status = ("ok", "error")[n]
+        names = [f"w-{n}.{number}" for number in range(steps)]
+        write(workspace, *(Step(id=one, workflow_id=f"w-{n}", name="s", status=status) for one in names))
+        failed = {"workflow_id": f"w-{n}", "name": "x", "outcome": "fail"}
+        write(workspace, *(Score(id=f"{one}.s", step_id=one, **failed) for one in names))
     reader = workspace.production
     hundreds = count()
-    reader._connection.set_progress_handler(lambda: int(next(hundreds) > 2 * steps), 100)  # stops after 200 a step
+    reader._connection.set_progress_handler(lambda: int(next(hundreds) > 10 * steps), 100)  # stops after 1,000 a step
     for kind in (WorkflowKind.ALL, WorkflowKind.QUIET):
-        (line,) = reader.listed(WorkflowQuery(kind=kind), limit=10).lines
-        assert line.first_failure is not None
+        found = reader.listed(WorkflowQuery(kind=kind), limit=10).lines
+        assert [line.first_failure is not None for line in found] == [True, True]

@@ -47,15 +47,16 @@ VERSIONS = """select version from (
 ) group by version order by count(*) desc, version limit 200"""
 
 # A step that failed because one inside it did is not the first. The sets are made once, not for each step.
-_SCORED_BAD = (
-    "select o.step_id from scores o where o.workflow_id = :id and o.outcome = 'fail' and o.step_id is not null"
-)
-FIRST_FAILURE = f"""select s.name as step, s.position, coalesce(s.error, o.text) as reason, o.source
-from workflow_steps s left join scores o on o.workflow_id = s.workflow_id and o.step_id = s.id and o.outcome = 'fail'
-where s.workflow_id = :id and (s.status = 'error' or o.id is not null) and s.id not in (
-  select i.parent_id from workflow_steps i where i.workflow_id = :id and i.parent_id <> i.id
-  and (i.status = 'error' or i.id in ({_SCORED_BAD})))
-order by s.position is null, s.position, s.started_at, s.rowid limit 1"""  # noqa: S608
+FIRST_FAILURE = """with bad as materialized (
+  select step_id, text, source from scores where workflow_id = :id and outcome = 'fail' and step_id is not null),
+first as materialized (
+  select s.id, s.name, s.position, s.error from workflow_steps s
+  where s.workflow_id = :id and (s.status = 'error' or s.id in (select step_id from bad)) and s.id not in (
+    select i.parent_id from workflow_steps i where i.workflow_id = :id and i.parent_id <> i.id
+    and (i.status = 'error' or i.id in (select step_id from bad)))
+  order by s.position is null, s.position, s.started_at, s.rowid limit 1)
+select f.name as step, f.position, coalesce(f.error, o.text) as reason, o.source
+from first f left join bad o on o.step_id = f.id limit 1"""
 
 
 def lines_sql(query: WorkflowQuery) -> str:
