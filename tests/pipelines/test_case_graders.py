@@ -32,6 +32,6 @@ def test_a_step_that_the_pipeline_does_not_have_is_found_before_anything_is_sent
         check, run = here(folder, "check"), here(folder, "run")
 
     assert check.exit == run.exit == 2
-    assert "looks at a step" in check.out
+    assert "reads a step" in check.out
     assert "'serach'" in run.err
     assert not server.asked
