@@ -152,7 +152,7 @@ def test_a_sample_tells_where_it_went_wrong_and_what_was_handed_on(report: Path,
     opened = browser.open(report, hash_="#case=r-0003")
     page = opened.page
 
-    assert page.inner_text(".story") == "poisoned: “extract” was bad first; the output rests on “extract”"
+    assert page.inner_text(".story") == "poisoned: “extract” was bad first; the output is bad because of “extract”"
     summaries = [" ".join(text.split()) for text in page.locator(".steps .step > summary").all_inner_texts()]
     assert "bad · first bad" in summaries[0]
     assert "tainted" in summaries[1]
