@@ -149,7 +149,7 @@ class ProductionCases:
         rows, alike = RowsDigest(), ClusterIndex()
         for case in self._cases:
             rows.add(case.document())
-            alike.add(canonical(case.inputs), case.cluster)
+            alike.add(canonical(case.inputs), case.cluster, joins=not case.incident)
         self.digest, self.clusters = rows.value(), alike.numbers()
 
     def __len__(self) -> int:

@@ -50,7 +50,7 @@ class SelectedCases:
         self._count = 0
         for case in self:
             rows.add(case.document())
-            alike.add(canonical(case.inputs), case.cluster)
+            alike.add(canonical(case.inputs), case.cluster, joins=not case.incident)
             self._count += 1
         self.digest, self.clusters = rows.value(), alike.numbers()
         if not self._count or self._count < len(selection.case_ids):
@@ -88,7 +88,7 @@ class Listed:
         rows, alike = RowsDigest(), ClusterIndex()
         for case in cases:
             rows.add(case.document())
-            alike.add(canonical(case.inputs), case.cluster)
+            alike.add(canonical(case.inputs), case.cluster, joins=not case.incident)
         self.digest, self.clusters = rows.value(), alike.numbers()
         self.text_inputs: frozenset[str] = frozenset()  # unknown: the few cases are checked one by one
         self.some_inputs = frozenset(name for case in cases for name in case.inputs)
