@@ -36,13 +36,12 @@ class PipelineFold:
         self._after_usd: Decimal | None = Decimal(0)
         self._after: Counter[Standing] = Counter()
 
-    def spend(self, sample: Sample) -> None:
-        """Count what its steps cost: of every sample, also of those that no rate counts."""
+    def add(self, sample: Sample) -> None:
+        """Count one sample; of an incident's, only what its steps cost."""
         for one in sample.steps:
             self._steps[one.step].spend(one)
-
-    def add(self, sample: Sample) -> None:
-        """Count one sample; what it cost is counted by `spend`."""
+        if sample.case.incident:
+            return
         story = sample.story
         word = SampleWord.NOT_KNOWN if story is None else story.word
         self._words[word] += 1

@@ -89,7 +89,7 @@ class Fold:
         """Count one sample in."""
         self._count_spent(sample)
         if self._pipeline is not None:
-            self._pipeline.spend(sample)
+            self._pipeline.add(sample)
         if sample.case.incident:
             self._incidents.add(sample)
             return
@@ -98,8 +98,6 @@ class Fold:
         self._count_verdicts(sample)
         if self._net is not None:
             self._net.add(sample)
-        if self._pipeline is not None:
-            self._pipeline.add(sample)
         self._count_answer(sample)
 
     def _count_spent(self, sample: Sample) -> None:
