@@ -201,7 +201,7 @@ async def _run(gates: Sequence[SuiteGate]) -> None:
 def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
     """Hold a change to its rows: a case that is gone, or expects something else now, can hide a regression."""
     rows = change.rows
-    old = len(change.head.cases) - len(rows.added)
+    old = rows.kept
     thinned = change.compares and len(rows.added) > old > 0
     if not rows.suspicious and not thinned:
         return []

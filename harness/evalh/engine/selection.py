@@ -1,6 +1,6 @@
 """Which cases of a dataset a run takes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeAlias
 
@@ -104,11 +104,30 @@ Cluster: TypeAlias = list[tuple[int, Case]]
 """A cluster of cases with their places in the dataset: they are asked and counted together."""
 
 
-def in_clusters(cases: Cases) -> list[Cluster]:
-    """Return the cases, cluster by cluster; a case without similar ones is a cluster of its own."""
-    members: dict[int, Cluster] = {}
+class Counted(Value):
+    """The cases of a dataset that a rate may be over: all but its incidents."""
+
+    cases: Sequence[tuple[int, Case]]  # with their places in the dataset
+    incidents: Sequence[tuple[int, Case]]
+    digest: str  # of the rows that count: incidents, of which there may be more each week, choose no order
+
+
+def counted(cases: Cases) -> Counted:
+    """Part a dataset's incidents from its other cases."""
+    parts: dict[bool, list[tuple[int, Case]]] = {True: [], False: []}
+    rows = RowsDigest()
     for place, case in enumerate(cases):
-        members.setdefault(cases.clusters.get(place, -1 - place), []).append((place, case))
+        parts[case.incident].append((place, case))
+        if not case.incident:
+            rows.add(case.document())
+    return Counted(parts[False], parts[True], rows.value())
+
+
+def in_clusters(cases: Iterable[tuple[int, Case]], clusters: Mapping[int, int]) -> list[Cluster]:
+    """Return cases, cluster by cluster; a case without similar ones is a cluster of its own."""
+    members: dict[int, Cluster] = {}
+    for place, case in cases:
+        members.setdefault(clusters.get(place, -1 - place), []).append((place, case))
     return list(members.values())
 
 

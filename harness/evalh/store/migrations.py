@@ -122,6 +122,13 @@ def m012_case_graders(db: Database) -> None:
     db.execute("alter table cases add column graders text")  # JSON; null: the row has none
 
 
+@migration
+def m013_incidents(db: Database) -> None:
+    """Leave incidents out of a run's good rate: they were chosen because they failed."""
+    db.execute("drop view cost_per_good")
+    db.execute(_WITHOUT_INCIDENTS)
+
+
 _TABLES = (
     """create table runs (
   id text primary key,
@@ -361,5 +368,29 @@ from (
     case when count(*) = count(s.cost_usd + s.cached_cost_usd) then sum(s.cost_usd + s.cached_cost_usd) end as task_usd
   from samples s join runs r on r.id = s.run_id
   group by s.run_id
+)
+order by started_at"""
+
+_WITHOUT_INCIDENTS = """create view cost_per_good as
+select run_id, suite, kind, prompt, model, status, samples, good,
+  case when graded then 1.0 * good / samples end as good_rate, task_usd,
+  task_usd / nullif(good, 0) as cost_per_good_usd, incidents, incidents_good
+from (
+  select run_id, suite, kind, prompt, model, status, started_at,
+    count(*) filter (where not incident) as samples,
+    count(*) filter (where not incident and standing = 'good') as good,
+    count(*) filter (where not incident and standing <> 'ungraded') as graded,
+    case when count(*) filter (where not incident) = count(usd) filter (where not incident)
+      then total(usd) filter (where not incident) end as task_usd,
+    count(*) filter (where incident) as incidents,
+    count(*) filter (where incident and standing = 'good') as incidents_good
+  from (
+    select s.run_id, r.suite, r.kind, r.prompt, r.model, r.status, r.started_at, s.standing,
+      s.cost_usd + s.cached_cost_usd as usd,
+      exists (select 1 from cases c, json_each(c.tags) t where c.id = s.case_id and c.digest = s.case_digest
+        and instr(c.tags, '"incident"') and t.value = 'incident') as incident
+    from samples s join runs r on r.id = s.run_id
+  )
+  group by run_id
 )
 order by started_at"""
