@@ -97,6 +97,8 @@ async def _worth(parts: Parts, answers: Iterable[FirstAnswer], recall: Judgement
     graders: dict[str, tuple[Grader, ...]] = {}
     counts: Counter[str] = Counter()
     for answer in answers:
+        if answer.case.incident:  # chosen because it failed: it says nothing of what escalations are worth elsewhere
+            continue
         if (
             answer.key.step is not None
         ):  # a pipeline's graders judge the whole, and what would have followed is not known

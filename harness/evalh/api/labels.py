@@ -102,7 +102,7 @@ def _candidates(parts: Parts, suite: Suite, about: str, runs: Sequence[str]) -> 
             raise UsageError(f"run {record.id} is of suite {record.suite!r}, not {suite.name!r}")
     for run_id in [record.id for record in names] or log.runs_of(suite.name, _NEWEST_RUNS):
         for sample in log.results(run_id):
-            if sample.output_digest is not None:
+            if sample.output_digest is not None and not sample.incident:  # chosen because it failed: it says no rate
                 yield LabelCandidate(
                     case_id=sample.case_id,
                     case_digest=sample.row_digest or "",

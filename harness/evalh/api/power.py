@@ -20,10 +20,14 @@ def planned(parts: Parts, request: PowerOptions) -> Power:
         raise UsageError("which suite?", hint=f"evalh power {' | '.join(parts.suites())}")
     suite = parts.suite(name)
     dataset = parts.dataset_of(suite)
-    size = len(dataset) / number_of_clusters(len(dataset), dataset.clusters) if len(dataset) else 1.0
-    cases = request.cases or len(dataset)
+    incidents = {place for place, case in enumerate(dataset) if case.incident}
+    clusters = {place: number for place, number in dataset.clusters.items() if place not in incidents}
+    have = len(dataset) - len(incidents)
+    size = have / number_of_clusters(have, clusters) if have else 1.0
+    cases = request.cases or have
     if not cases:
-        raise UsageError(f"dataset {suite.dataset!r} has no cases", where=suite.where)
+        what = f"dataset {suite.dataset!r} has no cases but incidents, which are in no rate"
+        raise UsageError(what, where=suite.where, hint="evalh power --cases N")
     measured = _telling_comparison(parts, name)
     discordance, source = suite.gate.discordance, "policy"
     if measured is not None:
@@ -67,5 +71,6 @@ def _cost_per_sample(parts: Parts, suite: str, model: str | None) -> Decimal | N
         summary = log.run(run_id).summary
         if summary is not None and summary.samples:
             spent = plus(summary.cost_usd, summary.cached_cost_usd)
-            return None if spent is None else spent / summary.samples
+            apart = plus(summary.apart.cost_usd, summary.apart.cached_cost_usd)
+            return None if spent is None or apart is None else (spent - apart) / summary.samples
     return None

@@ -13,11 +13,12 @@ from evalh.analysis.history import History
 from evalh.analysis.tradeoff import TradeOff
 from evalh.analysis.traffic import Traffic
 from evalh.core.calibration import JudgeStanding
+from evalh.core.case import INCIDENT
 from evalh.core.log import RunRow, SampleStory
 from evalh.core.run import Downstream, DownstreamComparison, RunStatus, RunSummary
 from evalh.core.values import Value
 from evalh.report.documents.compare import DownstreamDocument
-from evalh.report.text import cost_per_good, dollars, one_line, percent, plural, rate
+from evalh.report.text import cost_per_good, dollars, incidents, one_line, percent, plural, rate
 
 _RARE = 0.02
 
@@ -48,23 +49,33 @@ def verdict(run: RunRow) -> str:
     who = f"{record.prompt} on {record.model}"
     if summary is None:
         return f"{who} is {run.status.value}: it has no numbers yet. What was evaluated is below."
-    if not summary.samples:
+    if not summary.evaluated:
         return f"{who} has no finished sample: there is nothing to judge."
+    more = f" Incidents: {incidents(summary.apart)}." if summary.apart.samples else ""
+    if not summary.samples:
+        return f"{who} was asked about incidents alone: there is no good rate.{more}"
     if summary.ungraded == summary.samples:
-        return f"{who} could not be judged: all {summary.samples} samples are ungraded."
+        return f"{who} could not be judged: all {summary.samples} samples are ungraded.{more}"
     sentence = f"{who} is good on {summary.good:,} of {summary.samples:,} samples: {rate(summary.good_rate)}"
     if run.status is RunStatus.COMPLETE:
-        return f"{sentence}."
-    return f"{sentence} so far: it is {run.status.value} at {summary.samples:,} of {record.planned:,}."
+        return f"{sentence}.{more}"
+    return f"{sentence} so far: it is {run.status.value} at {summary.evaluated:,} of {record.planned:,}.{more}"
 
 
 def pointers(run: RunRow, failings: Failings, traffic: Traffic | None = None) -> list[Pointer]:
     """Return what deserves a look, the gravest first."""
     summary = run.summary
-    if summary is None or not summary.samples:
+    if summary is None or not summary.evaluated:
         return [Pointer("The same evalh run continues where this one stopped.")]
-    found = [*_trouble(run, summary), *_origin(traffic), *_reasons(failings), *_tag(failings), *_money(summary)]
-    if not found and summary.good == summary.samples:
+    found = [
+        *_trouble(run, summary),
+        *_incidents(summary),
+        *_origin(traffic),
+        *_reasons(failings),
+        *_tag(failings),
+        *_money(summary),
+    ]
+    if not found and summary.samples and summary.good == summary.samples:
         found.append(Pointer("Nothing failed. Are the cases hard enough to tell two versions apart?"))
     return found[:6]
 
@@ -84,6 +95,14 @@ def _trouble(run: RunRow, summary: RunSummary) -> list[Pointer]:
             )
         )
     return found
+
+
+def _incidents(summary: RunSummary) -> list[Pointer]:
+    missed = summary.apart.samples - summary.apart.good
+    if not missed:
+        return []
+    words = f"{missed:,} of {plural(summary.apart.samples, 'sample')} of incidents not good: promises that are broken"
+    return [Pointer(words, anchor(tag=INCIDENT, standing="missed"))]
 
 
 def _origin(traffic: Traffic | None) -> list[Pointer]:

@@ -86,6 +86,8 @@ def _run(run: RunRow) -> Markup:
     rate = None if summary is None else summary.good_rate
     cost = None if summary is None else summary.cost_per_good_usd
     done = f"of {record.planned:,}" if summary is None else f"{summary.samples:,}"
+    if summary is not None and summary.apart.samples:
+        done += f" + {summary.apart.samples:,} of incidents"
     return el(
         "tr",
         el("th", linked("run", record.id, record.prompt), scope="row"),
