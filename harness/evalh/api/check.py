@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator, Sequence
 
 from msgspec import Struct, field
 
+from evalh.analysis.compare.comparison import listed
 from evalh.analysis.near_duplicates import propose
 from evalh.api.files import brought_log
 from evalh.api.gold import impossible_golds
@@ -15,14 +16,16 @@ from evalh.api.parts import Parts
 from evalh.api.pipeline_check import graded_steps, step_problems
 from evalh.api.sides import default_base
 from evalh.api.suite_graders import notices_of_rows
+from evalh.core.case import INCIDENT
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptVersion
 from evalh.core.suite import Suite
+from evalh.engine.gate.evidence import unguarded
 from evalh.graders.judges.prefer import pairwise
 from evalh.graders.kinds import Grader
 from evalh.graders.registry import build_all
 from evalh.providers.registry import traits_of
-from evalh.report.text import safe
+from evalh.report.text import plural, safe
 from evalh.routing.target import models_of
 from evalh.workspace.dataset.dataset import Dataset, open_dataset
 from evalh.workspace.prompt.prompts import Prompts, frozen_edits
@@ -125,6 +128,7 @@ def _suite_problems(parts: Parts, suite: Suite, prompts: Prompts, outcome: Check
     outcome.counts["cases"] += len(dataset)
     outcome.notices.extend(one for one in _alike(suite.dataset, dataset) if one not in outcome.notices)
     yield from _must_pass_problems(suite, dataset)
+    outcome.notices.extend(_incident_notices(suite, dataset))
     for odd in odd_ids(parts, suite, dataset):
         if isinstance(odd, EvalhError):
             yield odd
@@ -193,6 +197,21 @@ def _must_pass_problems(suite: Suite, dataset: Dataset) -> Iterator[EvalhError]:
     for name in sorted(rule.cases - known):
         what = f"must_pass names the case {name!r}, which dataset {suite.dataset} does not have"
         yield WorkspaceError(what, where=suite.where_of("gate"), hint=did_you_mean(name, known))
+
+
+def _incident_notices(suite: Suite, dataset: Dataset) -> Iterator[str]:
+    """Say which rows are in no rate although nothing says where they were found, and which no rule holds.
+
+    The tag takes a case out of the good rate: who uses it otherwise must be told.
+    """
+    incidents = [case for case in dataset if case.incident]
+    if unfounded := [case for case in incidents if case.source is None]:
+        ids = listed([safe(case.id) for case in unfounded], 5)
+        yield (
+            f"{unfounded[0].where}: {plural(len(unfounded), 'row')} with the tag {INCIDENT} and no source ({ids}):"
+            " the tag takes a case out of the good rate; where it means something else, give it another name"
+        )
+    yield from (f"suite {suite.name}: {safe(line)}" for line in unguarded(suite.gate.must_pass, incidents))
 
 
 def _alike(name: str, dataset: Dataset) -> Iterator[str]:

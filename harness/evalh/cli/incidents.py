@@ -110,7 +110,9 @@ class Questions:
     def _suggest(self, row: "AddedRow") -> None:
         lines = [f"git diff {row.dataset}; evalh run {self._adding.suite.name} --case {row.id}"]
         if not self._adding.guarded(row.id):
-            lines.append("gate: must_pass: {tags: [incident]} in the suite keeps it green, once it is")
+            lines.append(
+                "gate: must_pass: {tags: [incident]} in the suite keeps it green, once it is: no rate counts it"
+            )
         for line in lines:
             self._app.hints.print(f"next: {line}", style="dim", soft_wrap=True, markup=False)
 
@@ -152,7 +154,7 @@ class Questions:
         if self._trials is None:
             return None
         result = self._adding.tried(case_id, self._trials, self._budget_usd, progress_for(self._app))
-        counted = result.summary
+        counted = result.summary.apart  # the row has the tag
         return LiveTrials(
             version=self._adding.version.label,
             run=result.record.id,

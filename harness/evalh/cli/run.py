@@ -10,7 +10,7 @@ from evalh.cli.output import report_option, write_report
 
 if TYPE_CHECKING:
     from evalh.api.options import RunOptions
-    from evalh.core.run import RunResult
+    from evalh.core.run import Incidents, RunResult, RunSummary
 
 _MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
 
@@ -37,7 +37,12 @@ _MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
 @selection_options
 @asking_options()
 @click.option("--dry-run", is_flag=True, help="Show the plan and the worst-case cost; send nothing.")
-@click.option("--at-least", type=RateType(), metavar="RATE", help="Exit 1 below this good rate.")
+@click.option(
+    "--at-least",
+    type=RateType(),
+    metavar="RATE",
+    help="Exit 1 below this good rate; of incidents alone, below this share.",
+)
 @report_option
 @verb
 @takes("RunOptions")
@@ -102,14 +107,14 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
         lines.append(f"evalh show {name}   what was sent, what came back, which grader failed")
     if len(results) == 1:
         lines.append(f"evalh show {last.record.id}   this run again")
-        if last.summary.errors:
+        if last.summary.all_errors:
             lines.append("evalh calls --errors   what went wrong on the wire")
     reported = " ".join(result.record.id for result in results[-_MOST_REPORTED:])
     lines.append(f"evalh report {reported}   a page to look at: every sample, what to ship")
     app.hints.print()
     if any(_recorded(app, result) for result in results):
         note = "note: recorded answers were used, no model was asked"
-        if any("not_recorded" in result.summary.errors for result in results):
+        if any("not_recorded" in result.summary.all_errors for result in results):
             note += "; they match only the prompt, inputs and params of the recording"
             lines[:0] = _askable(app)
         app.hints.print(note, style="yellow", soft_wrap=True)
@@ -150,14 +155,21 @@ def _tell_missed(app: App, results: "list[RunResult]", at_least: float) -> None:
     for result in results:
         if _misses(result, at_least):
             whose, found = result.record, result.summary
-            told = f"{found.good} of {found.samples} good ({percent(found.good_rate.value)})"
+            counted: RunSummary | Incidents = found if found.samples else found.apart
+            what = "" if found.samples else "incidents: "
+            told = f"{what}{counted.good} of {counted.samples} good ({percent(_share(found))})"
             line = f"no: {whose.prompt} on {whose.model}: {told}, at least {100 * at_least:g} % required"
             app.hints.print(safe(line), style="red", soft_wrap=True)
 
 
+def _share(summary: "RunSummary") -> float | None:
+    """Return what --at-least is about: the good rate, or where incidents alone were selected, their share of good."""
+    return summary.good_rate.value if summary.samples else summary.apart.share
+
+
 def _misses(result: "RunResult", at_least: float) -> bool:
-    rate = result.summary.good_rate.value
-    return rate is not None and rate < at_least
+    share = _share(result.summary)
+    return share is not None and share < at_least
 
 
 def _exit_code(results: "list[RunResult]", at_least: float | None) -> int:
@@ -169,9 +181,11 @@ def _exit_code(results: "list[RunResult]", at_least: float | None) -> int:
         summary = result.summary
         if result.status is RunStatus.INTERRUPTED:
             codes.append(ExitCode.INTERRUPTED)
-        if result.status is RunStatus.STOPPED or summary.ungraded > result.record.max_ungraded * summary.samples:
+        most = result.record.max_ungraded
+        unmeasured = any(one.ungraded > most * one.samples for one in (summary, summary.apart))
+        if result.status is RunStatus.STOPPED or unmeasured:
             codes.append(ExitCode.CANNOT_MEASURE)
-        if at_least is not None and summary.good_rate.value is None:
+        if at_least is not None and _share(summary) is None:
             codes.append(ExitCode.CANNOT_MEASURE)
         if at_least is not None and _misses(result, at_least):
             codes.append(ExitCode.NO)

@@ -39,9 +39,9 @@ def unguarded(rule: MustPass | None, incidents: Sequence[Case]) -> Iterator[str]
     """Say how many incidents no rule holds: they are in no rate, so a change could lose them unseen."""
     free = [case.id for case in incidents if rule is None or not rule.takes(case.id, case.tags)]
     if free:
-        whose = f"{len(free)} of {len(incidents)} incidents" if len(free) < len(incidents) else f"{len(free)} incidents"
-        rest = f"must_pass does not hold {whose}, and they are in no rate: nothing keeps them green"
-        yield f"{rest}; gate: must_pass: {{tags: [{INCIDENT}]}} ({listed(free, 3)})"
+        whose = f"{len(free)} of {len(incidents)} incidents ({listed(free, 3)})"
+        told = f"no rule holds {whose}, and they are in no rate: nothing would show that one is lost"
+        yield f"{told}; gate: must_pass: {{tags: [{INCIDENT}]}}"
 
 
 def incidents_alone(policy: GatePolicy) -> Finding:

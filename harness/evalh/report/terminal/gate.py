@@ -12,7 +12,7 @@ from evalh.core.run import Estimate
 from evalh.report.documents.gate import FindingDocument, GateDocument, SuiteDocument
 from evalh.report.terminal.compare import points, preference, show_confirmed
 from evalh.report.terminal.console import BREAK, StyledText
-from evalh.report.text import cost_per_good, inert, one_line, percent, safe
+from evalh.report.text import cost_per_good, inert, one_line, percent, plural, safe
 from evalh.report.words import worth
 
 RELATIVE = "judge-relative"
@@ -111,6 +111,8 @@ def facts(suite: SuiteDocument) -> Iterator[str]:
     if suite.exit != ExitCode.CANNOT_MEASURE and suite.saved and suite.stopped_at:
         enough = f" were enough, {suite.saved} calls saved"
     yield f"{suite.stopped_at} of {suite.of} cases{grouped}{enough} · {suite.asked} asked"
+    if suite.incidents:
+        yield f"{plural(suite.incidents, 'incident')} counted apart: asked for must_pass alone"
     if compared is not None and compared.n:
         base, head = (percent(side.good_rate.value) for side in (compared.sides.base, compared.sides.head))
         yield f"good: {base} → {head} · {compared.losses} got worse, {compared.wins} better"
