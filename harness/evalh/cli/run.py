@@ -41,7 +41,7 @@ _MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
     "--at-least",
     type=RateType(),
     metavar="RATE",
-    help="Exit 1 below this good rate; of incidents alone, below this share.",
+    help="Exit 1 below this good rate, or share of incidents.",
 )
 @report_option
 @verb

@@ -22,7 +22,7 @@ from evalh.analysis.compare.comparison import (
 from evalh.analysis.prompt_diff import PromptDiff
 from evalh.core.run import Estimate
 from evalh.core.values import Value
-from evalh.report.documents.compare import ConfirmedDocument, IncidentDocument, confirmed_document
+from evalh.report.documents.compare import ConfirmedDocument, confirmed_document
 from evalh.report.terminal.console import BREAK, StyledText, columns, lines
 from evalh.report.terminal.power import tested
 from evalh.report.terminal.prompts import show_diff
@@ -238,12 +238,13 @@ def _show_notes(console: Console, comparison: Comparison) -> None:
         _show_preferred(console, preferred)
 
 
-def told_incidents(incidents: Sequence[IncidentPair] | Sequence[IncidentDocument]) -> list[str]:
+def told_incidents(incidents: Sequence[IncidentPair]) -> list[str]:
     """Say what the incidents did on both sides: counts, without a test; empty if there are none."""
     if not incidents:
         return []
     base, head = [_kept(one.base) for one in incidents], [_kept(one.head) for one in incidents]
-    told = f"{plural(len(incidents), 'incident')} counted apart: {sum(base)} good in every trial on base, {sum(head)} on head"
+    whole = plural(len(incidents), "incident")
+    told = f"{whole} counted apart: {sum(base)} good in every trial on base, {sum(head)} on head"
     lost = [one.case_id for one, was, now in zip(incidents, base, head, strict=True) if was and not now]
     won = [one.case_id for one, was, now in zip(incidents, base, head, strict=True) if now and not was]
     parts = [f"{word}: {_listed(cases)}" for word, cases in (("lost", lost), ("now good", won)) if cases]
