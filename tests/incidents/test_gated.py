@@ -11,7 +11,7 @@ from evalh.core.errors import ExitCode
 from faults.fault_server import FaultServer
 from faults.running import here, rows
 from gating import Repo
-from incidents.suites import ANSWERS, PROMPT, SUITE, case, incident
+from incidents.suites import ANSWERS, PROMPT, SUITE, incident
 from incidents.suites import rows as suite_rows
 from moving import Moving, accepted, moving
 
@@ -96,20 +96,6 @@ def test_new_incidents_split_no_error_rate_and_thin_out_no_drop(tmp_path: Path) 
     assert [finding.rule for finding in suite.findings] == ["good", "must_pass"]
     assert not any("are new" in notice for notice in suite.notices)
     assert suite.of == 20
-
-
-def test_a_failing_case_that_is_given_the_tag_is_a_changed_row(tmp_path: Path) -> None:
-    made = repo(tmp_path, incidents=0)
-    moved = [case(number) for number in range(1, 201)]
-    moved[8]["tags"] = ["incident"]
-    made.rows(moved)
-    tell(made, "wrong=9 microcents=90")
-
-    decision = made.gate()
-
-    refused = next(finding for finding in only(decision).findings if finding.rule == "dataset")
-    assert refused.exit is ExitCode.NO
-    assert refused.cases == ("t-0009",)
 
 
 @pytest.mark.parametrize(("gate", "code"), [(HOLDS, ExitCode.YES), ("margin: 0.05", ExitCode.INCONCLUSIVE)])

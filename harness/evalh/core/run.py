@@ -288,6 +288,11 @@ class RunSummary(Value, kw_only=True):
         return self.samples + self.apart.samples
 
     @property
+    def of_incidents_alone(self) -> bool:
+        """Whether there is no rate, because every sample is one of an incident."""
+        return not self.samples and self.apart.samples > 0
+
+    @property
     def all_errors(self) -> Mapping[str, int]:
         """All samples without an answer, those of incidents too, by error kind."""
         return dict(sorted((Counter(self.errors) + Counter(self.apart.errors)).items()))

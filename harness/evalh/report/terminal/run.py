@@ -40,14 +40,8 @@ def show_run(console: Console, result: RunResult) -> None:
     console.print(run_title(record))
     console.print()
     console.print(_numbers(summary, record.trials))
-    console.print()
-    if summary.pipeline is not None:
-        from evalh.report.terminal.pipeline import show_pipeline
-
-        show_pipeline(console, summary.pipeline)
-        console.print()
-    if summary.samples or not summary.apart.samples:
-        console.print(_graders(summary.graders))
+    if not summary.of_incidents_alone:
+        _show_parts(console, summary)
     if summary.all_errors:
         kinds = ", ".join(f"{count} × {kind}" for kind, count in summary.all_errors.items())
         console.print()
@@ -63,16 +57,26 @@ def show_run(console: Console, result: RunResult) -> None:
             console.print(StyledText(one_line(result.stopped_because, 300), "yellow"))
 
 
+def _show_parts(console: Console, summary: RunSummary) -> None:
+    if summary.pipeline is not None:
+        from evalh.report.terminal.pipeline import show_pipeline
+
+        console.print()
+        show_pipeline(console, summary.pipeline)
+    console.print()
+    console.print(_graders(summary.graders))
+
+
 def _numbers(summary: RunSummary, trials: int) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim")
     table.add_column()
-    if summary.samples or not summary.apart.samples:
+    if not summary.of_incidents_alone:
         _add_rates(table, summary, trials)
     if summary.apart.samples:
         table.add_row("incidents", _counted(summary.apart).append(", in no good rate", "dim"))
     table.add_row("spent", _spent(summary))
-    if summary.samples or not summary.apart.samples:
+    if not summary.of_incidents_alone:
         table.add_row("latency", lines(latency(summary)))
     parts = latency_parts(summary.latency_parts_ms)
     if parts is not None:
