@@ -1,5 +1,6 @@
 """A gate asks incidents for `must_pass` alone: its order, its looks and its numbers know nothing of them."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,3 +143,20 @@ def test_drift_and_the_canary_ask_no_incident_again(tmp_path: Path, model: tuple
     assert suite.canary is not None
     assert len(suite.canary.cases) == 29
     assert "t-0005" not in {name for _, name in model[0].tickets}
+
+
+def test_an_incident_that_is_added_to_a_pull_request_is_no_new_look(tmp_path: Path) -> None:
+    made = repo(tmp_path / "repo", incidents=0)
+    tell(made, "wrong=9 keeps=1 microcents=90")
+    earlier, comment = tmp_path.parent / "earlier.md", tmp_path.parent / "comment.md"
+    looks = []
+    for change in (None, lambda: made.rows(suite_rows(200, 4)), lambda: tell(made, "wrong=8 keeps=1")):
+        if change is not None:
+            change()
+        done = here(
+            made.folder, "gate", "--base", "main", "--earlier", str(earlier), "--comment", str(comment), "--json"
+        )
+        looks.append(json.loads(done.out)["series"]["look"])
+        comment.replace(earlier)
+
+    assert looks == [1, 1, 2]

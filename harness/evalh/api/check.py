@@ -21,6 +21,7 @@ from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceErro
 from evalh.core.prompt import PromptVersion
 from evalh.core.suite import Suite
 from evalh.engine.gate.evidence import unguarded
+from evalh.engine.selection import counted_clusters
 from evalh.graders.judges.prefer import pairwise
 from evalh.graders.kinds import Grader
 from evalh.graders.registry import build_all
@@ -216,9 +217,9 @@ def _incident_notices(suite: Suite, dataset: Dataset) -> Iterator[str]:
 
 def _alike(name: str, dataset: Dataset) -> Iterator[str]:
     """Say which cases count as one, and which look as if they should."""
-    found = propose(name, dataset, fast=True)
-    if found.clusters < found.cases:
-        yield f"dataset {name}: {found.cases} cases in {found.clusters} clusters, which the statistics count"
+    found, (cases, clusters) = propose(name, dataset, fast=True), counted_clusters(dataset)
+    if clusters < cases:
+        yield f"dataset {name}: {cases} cases in {clusters} clusters, which the statistics count"
     if found.proposed:
         alike = sum(len(one.cases) for one in found.proposed)
         yield (

@@ -10,7 +10,7 @@ from evalh.api.parts import Parts
 from evalh.api.results import results_of
 from evalh.core.errors import NotFound, UsageError
 from evalh.core.money import plus
-from evalh.stats.clusters import number_of_clusters
+from evalh.engine.selection import counted_clusters
 
 
 def planned(parts: Parts, request: PowerOptions) -> Power:
@@ -20,10 +20,8 @@ def planned(parts: Parts, request: PowerOptions) -> Power:
         raise UsageError("which suite?", hint=f"evalh power {' | '.join(parts.suites())}")
     suite = parts.suite(name)
     dataset = parts.dataset_of(suite)
-    incidents = {place for place, case in enumerate(dataset) if case.incident}
-    clusters = {place: number for place, number in dataset.clusters.items() if place not in incidents}
-    have = len(dataset) - len(incidents)
-    size = have / number_of_clusters(have, clusters) if have else 1.0
+    have, clusters = counted_clusters(dataset)
+    size = have / clusters if have else 1.0
     cases = request.cases or have
     if not cases:
         what = f"dataset {suite.dataset!r} has no cases but incidents, which are in no rate"

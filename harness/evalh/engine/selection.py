@@ -10,7 +10,7 @@ from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.ports import Cases
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
-from evalh.stats.clusters import ClusterIndex
+from evalh.stats.clusters import ClusterIndex, number_of_clusters
 from evalh.stats.sequential import look_order
 
 
@@ -115,12 +115,22 @@ class Counted(Value):
 def counted(cases: Cases) -> Counted:
     """Part a dataset's incidents from its other cases."""
     parts: dict[bool, list[tuple[int, Case]]] = {True: [], False: []}
-    rows = RowsDigest()
     for place, case in enumerate(cases):
         parts[case.incident].append((place, case))
-        if not case.incident:
-            rows.add(case.document())
+    if not parts[True]:
+        return Counted(parts[False], (), cases.digest)
+    rows = RowsDigest()
+    for _, case in parts[False]:
+        rows.add(case.document())
     return Counted(parts[False], parts[True], rows.value())
+
+
+def counted_clusters(cases: Cases) -> tuple[int, int]:
+    """Return how many cases a rate may be over, and in how many clusters they are."""
+    incidents = {place for place, case in enumerate(cases) if case.incident}
+    clusters = {place: number for place, number in cases.clusters.items() if place not in incidents}
+    have = len(cases) - len(incidents)
+    return have, number_of_clusters(have, clusters)
 
 
 def in_clusters(cases: Iterable[tuple[int, Case]], clusters: Mapping[int, int]) -> list[Cluster]:

@@ -83,6 +83,9 @@ def _suite(suite: SuiteDocument) -> list[Child]:
     parts: list[Child] = [
         el("h3", f"{suite.suite}: {_decision(suite)}"),
         el("p", f"{sides} · changed: {changed}", class_="note"),
+        el("p", f"{plural(suite.incidents, 'incident')} counted apart: asked for must_pass alone", class_="note")
+        if suite.incidents
+        else None,
         table(f"Rules of {suite.suite}", ("rule", "says", "found", "cases"), rows),
     ]
     if (compared := suite.comparison) is not None:
