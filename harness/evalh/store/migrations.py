@@ -387,8 +387,8 @@ from (
   from (
     select s.run_id, r.suite, r.kind, r.prompt, r.model, r.status, r.started_at, s.standing,
       s.cost_usd + s.cached_cost_usd as usd,
-      exists (select 1 from cases c, json_each(c.tags) t where c.id = s.case_id and c.digest = s.case_digest
-        and instr(c.tags, '"incident"') and t.value = 'incident') as incident
+      s.case_digest in (select c.digest from cases c where instr(c.tags, '"incident"')
+        and exists (select 1 from json_each(c.tags) where value = 'incident')) as incident
     from samples s join runs r on r.id = s.run_id
   )
   group by run_id
