@@ -93,7 +93,7 @@ def test_the_worst_cases_are_told_with_input_outputs_and_reason(tmp_path: Path) 
 
     assert f"#### triage: {worse} cases got worse, the worst 5" in told
     assert told.count("<details><summary><b>") == 5
-    assert f'<details><summary><b>t\\-{number:04d}</b>: label is "bug"; expected "billing"</summary>' in told
+    assert f'<details><summary><b>t-{number:04d}</b>: label is "bug"; expected "billing"</summary>' in told
     assert f"input\n\n```text\norder {number}\n```" in told
     assert 'head\n\n```text\n{"label": "bug"}\n```' in told
 

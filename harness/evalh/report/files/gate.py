@@ -189,8 +189,8 @@ def _sign(decided: GateDocument | SuiteDocument | FindingDocument) -> str:
 
 def _evidence(suite: SuiteDocument, evidence: Evidence) -> str:
     case = evidence.case_id
-    why = f": {_text(one_line(evidence.reasons[0][1], _HEADING))}" if evidence.reasons else ""
-    head = f"<b>{_text(_short(case))}</b>{why}{_label(suite, case)}"
+    why = f": {_in_html(one_line(evidence.reasons[0][1], _HEADING))}" if evidence.reasons else ""
+    head = f"<b>{_in_html(_short(case))}</b>{why}{_label(suite, case)}"
     reasons = "".join(f"- {_text(grader)}: {_text(_short(reason))}\n" for grader, reason in evidence.reasons)
     given = "" if evidence.inputs is None else f"input\n{_fenced(inputs_text(evidence.inputs))}\n"
     base, now = _fenced(evidence.base_output), _fenced(evidence.head_output)
@@ -221,13 +221,23 @@ def _short(text: str) -> str:
 
 def _text(text: str) -> str:
     """Make text inert in GitHub's and GitLab's Markdown: no markup, no HTML, no mention, no link."""
-    flat = " ".join(safe(text).split())
-    flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    flat = flat.translate(_SPECIAL)
-    # A joiner of no width: nothing is mentioned, no number and no address becomes a link.
-    for one in ("@", "#", "://"):
-        flat = flat.replace(one, f"{one}\u200b")
-    return re.sub(r"\bwww(?=\.)", "www\u200b", flat)
+    return _unlinked(_flat(text).translate(_SPECIAL))
+
+
+def _in_html(text: str) -> str:
+    """Make text inert inside a tag, where Markdown ends: a backslash would be shown there."""
+    return _unlinked(_flat(text))
+
+
+def _flat(text: str) -> str:
+    return escape(" ".join(safe(text).split()))
+
+
+def _unlinked(text: str) -> str:
+    """Put a joiner of no width where a mention, a number or an address would become a link."""
+    for one in ("@", "#", "://", "]"):
+        text = text.replace(one, f"{one}\u200b")
+    return re.sub(r"\bwww(?=\.)", "www\u200b", text)
 
 
 class _TestSuite(Value, kw_only=True):

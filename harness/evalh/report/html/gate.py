@@ -43,7 +43,8 @@ def top(gate: GateDocument) -> Markup:
     more = f" (and {plural(len(reasons) - 1, 'more reason')})" if len(reasons) > 1 else ""
     return el(
         "header",
-        el("h1", f"{title(gate)}: ", el("span", said, class_=_CLASSES.get(said, "")), f": {why}{more}"),
+        el("h1", f"{title(gate)}: ", el("span", said, class_=_CLASSES.get(said, ""))),
+        el("p", f"{why}{more}", class_="note") if why else None,
         el("dl", [_numbers(suite) for suite in gate.suites], class_="numbers") if gate.suites else None,
         look_at(_pointers(gate)),
         class_="verdict",
