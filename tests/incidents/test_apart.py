@@ -13,6 +13,7 @@ from evalh.core.errors import ExitCode
 from faults.running import Done, here
 from incidents.suites import PROMPT, SUITE, incident, rows, write_rows, write_suite
 from unit.analysis.comparing import sample, side
+from viewing import viewing
 
 OTHERS = frozenset({"run", "id", "fingerprint", "planned", "incidents", "calls", "attempts", "cache_hits", "cost_usd"})
 """What two runs of one suite may differ in: what names them, and what was spent, which includes incidents."""
@@ -198,6 +199,25 @@ def test_check_names_rows_that_nothing_explains_and_incidents_that_nothing_holds
     assert "datasets/triage.jsonl:63: 1 row with the tag incident and no source (i-0009)" in said
     assert "suite triage: no rule holds 3 of 3 incidents (i-0001, i-0002, i-0009)" in said
     assert "no rule holds" not in guarded.out + guarded.err
+
+
+def test_every_report_of_a_run_says_how_incidents_did(tmp_path: Path) -> None:
+    folder = write_suite(tmp_path, incidents=10)
+    run = here(folder, "run", "--prompt", "v1", "--json").result["run"]
+    files = {form: here(folder, "report", run, "--format", form).out for form in ("markdown", "junit", "json")}
+    here(folder, "report", run, "-o", str(folder / "page.html"))
+    page = (folder / "page.html").read_text()
+    with viewing(folder) as viewer:
+        pages = viewer.get("").text
+    table = here(folder, "run", "--prompt", "v1", "--prompt", "v2").out
+
+    assert "incidents: 0 of 10 samples good, counted apart" in files["markdown"]
+    assert 'tests="70" failures="25"' in files["junit"]
+    assert "Incidents: 0 of 10 samples good, counted apart." in document(Done(0, files["json"], ""))["verdict"]
+    assert "10 of 10 samples of incidents not good" in page
+    assert "in no good rate" in page
+    assert "60 + 10 of incidents" in pages
+    assert table.count(" 0/10") == 2
 
 
 def test_rows_that_are_added_each_week_change_no_trend(tmp_path: Path) -> None:

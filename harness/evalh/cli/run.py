@@ -157,18 +157,22 @@ def _tell_missed(app: App, results: "list[RunResult]", at_least: float) -> None:
             whose, found = result.record, result.summary
             counted: RunSummary | Incidents = found if found.samples else found.apart
             what = "" if found.samples else "incidents: "
-            told = f"{what}{counted.good} of {counted.samples} good ({percent(_share(found))})"
+            told = f"{what}{counted.good} of {counted.samples} good ({percent(_share(result))})"
             line = f"no: {whose.prompt} on {whose.model}: {told}, at least {100 * at_least:g} % required"
             app.hints.print(safe(line), style="red", soft_wrap=True)
 
 
-def _share(summary: "RunSummary") -> float | None:
+def _share(result: "RunResult") -> float | None:
     """Return what --at-least is about: the good rate, or where incidents alone were selected, their share of good."""
-    return summary.good_rate.value if summary.samples else summary.apart.share
+    from evalh.core.run import RunStatus
+
+    summary = result.summary
+    alone = summary.of_incidents_alone and result.status is RunStatus.COMPLETE  # not: the others were still to come
+    return summary.apart.share if alone else summary.good_rate.value
 
 
 def _misses(result: "RunResult", at_least: float) -> bool:
-    share = _share(result.summary)
+    share = _share(result)
     return share is not None and share < at_least
 
 
@@ -185,7 +189,7 @@ def _exit_code(results: "list[RunResult]", at_least: float | None) -> int:
         unmeasured = any(one.ungraded > most * one.samples for one in (summary, summary.apart))
         if result.status is RunStatus.STOPPED or unmeasured:
             codes.append(ExitCode.CANNOT_MEASURE)
-        if at_least is not None and _share(summary) is None:
+        if at_least is not None and _share(result) is None:
             codes.append(ExitCode.CANNOT_MEASURE)
         if at_least is not None and _misses(result, at_least):
             codes.append(ExitCode.NO)

@@ -53,7 +53,7 @@ def verdict(run: RunRow) -> str:
         return f"{who} has no finished sample: there is nothing to judge."
     more = f" Incidents: {incidents(summary.apart)}." if summary.apart.samples else ""
     if not summary.samples:
-        return f"{who} was asked about incidents alone: there is no good rate.{more}"
+        return f"{who} has samples of incidents alone: there is no good rate.{more}"
     if summary.ungraded == summary.samples:
         return f"{who} could not be judged: all {summary.samples} samples are ungraded.{more}"
     sentence = f"{who} is good on {summary.good:,} of {summary.samples:,} samples: {rate(summary.good_rate)}"

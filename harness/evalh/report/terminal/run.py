@@ -169,7 +169,7 @@ def show_table(console: Console, results: Sequence[RunResult]) -> None:
             limits(summary.good_rate),
             short_cost_per_good(summary.cost_per_good_usd),
             milliseconds(summary.latency_p50_ms),
-            *([f"{summary.apart.good} of {summary.apart.samples} good"] if promises else []),
+            *([f"{summary.apart.good}/{summary.apart.samples}"] if promises else []),
         ]
         table.add_row(*([result.record.suite] if several else []), *cells)
     console.print(table)
