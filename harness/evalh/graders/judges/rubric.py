@@ -158,10 +158,10 @@ class Rubric(Value, kw_only=True):
         text = stated.strip()
         if not text:
             raise wrong("has an empty rubric", "rubric: The answer is polite and names no colleague.")
-        if _FILE.fullmatch(text):
+        if is_file(text):
             file = texts.rubric(text, where)
             return cls(text=file.text, stated=file.scale)
-        if not _REFERENCE.fullmatch(text):
+        if not is_reference(text):
             return cls(text=text)
         prompt = texts.prompt(text, where)
         unknown = sorted(prompt.variables - uses.keys())
@@ -187,6 +187,16 @@ class Rubric(Value, kw_only=True):
         if self.prompt is not None:
             return {"prompt": self.prompt.digest}
         return {"rubric": self.text, "words": digest(list(words))}
+
+
+def is_file(stated: str) -> bool:
+    """Whether a suite's `rubric` names a file."""
+    return _FILE.fullmatch(stated) is not None
+
+
+def is_reference(stated: str) -> bool:
+    """Whether a suite's `rubric` names a prompt version."""
+    return _REFERENCE.fullmatch(stated) is not None
 
 
 def _names(name: str) -> tuple[str, ...]:
