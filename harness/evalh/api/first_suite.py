@@ -49,19 +49,32 @@ class FirstSuite(Value, kw_only=True):
 def first_suite(rows: OwnRows) -> FirstSuite:
     """Choose how these rows are asked about and graded."""
     gold = [case.expected for case in rows.cases if case.expected is not None]
+    named = {name for one in gold if isinstance(one, Mapping) for name in one}
+    key = next(iter(named)) if len(named) == 1 else None
+    plain = [one.get(key) if isinstance(one, Mapping) else one for one in gold]
+    if gold and all(isinstance(one, str | bool | int) for one in plain):
+        labels = list(dict.fromkeys(_word(one) for one in plain))
+        if len(labels) <= _MOST_LABELS and 1 < len(labels) <= len(gold) / 2:
+            if key is None:
+                return _labels(rows, labels, next(c.key for c in rows.columns if c.role is ColumnRole.EXPECTED))
+            if _is_name(key):
+                return _labels(rows, labels, key)
     if gold and all(isinstance(one, Mapping) and one for one in gold):
         return _fields(rows, gold)
-    if gold and all(isinstance(one, str | bool | int) for one in gold):
-        labels = list(dict.fromkeys(_word(one) for one in gold))
-        if len(labels) <= _MOST_LABELS and 1 < len(labels) <= len(gold) / 2:
-            return _labels(rows, labels)
     return _texts(rows, gold)
 
 
-def _labels(rows: OwnRows, labels: Sequence[str]) -> FirstSuite:
-    key = next(column.key for column in rows.columns if column.role is ColumnRole.EXPECTED)
+def _is_name(name: str) -> bool:
+    """Whether a key can stand in a schema and a path as it is."""
+    return name.isidentifier() and name.isascii()
+
+
+def _labels(rows: OwnRows, labels: Sequence[str], key: str) -> FirstSuite:
     cases = tuple(
-        case if case.expected is None else replace(case, expected={key: _word(case.expected)}) for case in rows.cases
+        case
+        if case.expected is None or isinstance(case.expected, Mapping)
+        else replace(case, expected={key: _word(case.expected)})
+        for case in rows.cases
     )
     listed = all("{{" not in one and one.isprintable() and len(one) <= _LISTED for one in labels)
     which = f"Which {key.replace('_', ' ')} fits" + (f": {', '.join(labels)}?" if listed else "?")
@@ -79,9 +92,8 @@ def _labels(rows: OwnRows, labels: Sequence[str]) -> FirstSuite:
 
 def _fields(rows: OwnRows, gold: Sequence[Mapping[str, JsonValue]]) -> FirstSuite:
     names = list(dict.fromkeys(name for one in gold for name in one))[:_MOST_FIELDS]
-    plain = [name for name in names if name.isidentifier() and name.isascii()]
-    types = {name: {_TYPES.get(type(one[name])) for one in gold if name in one} for name in plain}
-    lines = [f"{name}: {types[name].pop() or 'any'}" if len(types[name]) == 1 else f"{name}: any" for name in plain]
+    plain = [name for name in names if _is_name(name)]
+    lines = [_typed(name, [one[name] for one in gold if name in one]) for name in plain]
     graders = [f"equals: {{path: {name}, expected: {name}}}" for name in plain]
     return FirstSuite(
         rows=rows,
@@ -90,6 +102,16 @@ def _fields(rows: OwnRows, gold: Sequence[Mapping[str, JsonValue]]) -> FirstSuit
         graders=("schema # the output fits the version's own output schema", *(graders or ["equals"])),
         max_tokens=256,
     )
+
+
+def _typed(name: str, values: Sequence[JsonValue]) -> str:
+    """Return a field's line in the schema: a category where few texts come again and again."""
+    texts = [value for value in values if isinstance(value, str)]
+    different = list(dict.fromkeys(texts))
+    if len(texts) == len(values) and 1 < len(different) <= min(_MOST_LABELS, len(texts) / 4):
+        return f"{name}(enum): {json.dumps(different)}"
+    types = {_TYPES.get(type(value), "any") for value in values}
+    return f"{name}: {types.pop() if len(types) == 1 else 'any'}"
 
 
 def _texts(rows: OwnRows, gold: Sequence[JsonValue]) -> FirstSuite:

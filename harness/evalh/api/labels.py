@@ -8,7 +8,7 @@ from evalh.api.parts import Parts
 from evalh.core.calibration import GOOD, JudgeRubric, Label, LabelCandidate
 from evalh.core.case import Case
 from evalh.core.digest import digest
-from evalh.core.errors import NotFound, UsageError, did_you_mean
+from evalh.core.errors import NotFound, UsageError, did_you_mean, one_of
 from evalh.core.request import ToolCall
 from evalh.core.suite import GraderSpec, Suite
 from evalh.core.values import Value
@@ -87,7 +87,7 @@ def labelling(
     """Gather what may be labelled: the outputs of these runs, or of the suite's newest ones. Raises EvalhError."""
     name = suite or parts.config.default_suite
     if name is None:
-        raise UsageError("which suite?", hint=f"evalh label {' | '.join(parts.suites())}")
+        raise UsageError("which suite?", hint=one_of("evalh label {}", parts.suites()))
     found = parts.suite(name)
     graders = [grader.name for grader in found.graders]
     if about != GOOD and about not in graders:
