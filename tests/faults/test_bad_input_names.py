@@ -32,7 +32,7 @@ TYPED: list[tuple[list[str], str, str]] = [
     (["run", "--limit", "x"], "'x' is not a whole number", "evalh run --help"),
     (["run", "--suite", "triage"], "No such option '--suite'.", "give the suite without an option: evalh run SUITE"),
     (["run", "--limit"], "requires an argument", "see `evalh run --help`"),
-    (["run", "v1"], "no suite 'v1'", "evalh run --prompt v1"),
+    (["run", "v1"], "no suite 'v1'", "evalh run triage --prompt v1"),
     (
         ["run", "triage@v1", "--prompt", "v2"],
         "'triage@v1' and --prompt both name a version",

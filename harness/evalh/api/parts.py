@@ -360,6 +360,14 @@ class Parts:
         folders = (self.config.prompts_dir, self.config.evals_dir, self.config.datasets_dir, "evalh.toml")
         return repository.head_commit(), repository.dirty(folders)
 
+    def _having(self, version: str | None, names: tuple[str, ...]) -> list[str]:
+        """Return the suites whose prompt has this version, the default one first."""
+        prompts = self.prompts()
+        known = prompts.names()
+        of = {name: self.suite(name).prompt for name in names}
+        having = [name for name in names if of[name] in known and version in prompts.versions(of[name])]
+        return sorted(having, key=lambda name: name != self.config.default_suite)
+
     def _targets(self, options: RunOptions) -> list[tuple[Suite, tuple[PromptRef, ...]]]:
         """Pair each suite with the versions to run; a target that names no suite names a prompt."""
         refs = tuple(PromptRef.parse(text) for text in options.prompts)
@@ -377,6 +385,6 @@ class Parts:
             raise NotFound(
                 f"no suite has the prompt {ref.name!r}" if ref.name in prompts else f"no suite {target!r}",
                 where=self.config.where_of("workspace", "default_suite") if options.target is None else None,
-                hint=target_hint(ref, names, prompts, self.config.evals_dir),
+                hint=target_hint(ref, names, prompts, self._having(ref.version, names), self.config.evals_dir),
             )
         return [(suite, versions_named(ref, refs, suite.name)) for suite in suites]

@@ -48,7 +48,7 @@ def write_ci_file(root: Path, service: str, folder: str = "") -> str:
         with new_file(root / name, replace=False) as file:
             file.write(ci_file(service, folder).encode())
     except FileExistsError:
-        hint = f"evalh ci init {service} --print shows what would stand there"
+        hint = f"evalh ci init {service} --print   shows what would stand there"
         raise UsageError("there is such a file already", where=name, hint=hint) from None
     return name
 

@@ -250,10 +250,15 @@ class WorkspaceTexts(Value):
         )
 
 
-def target_hint(ref: PromptRef, suites: Sequence[str], prompts: Sequence[str], folder: str) -> str:
-    """Say what to type instead of a target that is neither a suite nor a prompt with one."""
+def target_hint(
+    ref: PromptRef, suites: Sequence[str], prompts: Sequence[str], having: Sequence[str], folder: str
+) -> str:
+    """Say what to type instead of a target that is neither a suite nor a prompt with one.
+
+    `having`: the suites whose prompt has the version that is named.
+    """
     if ref.name is None:
-        return f"evalh run --prompt {ref}"
+        return one_of(f"evalh run {{}} --prompt {ref}", having) if having else did_you_mean(str(ref), suites)
     if ref.name in prompts or not suites:
         return f"write {folder}/{ref.name}.yaml"
     return did_you_mean(ref.name, suites)

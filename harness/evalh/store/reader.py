@@ -71,7 +71,7 @@ class Reader(SampleReader, TotalsReader):
         known = [run.record.id for run in found or self.runs(5)]
         if found:
             raise UsageError(f"{name!r} is the beginning of several runs", hint=f"have: {', '.join(known)}")
-        raise NotFound(f"no run {name!r}", hint=did_you_mean(name, known) if known else "evalh run")
+        raise NotFound(f"no run {name!r}", hint=f"have: {', '.join(known)}" if known else "evalh run")
 
     def _last(self) -> list[RunRow]:
         sql = f"{_RUNS} order by r.kind <> 'run', started_at desc, r.id desc limit 1"
