@@ -43,7 +43,7 @@ from evalh.api.results import results_of
 from evalh.core.attempt import Answer, CallKey, NotSent
 from evalh.core.calibration import GOOD, Calibration, VersionDifference
 from evalh.core.digest import digest
-from evalh.core.errors import EvalhError, NotFound, UsageError, did_you_mean
+from evalh.core.errors import EvalhError, NotFound, UsageError, did_you_mean, one_of
 from evalh.core.request import Request, Settings
 from evalh.core.suite import Suite
 from evalh.core.values import Value
@@ -141,8 +141,8 @@ def _judge_of_outputs(parts: Parts, judge: str, suite: str | None) -> tuple[Suit
     names = (suite,) if suite else parts.suites()
     suites = [found for found in map(parts.suite, names) if judge in [grader.name for grader in found.graders]]
     if len(suites) > 1:
-        options = " | ".join(found.name for found in suites)
-        raise UsageError(f"several suites have a grader {judge!r}", hint=f"--suite {options}")
+        hint = one_of(f"evalh calibrate {judge} --suite {{}}", [found.name for found in suites])
+        raise UsageError(f"several suites have a grader {judge!r}", hint=hint)
     if not suites:
         known = [grader.name for name in names for grader in parts.suite(name).graders]
         where = f"suite {suite!r}" if suite else "any suite"
@@ -298,8 +298,8 @@ def _judge_of_pairs(parts: Parts, judge: str, suite: str | None) -> tuple[Suite,
         if prefer.name == judge
     ]
     if len(found) > 1:
-        options = " | ".join(one.name for one, _ in found)
-        raise UsageError(f"several suites have a judge {judge!r}", hint=f"--suite {options}")
+        hint = one_of(f"evalh calibrate {judge} --suite {{}}", [one.name for one, _ in found])
+        raise UsageError(f"several suites have a judge {judge!r}", hint=hint)
     return found[0] if found else None
 
 

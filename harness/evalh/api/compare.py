@@ -21,7 +21,7 @@ from evalh.api.results import examples_of, results_of
 from evalh.api.runs import NoProgress, ends_of, execute
 from evalh.core.attempt import CONFIRM_DRAW
 from evalh.core.digest import digest
-from evalh.core.errors import CannotMeasure, EvalhError, NotFound, UsageError, did_you_mean
+from evalh.core.errors import CannotMeasure, EvalhError, NotFound, UsageError, did_you_mean, one_of
 from evalh.core.log import ComparisonRow, RunRow
 from evalh.core.ports import Progress
 from evalh.core.prompt import DRAFT, PromptRef, PromptVersion, version_number
@@ -131,7 +131,7 @@ def _side(parts: Parts, text: str, model: str | None) -> SideRef:
     known = (*parts.config.models, *parts.config.routes)
     if at and version_number(tail) is None and tail != DRAFT:
         if tail not in known:
-            raise NotFound(f"{text!r}: no version and no model is called {tail!r}", hint=did_you_mean(tail, known))
+            raise NotFound(f"no version or model {tail!r}, in {text!r}", hint=did_you_mean(tail, known))
         if model is not None:
             raise UsageError(f"{text!r} names its model: {tail}", hint="leave out --model")
         text, model = ref, tail
@@ -160,14 +160,17 @@ def _suite(parts: Parts, request: CompareOptions, sides: Sequence[SideRef]) -> s
     for name in names:
         about = [suite for suite in parts.suites() if parts.suite(suite).prompt == name]
         if not about:
-            raise NotFound(f"no suite is about a prompt {name!r}", hint=did_you_mean(str(name), parts.suites()))
+            raise NotFound(
+                f"no suite has the prompt {name!r}",
+                hint=did_you_mean(str(name), {parts.suite(one).prompt for one in parts.suites()}),
+            )
         if default in about:
             return str(default)
         if len(about) > 1:
-            raise UsageError(f"several suites are about prompt {name!r}", hint=f"--suite {' | '.join(about)}")
+            raise UsageError(f"several suites are about prompt {name!r}", hint=one_of("--suite {}", about))
         return about[0]
     if default is None:
-        raise UsageError("which suite?", hint=f"--suite {' | '.join(parts.suites())}")
+        raise UsageError("which suite?", hint=one_of("--suite {}", parts.suites()))
     return default
 
 

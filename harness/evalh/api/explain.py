@@ -11,7 +11,7 @@ from evalh.analysis.explain import Statement, explain, explain_steps
 from evalh.api.calibrate import JudgementLog, LogAsker
 from evalh.api.parts import Parts
 from evalh.core.attempt import Latency, NotSent
-from evalh.core.errors import EvalhError, NotFound, did_you_mean
+from evalh.core.errors import EvalhError, NotFound, did_you_mean, one_of
 from evalh.core.log import FirstAnswer
 from evalh.core.prompt import PromptRef
 from evalh.core.route import Route, direct
@@ -57,7 +57,7 @@ def _named(parts: Parts, name: str | None) -> tuple[Route, str | None]:
     suites = parts.suites()
     name = name or config.default_suite
     if name is None:
-        raise NotFound("explain what?", hint=f"evalh explain {' | '.join((*suites, *config.routes, *config.models))}")
+        raise NotFound("explain what?", hint=one_of("evalh explain {}", (*suites, *config.routes, *config.models)))
     suite, where = None, None
     if name in suites:
         suite, loaded = name, parts.suite(name)

@@ -7,13 +7,15 @@ from itertools import islice
 
 from evalh.analysis.calibration.outputs import ordered
 from evalh.api.parts import Parts
-from evalh.core.calibration import GOOD, Label, LabelCandidate
+from evalh.core.calibration import GOOD, JudgeRubric, Label, LabelCandidate
 from evalh.core.case import Case
 from evalh.core.digest import digest
-from evalh.core.errors import NotFound, UsageError, did_you_mean
+from evalh.core.errors import NotFound, UsageError, did_you_mean, one_of
 from evalh.core.request import ToolCall
-from evalh.core.suite import Suite
+from evalh.core.suite import GraderSpec, Suite
 from evalh.core.values import Value
+from evalh.graders.judges.asking import Texts
+from evalh.graders.judges.rubric import is_file, is_reference
 from evalh.workspace.kept.labels import LabelFile, read_labels
 
 _NEWEST_RUNS = 20
@@ -38,6 +40,15 @@ class Labelling(Value, kw_only=True):
     labels: tuple[Label, ...]  # of every author, about this
     file: LabelFile
     _parts: Parts
+
+    def rubrics(self) -> tuple[JudgeRubric, ...]:
+        """Return the rubric of the judge that is labelled for; of all the suite's judges if it is about the output.
+
+        Raises EvalhError.
+        """
+        judges = [one for one in self.suite.graders if "rubric" in one.params and self.about in (GOOD, one.name)]
+        texts = self._parts.grader_environment.texts
+        return tuple(_rubric(one, texts) for one in judges)
 
     @property
     def mine(self) -> frozenset[tuple[str, str]]:
@@ -99,7 +110,7 @@ def labelling(
     """Gather what may be labelled: the outputs of these runs, or of the suite's newest ones. Raises EvalhError."""
     name = suite or parts.config.default_suite
     if name is None:
-        raise UsageError("which suite?", hint=f"evalh label {' | '.join(parts.suites())}")
+        raise UsageError("which suite?", hint=one_of("evalh label {}", parts.suites()))
     found = parts.suite(name)
     graders = [grader.name for grader in found.graders]
     if about != GOOD and about not in graders:
@@ -134,6 +145,15 @@ def _candidates(parts: Parts, suite: Suite, about: str, runs: Sequence[str]) -> 
                     run_id=run_id,
                     trial=sample.trial,
                 )
+
+
+def _rubric(spec: GraderSpec, texts: Texts) -> JudgeRubric:
+    stated = str(spec.params["rubric"]).strip()
+    if is_reference(stated):
+        return JudgeRubric(spec.name, None, stated)
+    if is_file(stated):
+        return JudgeRubric(spec.name, texts.rubric(stated, spec.where).text, stated)
+    return JudgeRubric(spec.name, stated, None)
 
 
 def who(parts: Parts) -> str:

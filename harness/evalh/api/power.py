@@ -8,7 +8,7 @@ from evalh.analysis.power import Power, PowerQuestion, power, spread_of
 from evalh.api.options import PowerOptions
 from evalh.api.parts import Parts
 from evalh.api.results import results_of
-from evalh.core.errors import NotFound, UsageError
+from evalh.core.errors import NotFound, UsageError, one_of
 from evalh.core.money import plus
 from evalh.engine.selection import counted_clusters
 
@@ -17,7 +17,7 @@ def planned(parts: Parts, request: PowerOptions) -> Power:
     """Plan for a suite. Raises EvalhError."""
     name = request.suite or parts.config.default_suite
     if name is None:
-        raise UsageError("which suite?", hint=f"evalh power {' | '.join(parts.suites())}")
+        raise UsageError("which suite?", hint=one_of("evalh power {}", parts.suites()))
     suite = parts.suite(name)
     dataset = parts.dataset_of(suite)
     have, clusters = counted_clusters(dataset)

@@ -66,13 +66,15 @@ class SelectedCases:
     def _refuse(self) -> None:
         known = [case.id for case in self._cases]
         for case_id in sorted(self._selection.case_ids.difference(known)):
-            raise NotFound(f"no case {case_id!r} in the dataset", hint=did_you_mean(case_id, known[:5000]))
+            raise NotFound(f"no case {case_id!r}", hint=did_you_mean(case_id, known[:5000]))
         if self._count:
             return  # ids that exist, but are excluded by --limit or --tag
         tags = {tag for case in self._cases for tag in case.tags}
-        raise UsageError(
-            "the selection matches no case", hint=f"tags in this dataset: {', '.join(sorted(tags)) or 'none'}"
-        )
+        asked = sorted(self._selection.tags)
+        if asked and tags.isdisjoint(asked):
+            named = " or ".join(map(repr, asked))
+            raise NotFound(f"no case has the tag {named}", hint=did_you_mean(asked[0], tags))
+        raise UsageError("the selection leaves no case", hint="--case, --tag and --limit apply together")
 
 
 def select(cases: Cases, selection: Selection) -> Cases:

@@ -71,7 +71,7 @@ class Reader(SampleReader, TotalsReader):
         known = [run.record.id for run in found or self.runs(5)]
         if found:
             raise UsageError(f"{name!r} is the beginning of several runs", hint=f"have: {', '.join(known)}")
-        raise NotFound(f"no run {name!r}", hint=f"newest: {', '.join(known)}" if known else "evalh run")
+        raise NotFound(f"no run {name!r}", hint=f"have: {', '.join(known)}" if known else "evalh run")
 
     def _last(self) -> list[RunRow]:
         sql = f"{_RUNS} order by r.kind <> 'run', started_at desc, r.id desc limit 1"
@@ -196,7 +196,7 @@ class Reader(SampleReader, TotalsReader):
         guess = nearest(name, [*cases, *runs])
         have = f"newest run: {runs[0] if runs else 'none'}; cases: {some_of(cases, most=8) or 'none'}"
         raise NotFound(
-            f"{name!r} does not name a run, sample, call, attempt, comparison, gate or case",
+            f"no run, sample, call, attempt, comparison, gate or case {name!r}",
             hint=f"did you mean {guess!r}?" if guess else have,
         )
 
