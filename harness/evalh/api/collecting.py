@@ -14,7 +14,7 @@ from evalh.interop.spans.collection import Collection, Tally
 from evalh.interop.spans.privacy import Keep, redacting, whole, without_content
 from evalh_trace.records import AnyRecord
 
-_MOST_BYTES = 512 << 20  # of a file: its traces may lie far apart
+MOST_BYTES = 512 << 20  # of a file: its traces may lie far apart
 
 
 class Arrived(Value, kw_only=True):
@@ -51,7 +51,7 @@ def import_spans(parts: Parts, path: Path, *, content: bool) -> Arrived:
     if path.is_dir():
         raise UsageError("a folder, not a file", where=str(path), hint="evalh import otel FILE")
     collection = collection_for(parts, content=content)
-    collection.most_bytes = _MOST_BYTES
+    collection.most_bytes = MOST_BYTES
     try:
         for _, received in read_file(path):
             collection.add(received, time())

@@ -95,6 +95,10 @@ class ProductionReader(LogReader):
         """Whether there is a workflow of this id."""
         return self._first("select 1 from workflows where id = ?", stored(workflow)) is not None
 
+    def holds_step(self, step: str) -> bool:
+        """Whether there is a step of this id."""
+        return self._first("select 1 from workflow_steps where id = ?", stored(step)) is not None
+
     def own_ids(self) -> dict[str, str]:
         """Return the workflows by the ids that services gave their answers; an id of several names none."""
         rows = self._rows(
