@@ -20,7 +20,7 @@ from evalh.interop.services import langfuse, phoenix
 from evalh.interop.services.exports import rows_of
 from evalh.interop.services.judgements import Judgement
 from evalh.interop.services.pages import Pages, Row
-from evalh.interop.services.readings import Reading, log_of
+from evalh.interop.services.readings import ServiceReading, log_of
 from evalh.interop.spans.collection import Collection
 from evalh.interop.spans.received import Received
 from evalh.providers.http.egress import Egress
@@ -78,7 +78,7 @@ async def import_service(parts: Parts, name: str, options: ServiceOptions, watch
     known = phoenix.PhoenixRows()
     read = known.read if name == "phoenix" else langfuse.read
     service = None if options.since is None else _SERVICES[name](parts.env)
-    fetching = _Fetching(parts, name, Reading(read=read), options, watch)
+    fetching = _Fetching(parts, name, ServiceReading(read=read), options, watch)
     try:
         if service is None:
             fetching.read_files()
@@ -104,7 +104,7 @@ def _source(parts: Parts, name: str, options: ServiceOptions, pages: Pages, know
 class _Fetching:
     """Takes rows, and keeps what they say."""
 
-    def __init__(self, parts: Parts, door: str, reading: Reading, options: ServiceOptions, watch: Watch) -> None:
+    def __init__(self, parts: Parts, door: str, reading: ServiceReading, options: ServiceOptions, watch: Watch) -> None:
         self._parts, self._door, self._options, self._watch = parts, door, options, watch
         self._collection = _collection(parts, door, content=options.content)
         self._reading = reading

@@ -28,7 +28,7 @@ class OfTrace(Value, kw_only=True):
     unreadable: int = 0
 
 
-class Reading(Struct, kw_only=True):
+class ServiceReading(Struct, kw_only=True):
     """Sorts what a service's rows say."""
 
     read: Callable[[Row], OfTrace]

@@ -17,7 +17,7 @@ _FIRST = (
   id text primary key,             -- of spans: the trace's id
   name text not null,
   door text not null,              -- trace, ask, otel, calls, langfuse, phoenix, whowhen
-  dialect text,                    -- of spans: genai, openllmetry, openinference
+  dialect text,                    -- of spans: genai, openllmetry, openinference, langfuse
   started_at text not null,        -- UTC, 2026-07-28T10:15:00.123Z
   ended_at text,                   -- null: it has not ended, or it was interrupted
   status text,                     -- ok, error, interrupted; null: it has not ended
