@@ -162,7 +162,8 @@ from calls c join workflows w on w.id = c.workflow_id join json_each(c.versions)
 group by v.value order by calls desc""",
     f"PRAGMA application_id = {APPLICATION}",
 )
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_SECOND = ("create index calls_by_request on calls (request_digest) where request_digest is not null",)
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
 SCHEMA = len(STEPS)  # `PRAGMA user_version`
 
 
