@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from time import time
 
+from evalh.api.imports import refuse_devices
 from evalh.api.parts import Parts
 from evalh.api.production import STORE_VARIABLE, folder_of, price_of, production_writer
-from evalh.core.errors import UsageError, WorkspaceError
+from evalh.core.errors import WorkspaceError
 from evalh.core.values import Value
 from evalh.interop.spans.bodies import read_file
 from evalh.interop.spans.collection import Collection, Tally
@@ -48,8 +49,7 @@ def environment_of(parts: Parts) -> dict[str, str]:
 
 def import_spans(parts: Parts, path: Path, *, content: bool) -> Arrived:
     """Read a file of spans and logs, such as a collector's file exporter writes. Raises UsageError, WorkspaceError."""
-    if path.is_dir():
-        raise UsageError("a folder, not a file", where=str(path), hint="evalh import otel FILE")
+    refuse_devices(path.stat().st_mode, str(path), "evalh import otel FILE")
     collection = collection_for(parts, content=content)
     collection.most_bytes = MOST_BYTES
     try:

@@ -140,8 +140,7 @@ def opened(path: str, hint: str) -> Iterator[tuple[BinaryIO, str, float]]:
         return
     try:
         about = Path(path).stat()
-        if not (stat.S_ISREG(about.st_mode) or stat.S_ISFIFO(about.st_mode)):
-            raise UsageError(f"is {_kind_of(about.st_mode)}, not a file", where=path, hint=hint)
+        refuse_devices(about.st_mode, path, hint)
         found = Path(path).open("rb")  # noqa: SIM115 (what fails inside it is not a mistake of opening it)
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError("no such file", where=path, hint=hint) from None
@@ -152,5 +151,8 @@ def opened(path: str, hint: str) -> Iterator[tuple[BinaryIO, str, float]]:
         yield file, path, about.st_mtime
 
 
-def _kind_of(mode: int) -> str:
-    return "a folder" if stat.S_ISDIR(mode) else "a device"
+def refuse_devices(mode: int, path: str, hint: str) -> None:
+    """Raise UsageError for what is neither a file nor a pipe: a folder, or a device, which may have no end."""
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a device"
+        raise UsageError(f"is {kind}, not a file", where=path, hint=hint)
