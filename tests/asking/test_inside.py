@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from evalh.api.workspace import Workspace
 from evalh.core.production import WorkflowDetail
 from evalh_trace.tracer import TRACER
 from faults.dialects import OPENAI
+from faults.fault_server import Act, Asked
 from faults.running import served
 from stepping import mail, step_server, write_pipeline
 
@@ -137,6 +139,26 @@ def test_an_ask_that_fails_inside_is_a_failed_step(tmp_path: Path) -> None:
     (step,) = only(folder).steps
     assert (step.status, failed.value.id) == ("error", workflow.id)
     assert (step.error or "").startswith("no_answer: auth")
+
+
+def test_a_workflow_whose_ask_failed_is_kept_where_errors_are(tmp_path: Path) -> None:
+    def answers(asked: Asked) -> Act:
+        return OPENAI.right(asked) if asked.nth == 1 else OPENAI.error("auth")
+
+    with served(tmp_path, answers, cases=1) as (_, folder):
+        traced(folder)
+        trace.configure(store=folder / ".evalh", content=True, sample={"rate": 0.0, "always": ["error"]})
+        with trace.workflow("right"):
+            evalh.ask("triage", TICKET, workspace=folder)
+        with trace.workflow("default"):
+            evalh.ask("triage", TICKET, default={"label": "bug"}, workspace=folder)
+        with trace.workflow("caught"), suppress(evalh.NoAnswer):
+            evalh.ask("triage", TICKET, workspace=folder)
+        assert trace.flush(20)
+        service_of(folder).flush()
+
+    reader = Workspace.open(folder).production
+    assert {one.name: one.kept for one in reader.workflows()} == {"default": "error", "caught": "error"}
 
 
 def test_an_answer_inside_another_processes_workflow_is_an_earlier_one(tmp_path: Path) -> None:

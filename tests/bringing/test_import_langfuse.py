@@ -171,7 +171,7 @@ def test_a_trace_comes_with_its_steps_calls_tokens_costs_votes_and_scores(
     [(messages, settings, prompt)] = rows(folder, "select messages, settings, prompt from calls")
     assert json.loads(messages) == [{"role": "system", "parts": ["Sort."]}, {"role": "user", "parts": ["It broke."]}]
     assert json.loads(settings)["params"] == {"max_tokens": 50, "temperature": 0}
-    assert prompt == "triage@v3"
+    assert prompt == "triage@3"
     assert rows(folder, "select workflow_id, good, kind, note from feedback") == [(TRACE, 0, "vote", "not a bug")]
     [(step,)] = rows(folder, "select id from workflow_steps")
     scored = "select name, step_id, score, outcome, text, source from scores"

@@ -34,17 +34,26 @@ class EarlierAnswers:
         """Read nothing yet."""
         self._parts, self._clock = parts, clock
         self.on = kept.on and kept.idle
-        self._looked_at: float | None = None
+        self._looked_at = 0.0
+        self._looking: asyncio.Task[None] | None = None
+        self._patient_until = 0.0
         self._reader: ProductionReader | None = None
 
     async def look(self) -> None:
-        """Take over what other processes wrote meanwhile, if it was not done just now. The first look is waited for."""
-        now = self._clock.now()
-        if not self.on or (self._looked_at is not None and now - self._looked_at < LOOK_S):
+        """Take over what other processes wrote meanwhile, if it was not done just now.
+
+        Asks wait for the first look, two seconds at most, and for no later one.
+        """
+        if not self.on:
             return
-        self._looked_at = now
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.to_thread(self._merge), _MOST_WAIT_S)
+        now = self._clock.now()
+        if self._looking is None:
+            self._patient_until = now + _MOST_WAIT_S
+        if self._looking is None or (now - self._looked_at >= LOOK_S and self._looking.done()):
+            self._looked_at = now
+            self._looking = asyncio.create_task(asyncio.to_thread(self._merge))
+        if now < self._patient_until and not self._looking.done():
+            await asyncio.wait({self._looking}, timeout=self._patient_until - now)
 
     def _merge(self) -> None:
         with suppress(EvalhError, OSError, *REFUSALS):

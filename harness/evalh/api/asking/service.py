@@ -31,9 +31,12 @@ from evalh.store.production_file import ProductionFile
 from evalh.workspace.prompt.media import media_from
 from evalh.workspace.prompt.templates import compile_version
 from evalh_trace.spans import CURRENT
+from evalh_trace.tracer import TRACER
 
 if TYPE_CHECKING:
     from evalh.core.request import Request
+
+_MARK_BYTES = 200  # of the tracer's queue
 
 _Named: TypeAlias = tuple[str, str | None, str | None, bool]
 """A prompt, its version, its model, and whether it is streamed."""
@@ -173,7 +176,14 @@ class WorkspaceService:
             await self._open(asks)
         if asked.reuse:
             await self._earlier.look()
-        return await self._service.ask(asks, asked, prepared, terms)
+        failed = True
+        try:
+            reply = await self._service.ask(asks, asked, prepared, terms)
+            failed = reply.default is not None
+            return reply
+        finally:
+            if failed and asked.inside is not None:  # a failed step: the sample may keep its workflow in any case
+                TRACER.put("mark", (asked.workflow_id, "error"), _MARK_BYTES, counted=False)
 
     async def _open(self, asks: Asks) -> None:
         self._opening = self._opening or asyncio.Lock()

@@ -122,7 +122,7 @@ class Pages:
             yield rows
             meta = page.get("meta")
             last = meta.get("totalPages") if isinstance(meta, dict) else None
-            if not rows or not isinstance(last, int) or number >= last:
+            if not rows or (isinstance(last, int) and number >= last):
                 return
         raise self._endless(path)
 

@@ -165,4 +165,4 @@ def _prompt(attributes: Attributes) -> str | None:
     name, version = text(attributes, PROMPT), attributes.get(PROMPT_VERSION)
     if name is None or isinstance(version, bool) or not isinstance(version, int):
         return name
-    return f"{name}@v{version}"[:500]
+    return f"{name}@{version}"[:500]  # its own count of versions: v3 here is another text
