@@ -4,15 +4,15 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from time import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
-from evalh.api.collecting import MOST_BYTES, Arrived, arrived, collection_for
+from evalh.api.collecting import Arrived, arrived, collection_of_files
 from evalh.api.event_loop import SystemClock
 from evalh.api.imports import opened
 from evalh.api.parts import Parts
-from evalh.api.production import is_there, production
+from evalh.api.production import is_there, production, production_writer
 from evalh.core.errors import UsageError
 from evalh.core.values import Value
 from evalh.interop.recorded_calls.lines import Mistake
@@ -26,6 +26,9 @@ from evalh.interop.spans.received import Received
 from evalh.providers.http.egress import Egress
 from evalh.providers.http.httpx_transport import HttpxTransport, client_for
 from evalh_trace.records import AnyRecord, Workflow
+
+if TYPE_CHECKING:
+    from evalh.store.production import ProductionWriter
 
 _MOST_LOOKED_UP = 500  # traces of which only the end lies in the time asked for
 _SHOWN = 20
@@ -78,16 +81,18 @@ async def import_service(parts: Parts, name: str, options: ServiceOptions, watch
     known = phoenix.PhoenixRows()
     read = known.read if name == "phoenix" else langfuse.read
     service = None if options.since is None else _SERVICES[name](parts.env)
-    fetching = _Fetching(parts, name, ServiceReading(read=read), options, watch)
-    try:
-        if service is None:
-            fetching.read_files()
-        else:
-            async with client_for(service.base, Egress.of(parts.env)) as client:
-                pages = Pages(service, HttpxTransport(client), SystemClock())
-                await fetching.ask(_source(parts, name, options, pages, known))
-    finally:
-        fetching.close()
+    with production_writer(parts) as writer:
+        collection = _collection(parts, writer, name, content=options.content)
+        fetching = _Fetching(parts, collection, ServiceReading(read=read), options, watch)
+        try:
+            if service is None:
+                fetching.read_files(f"evalh import {name} FILE…")
+            else:
+                async with client_for(service.base, Egress.of(parts.env)) as client:
+                    pages = Pages(service, HttpxTransport(client), SystemClock())
+                    await fetching.ask(_source(parts, name, options, pages, known))
+        finally:
+            fetching.close()
     return fetching.fetched()
 
 
@@ -104,9 +109,10 @@ def _source(parts: Parts, name: str, options: ServiceOptions, pages: Pages, know
 class _Fetching:
     """Takes rows, and keeps what they say."""
 
-    def __init__(self, parts: Parts, door: str, reading: ServiceReading, options: ServiceOptions, watch: Watch) -> None:
-        self._parts, self._door, self._options, self._watch = parts, door, options, watch
-        self._collection = _collection(parts, door, content=options.content)
+    def __init__(
+        self, parts: Parts, collection: Collection, reading: ServiceReading, options: ServiceOptions, watch: Watch
+    ) -> None:
+        self._parts, self._collection, self._options, self._watch = parts, collection, options, watch
         self._reading = reading
         self._rows = self._bad_lines = self._not_here = 0
         self._mistakes: list[Mistake] = []
@@ -123,10 +129,10 @@ class _Fetching:
         async for page in source.judgements():
             self._take(page)
 
-    def read_files(self) -> None:
+    def read_files(self, hint: str) -> None:
         """Read exports, in any order. Raises UsageError, WorkspaceError."""
         for path in self._options.files:
-            with opened(path, f"evalh import {self._door} FILE…") as (file, label, _):
+            with opened(path, hint) as (file, label, _):
                 for row in rows_of(file, label):
                     if isinstance(row, Mistake):
                         self._bad_lines += 1
@@ -178,10 +184,9 @@ class _Fetching:
         )
 
 
-def _collection(parts: Parts, door: str, *, content: bool) -> Collection:
+def _collection(parts: Parts, writer: "ProductionWriter", door: str, *, content: bool) -> Collection:
     """Return what takes spans: its workflows come through the service's door."""
-    collection = collection_for(parts, content=content)
-    collection.most_bytes = MOST_BYTES
+    collection = collection_of_files(parts, writer, content=content)
     collection.process = f"{door}-{os.getpid()}-{int(time())}"
     keep = collection.keep
 
