@@ -29,6 +29,7 @@ class GradeOptions(AskOptions, kw_only=True):
     suite: str | None = None  # None: the default suite
     since: str | None = None  # an instant of the log's form; None: everything
     against: str | None = None  # an earlier instant: what lies between the two is compared with what came after
+    feedback: str | None = None  # good, bad or none: only workflows of which users said so
     sample: int | None = None  # workflows, drawn by `seed`; None: all
     seed: int = 1
 

@@ -6,6 +6,7 @@ import click
 
 from evalh.cli.app import App, verb
 from evalh.cli.bring_otel import otel
+from evalh.cli.bring_services import langfuse, phoenix
 from evalh.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -63,3 +64,5 @@ def _show(app: App, found: "Imported") -> int:
 
 
 command.add_command(otel)
+command.add_command(langfuse)
+command.add_command(phoenix)

@@ -50,9 +50,16 @@ class Collector:
         return values + [bare for value in values for _, space, bare in (value.partition(" "),) if space]
 
     @classmethod
-    def of(cls, env: Mapping[str, str], endpoint: str | None = None, protocol: str | None = None) -> "Collector":
-        """Read OTEL_EXPORTER_OTLP_*; what is given comes first. Raises UsageError."""
-        url = _url(env, endpoint)
+    def of(
+        cls,
+        env: Mapping[str, str],
+        endpoint: str | None = None,
+        protocol: str | None = None,
+        *,
+        option: str = "--endpoint",
+    ) -> "Collector":
+        """Read OTEL_EXPORTER_OTLP_*; what is given by an option comes first. Raises UsageError."""
+        url = _url(env, endpoint, option)
         headers: dict[str, str] = {}
         for variable in ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"):
             headers |= _headers(variable, env.get(variable, ""))
@@ -90,9 +97,9 @@ def _headers(variable: str, text: str) -> dict[str, str]:
     return found
 
 
-def _url(env: Mapping[str, str], endpoint: str | None) -> SplitResult:
+def _url(env: Mapping[str, str], endpoint: str | None, option: str) -> SplitResult:
     for name, text in (
-        ("--endpoint", endpoint),
+        (option, endpoint),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", env.get("OTEL_EXPORTER_OTLP_ENDPOINT")),
     ):

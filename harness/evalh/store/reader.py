@@ -113,10 +113,11 @@ class Reader(SampleReader, TotalsReader):
         rows = self._stream(sql, stored(suite))
         return [run_from(row) for row in rows]
 
-    def runs_of(self, suite: str, limit: int) -> list[str]:
-        """Return the ids of a suite's newest runs of any kind but BLAME, newest first."""
-        sql = "select id from runs where suite = ? and kind <> 'blame' order by started_at desc, id desc limit ?"
-        return [row["id"] for row in self._rows(sql, stored(suite), limit)]
+    def runs_of(self, suite: str, limit: int, kind: str | None = None) -> list[str]:
+        """Return the ids of a suite's newest runs of one kind, or of any but BLAME; the newest first."""
+        sql = """select id from runs where suite = ?1 and kind <> 'blame' and (?2 is null or kind = ?2)
+          order by started_at desc, id desc limit ?3"""
+        return [row["id"] for row in self._rows(sql, stored(suite), kind, limit)]
 
     def last_runs(self, target: str, suite: str | None, limit: int) -> list[str]:
         """Return the ids of a model's or route's newest runs that asked it for answers, newest first.
@@ -234,6 +235,17 @@ class Reader(SampleReader, TotalsReader):
         order by r.started_at, r.id"""
         for row in self._stream(sql, stored(suite), stored(grader)):
             yield row["run_id"], restored(row["case_id"]), row["outcome"]
+
+    def poisoned_workflows(self) -> frozenset[str]:
+        """Return the workflows of production that their newest grading found poisoned."""
+        rows = self._rows(
+            """select case_id from (
+              select s.case_id, s.word, row_number() over (partition by s.case_id order by r.started_at desc, r.id desc)
+                as newest from samples s join runs r on r.id = s.run_id
+              where r.kind = 'production' and s.word is not null)
+            where newest = 1 and word = 'poisoned'"""
+        )
+        return frozenset(restored(row["case_id"]) for row in rows)
 
     def query(self, sql: str, deadline_s: float | None = None) -> tuple[tuple[str, ...], Rows]:
         """Run a user's SQL; return the columns' names, and the rows as they are read.
