@@ -101,7 +101,7 @@ def _rubric(work: Labelling) -> Child:
     """Show the judges' rubrics, folded: a person labels by the same words."""
     told = []
     for one in work.rubrics():
-        text = f"the prompt {one.path}" if one.text is None else one.text
+        text = f"evalh prompt show {one.where}" if one.text is None else one.text
         told.append(el("details", el("summary", f"The rubric of {one.judge}"), el("pre", text)))
     return told
 
