@@ -1,4 +1,4 @@
-"""`evalh import`: what other programs recorded."""
+"""`evalh import`: what other programs recorded, and their suites."""
 
 from typing import TYPE_CHECKING
 
@@ -6,6 +6,7 @@ import click
 
 from evalh.cli.app import App, verb
 from evalh.cli.bring_otel import otel
+from evalh.cli.bring_suites import promptfoo
 from evalh.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group("import")
 def command() -> None:
-    """Bring in what other programs recorded."""
+    """Bring in what other programs recorded, or their suites."""
 
 
 @command.command("calls")
@@ -63,3 +64,4 @@ def _show(app: App, found: "Imported") -> int:
 
 
 command.add_command(otel)
+command.add_command(promptfoo)

@@ -1,0 +1,15 @@
+"""The formats of other programs, by name: each module is imported when its format is asked for."""
+
+from importlib import import_module
+from typing import cast
+
+from evalh.interop.foreign.transfer import SuiteReader
+
+_READERS = {"promptfoo": "promptfoo.suite"}
+"""By format: the module below this package whose `read_suite` reads it."""
+
+
+def reader_of(form: str) -> SuiteReader:
+    """Return what reads a format, by its name."""
+    module = import_module(f"{__package__}.{_READERS[form]}")
+    return cast("SuiteReader", module.read_suite)
