@@ -11,10 +11,13 @@ import pytest
 from evalh.api.targets import WorkspaceTexts
 from evalh.core.attempt import Completion, Usage
 from evalh.core.case import Case
+from evalh.core.digest import canonical
 from evalh.core.errors import WorkspaceError
 from evalh.core.verdict import GradeContext
+from evalh.graders.case import entry_digest
 from evalh.graders.javascript.isolate import Limits, ThrownError, call
 from evalh.graders.javascript.sources import body_of, masked
+from evalh.graders.registry import complete
 from evalh.workspace.files import WorkTree
 
 
@@ -474,3 +477,14 @@ def test_a_suite_without_it_loads_no_engine(tmp_path: Path) -> None:
     )
 
     assert found.stdout == "[]\n"
+
+
+def test_a_strangers_row_brings_no_code_that_base_does_not_have(build_grader) -> None:
+    """With `gate --trust base` a pull request's rows are data; code in them may run only if base has the same entry."""
+    entry = {"javascript": "true"}
+    rows = [Case("t-1", {}, graders=[entry], where="datasets/d.jsonl:1")]
+
+    with pytest.raises(WorkspaceError, match="runs the code of 'javascript', as no row of base does"):
+        complete([build_grader("case", trusted=frozenset())], rows)
+
+    complete([build_grader("case", trusted=frozenset({entry_digest(canonical(entry))}))], rows)
