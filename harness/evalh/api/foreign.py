@@ -37,7 +37,11 @@ def import_suite(form: str, source: Path, options: SuiteImportOptions) -> Import
     """
     taken = _tables(options.into)
     request = ImportRequest(
-        source=source, name=options.name, allow_code=options.allow_code, taken=frozenset(taken or ())
+        source=source,
+        into=options.into,
+        name=options.name,
+        allow_code=options.allow_code,
+        taken=frozenset(taken or ()),
     )
     transfer = reader_of(form)(request)
     counted = [_CountedRows(dataset.rows) for dataset in transfer.datasets]
