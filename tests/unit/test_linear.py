@@ -48,6 +48,7 @@ NO_MODEL_TEXT = {
     "api/completion": "names that a shell completes",
     "cli/cost": "an age on the command line",
     "core/prompt": "names of prompts and versions",
+    "graders/javascript/sources": "code of the workspace; runs that end early are bounded",
     "graders/judges/panel": "names of models",
     "graders/numbers/locales": "tags of languages",
     "graders/paths": "paths in a suite",
