@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from evalh.core.strict_json import JsonValue
+from evalh.core.strict_json import JsonValue, NotStrictJson, parse
 from evalh.core.values import Value
 from evalh.interop.foreign.promptfoo.entries import NoEntryError
 from evalh.interop.foreign.promptfoo.kept_code import KeptCode
@@ -64,7 +64,7 @@ console.log(JSON.stringify(typeof answer === "string" ? { output: answer } : ans
 _USAGE = {"input_tokens": "tokenUsage.prompt", "output_tokens": "tokenUsage.completion"}
 
 
-class Application(Value, kw_only=True):
+class ForeignApplication(Value, kw_only=True):
     """A provider's table, and how near it is."""
 
     table: dict[str, JsonValue]
@@ -74,12 +74,12 @@ class Application(Value, kw_only=True):
     transform: JsonValue = None
 
 
-def read(identity: str, node: Node, code: KeptCode) -> Application | None:
+def read(identity: str, node: Node, code: KeptCode) -> ForeignApplication | None:
     """Return an application's table; None for a model. Raises NoEntryError."""
     config = node.child("config")
     if identity == "echo":
         table = {"provider": "python", "call": f"{code.write('echo.py', _ECHO)}:echo"}
-        return Application(table=table, status=Fidelity.SAME)
+        return ForeignApplication(table=table, status=Fidelity.SAME)
     if identity in ("http", "https") or identity.startswith(("http://", "https://", "http:", "https:")):
         return _http(identity, config)
     if identity.startswith("exec:"):
@@ -93,7 +93,7 @@ def read(identity: str, node: Node, code: KeptCode) -> Application | None:
     return None if found is None else _script(found, node, config, code)
 
 
-def _script(found: "re.Match[str]", node: Node, config: Node, code: KeptCode) -> Application:
+def _script(found: "re.Match[str]", node: Node, config: Node, code: KeptCode) -> ForeignApplication:
     kind = found["kind"]
     if kind in ("rb", "go"):
         raise NoEntryError(
@@ -108,12 +108,12 @@ def _script(found: "re.Match[str]", node: Node, config: Node, code: KeptCode) ->
         text = _CALL_PY.format(file=path, function=found["name"] or "call_api", config=settings)
         caller = code.write(f"call_{_word(path)}.py", text)
         table: dict[str, Any] = {"provider": "python", "call": f"{caller}:ask", "output": "output", "usage": _USAGE}
-        return Application(table={**table, "files": [path]}, why="context holds the variables alone")
+        return ForeignApplication(table={**table, "files": [path]}, why="context holds the variables alone")
     caller = code.write("run_provider.mjs", _CALL_JS)
     command = ["node", *(["--experimental-strip-types"] if kind.endswith("ts") else []), f"./{caller}", path]
     table = {"provider": "command", "command": [*command, json.dumps(settings)], "output": "output", "usage": _USAGE}
     why = "needs node, and the packages that it imports; a process for each call"
-    return Application(
+    return ForeignApplication(
         table={**table, "files": [path]}, why=why, do='env_allow = ["…"] names the variables that it reads'
     )
 
@@ -122,14 +122,14 @@ def _word(path: str) -> str:
     return re.sub(r"\W+", "_", path.rpartition("/")[2].rpartition(".")[0])
 
 
-def _program(command: list[str], code: KeptCode) -> Application:
+def _program(command: list[str], code: KeptCode) -> ForeignApplication:
     code.refuse_unless_allowed("is a program")
     table: dict[str, Any] = {"provider": "command", "command": command, "stdin": "prompt"}
     why = "the prompt comes on stdin, not as an argument"
-    return Application(table=table, why=why, do="let the program read stdin")
+    return ForeignApplication(table=table, why=why, do="let the program read stdin")
 
 
-def _http(identity: str, config: Node) -> Application:
+def _http(identity: str, config: Node) -> ForeignApplication:
     url = identity if "://" in identity else config.text("url")
     if url is None or "{{" in url or REMOVED in url:
         raise NoEntryError(
@@ -140,7 +140,7 @@ def _http(identity: str, config: Node) -> Application:
     if str(config.child("method").value or "POST").upper() != "POST":
         raise NoEntryError("is asked by another method than POST", "a small server in front of it, or a `python` model")
     table: dict[str, Any] = {"provider": "http", "url": url}
-    body = config.child("body").value
+    body = _read_body(config.child("body").value)
     table["body"] = _slots({"prompt": "{{prompt}}"} if body is None else body)
     _headers(config.child("headers").value, table)
     transform = config.child("transformResponse").value or config.child("responseParser").value
@@ -154,12 +154,22 @@ def _http(identity: str, config: Node) -> Application:
         table["output"] = "$"
         after = _on_json(transform)
         near.append("its transformResponse is applied by graders in JavaScript alone")
-    return Application(
+    return ForeignApplication(
         table=table,
         why="; ".join(near),
         do='revision = "git", if the code that answers is this repository',
         transform=after,
     )
+
+
+def _read_body(body: JsonValue) -> JsonValue:
+    """Return a body as JSON; one that is text must be JSON with slots in its texts. Raises NoEntryError."""
+    if not isinstance(body, str):
+        return body
+    try:
+        return parse(body)
+    except NotStrictJson:
+        raise NoEntryError("its body is a template around JSON", 'provider = "http", with a body of slots') from None
 
 
 def _on_json(transform: JsonValue) -> JsonValue:

@@ -7,10 +7,11 @@ from evalh.core.errors import WorkspaceError
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
 from evalh.core.values import Value
+from evalh.graders.javascript.isolate import missing_engine
 from evalh.graders.kinds import GraderEnvironment
 from evalh.graders.registry import build
 from evalh.interop.foreign.promptfoo import code_assertions, model_assertions, text_assertions
-from evalh.interop.foreign.promptfoo.entries import Asked, Entry, NoEntryError
+from evalh.interop.foreign.promptfoo.entries import ForeignAssertion, GraderEntry, NoEntryError
 from evalh.interop.foreign.promptfoo.kept_code import KeptCode
 from evalh.interop.foreign.promptfoo.kinds import KINDS, LOST
 from evalh.interop.foreign.promptfoo.model_assertions import JudgeOf
@@ -78,7 +79,7 @@ class AssertionReader:
         self.lost += 1
         self._sheet.add(Fidelity.NOT, node.where, what, why.why, subject=Subject.GRADER, do=why.do)
 
-    def _set(self, node: Node, around: Surroundings, names: set[str]) -> Entry:
+    def _set(self, node: Node, around: Surroundings, names: set[str]) -> GraderEntry:
         nodes = list(node.child("assert").items())
         before = self.lost
         graders = [one for one in (self._grader(part, around, names) for part in nodes) if one is not None]
@@ -88,15 +89,15 @@ class AssertionReader:
         threshold = node.child("threshold").value
         if isinstance(threshold, int | float):
             params["threshold"] = min(1, max(0, threshold))
-        entry = Entry(kind="weighted", params=params)
+        entry = GraderEntry(kind="weighted", params=params)
         return entry if self.lost == before else entry.nearly("some of its assertions are left out")
 
-    def _entry(self, kind: str, node: Node, around: Surroundings) -> Entry:
+    def _entry(self, kind: str, node: Node, around: Surroundings) -> GraderEntry:
         inverse = kind.startswith("not-")
         base = kind.removeprefix("not-")
         if base in LOST:
             raise NoEntryError(*LOST[base])
-        asked = Asked(
+        asked = ForeignAssertion(
             kind=base,
             value=self._value(base, node, around),
             node=node,
@@ -109,9 +110,11 @@ class AssertionReader:
             entry = entry.nearly("promptfoo compares the output's JSON written without blanks")
         if not inverse:
             return entry
-        return Entry(kind="not", params={"grader": entry.document()}, status=entry.status, why=entry.why, do=entry.do)
+        return GraderEntry(
+            kind="not", params={"grader": entry.document()}, status=entry.status, why=entry.why, do=entry.do
+        )
 
-    def _read(self, asked: Asked) -> Entry:
+    def _read(self, asked: ForeignAssertion) -> GraderEntry:
         if asked.kind == "javascript":
             return code_assertions.javascript(asked, self._code)
         if asked.kind == "python":
@@ -181,18 +184,24 @@ class AssertionReader:
         names.add(name)
         return name
 
-    def _build(self, entry: Entry, node: Node) -> None:
+    def _build(self, entry: GraderEntry, node: Node) -> None:
         """Build the grader, as a run will. Raises NoEntryError for one that evalh refuses."""
         key = repr(entry.document())
         if key not in self._built:
             spec = GraderSpec(kind=entry.kind, name=entry.kind, params=dict(entry.params), where=node.where)
-            self._built[key] = _refusal(spec) if entry.kind in _CHECKED else None
+            self._built[key] = _refusal(spec) if _is_checked(entry) else None
         if (refusal := self._built[key]) is not None:
             raise NoEntryError(refusal)
 
 
 _CHECKED = frozenset({"equals", "contains", "regex", "json", "schema", "length", "latency", "cost", "tool_calls"})
 """Kinds that are built without a model, a file or an engine."""
+
+
+def _is_checked(entry: GraderEntry) -> bool:
+    if entry.kind == "javascript" and "file" not in str(entry.params.get("transform", "")) and "code" in entry.params:
+        return missing_engine() is None
+    return entry.kind in _CHECKED
 
 
 def _refusal(spec: GraderSpec) -> str | None:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 
 from evalh.core.strict_json import JsonValue
-from evalh.interop.foreign.promptfoo.entries import Asked, Entry, NoEntryError
+from evalh.interop.foreign.promptfoo.entries import ForeignAssertion, GraderEntry, NoEntryError
 from evalh.interop.foreign.promptfoo.kept_code import KeptCode
 from evalh.interop.foreign.promptfoo.nodes import is_code
 
@@ -44,13 +44,15 @@ for (let row = 1; row <= text.length; row++) {
 }
 return above[value.length] <= most;""",
 }
+_UNCHANGED = ("latency", "cost", "tool_calls")  # they do not read the text
+_OF_MODELS = ("judge", "embedding_similarity", "python")
 _NODE = re.compile(r"(?<![\w.$])(?:fetch|setTimeout|setInterval|Buffer|__dirname|process\s*\.\s*(?!env\b)\w+)\b")
 _PACKAGE = re.compile(r"(?:\brequire\s*\(\s*|\bfrom\s+|\bimport\s*\(?\s*)[\"'](?!\.{1,2}/)([^\"'\n]{1,80})[\"']")
 _OTHERWISE = re.compile(r"\bIntl\b|toLocale\w+|localeCompare|structuredClone")
 _SUPPORTED = (".js", ".cjs", ".mjs")
 
 
-def as_code(asked: Asked) -> Entry:
+def as_code(asked: ForeignAssertion) -> GraderEntry:
     """Return an assertion about text as JavaScript that does the same. Raises NoEntryError."""
     form = _FORMS.get(asked.kind)
     if form is None or (asked.kind == "is-json" and asked.value):
@@ -63,26 +65,30 @@ def as_code(asked: Asked) -> Entry:
     lines = [_TEXT, f"const value = {_js(value)};"] if "value" in form else [_TEXT]
     if "most" in form:
         lines.append(f"const most = {_js(_EDITS if asked.threshold is None else asked.threshold)};")
-    return Entry(kind="javascript", params={"code": "\n".join((*lines, form))})
+    return GraderEntry(kind="javascript", params={"code": "\n".join((*lines, form))})
 
 
 def _js(value: JsonValue) -> str:
     return json.dumps(value)  # in ASCII: U+2028 ended lines in older engines
 
 
-def with_transform(entry: Entry, asked: Asked, code: KeptCode) -> Entry:
+def with_transform(entry: GraderEntry, asked: ForeignAssertion, code: KeptCode) -> GraderEntry:
     """Return the entry for an output that the test's `transform`, and then the assertion's, changed first."""
     own = asked.options.get("transform") or asked.options.get("postprocess")
     stated = (asked.options.get(FROM_PROVIDER), own, asked.node.raw("transform").value)
     steps = [step_of(one, asked, code) for one in stated if one]
     if not steps:
         return entry
+    if entry.kind in _UNCHANGED:
+        return entry
+    if entry.kind in _OF_MODELS:
+        return entry.nearly("the model sees the output as it is, before the transform")
     if entry.kind != "javascript":
         entry = as_code(asked)
-    return Entry(kind=entry.kind, params={**entry.params, "transform": steps}, status=entry.status, why=entry.why)
+    return GraderEntry(kind=entry.kind, params={**entry.params, "transform": steps}, status=entry.status, why=entry.why)
 
 
-def step_of(stated: JsonValue, asked: Asked, code: KeptCode) -> JsonValue:
+def step_of(stated: JsonValue, asked: ForeignAssertion, code: KeptCode) -> JsonValue:
     """Return one transform as a step of the grader `javascript`. Raises NoEntryError."""
     if not isinstance(stated, str):
         raise NoEntryError("its transform is not text")
@@ -92,7 +98,7 @@ def step_of(stated: JsonValue, asked: Asked, code: KeptCode) -> JsonValue:
     return stated.strip()
 
 
-def javascript(asked: Asked, code: KeptCode) -> Entry:
+def javascript(asked: ForeignAssertion, code: KeptCode) -> GraderEntry:
     """Read code or a file of it. Raises NoEntryError."""
     value = asked.value
     if not isinstance(value, str) or not value.strip():
@@ -111,7 +117,7 @@ def javascript(asked: Asked, code: KeptCode) -> Entry:
         params["config"] = config
     if asked.objects:
         params["parse"] = True
-    entry = Entry(kind="javascript", params={**params, "throws": "fail"})
+    entry = GraderEntry(kind="javascript", params={**params, "throws": "fail"})
     if found := _OTHERWISE.search(source):
         return entry.nearly(f"{found[0]} differs from Node's: the engine has no table of languages")
     if "context" in source and re.search(r"context\s*\.\s*(?:provider|prompt|trace|test\b)", source):
@@ -119,7 +125,7 @@ def javascript(asked: Asked, code: KeptCode) -> Entry:
     return entry
 
 
-def _script(name: str, asked: Asked, code: KeptCode) -> str:
+def _script(name: str, asked: ForeignAssertion, code: KeptCode) -> str:
     path, _, function = name.removeprefix("file://").partition(":")
     if not path.endswith(_SUPPORTED):
         raise NoEntryError(
@@ -139,7 +145,7 @@ def _refuse_node(source: str) -> None:
         raise NoEntryError(f"needs node: {found[0]}", "a `python` grader that starts node, or code without it")
 
 
-def python(asked: Asked, code: KeptCode) -> Entry:
+def python(asked: ForeignAssertion, code: KeptCode) -> GraderEntry:
     """Read Python code or a file of it, kept behind a wrapper if the user allowed code. Raises NoEntryError."""
     value = asked.value
     if not isinstance(value, str) or not value.strip():
@@ -156,5 +162,5 @@ def python(asked: Asked, code: KeptCode) -> Entry:
         arguments["config"] = config
     if asked.threshold is not None:
         arguments["threshold"] = asked.threshold
-    entry = Entry(kind="python", params={"function": f"{code.wrapper()}:judge", "args": arguments})
+    entry = GraderEntry(kind="python", params={"function": f"{code.wrapper()}:judge", "args": arguments})
     return entry.nearly("it runs in evalh's own Python; context holds vars, config and the prompt alone")

@@ -8,7 +8,7 @@ from evalh.interop.foreign.promptfoo.nodes import Node
 from evalh.interop.foreign.transfer import Fidelity
 
 
-class Asked(Value, kw_only=True):
+class ForeignAssertion(Value, kw_only=True):
     """One assertion of one test, with its templates filled."""
 
     kind: str  # without `not-`
@@ -32,7 +32,7 @@ class Asked(Value, kw_only=True):
         return self.value
 
 
-class Entry(Value, kw_only=True):
+class GraderEntry(Value, kw_only=True):
     """A grader's kind and parameters, and how near it is."""
 
     kind: str
@@ -41,10 +41,10 @@ class Entry(Value, kw_only=True):
     why: str | None = None
     do: str | None = None
 
-    def nearly(self, why: str, do: str | None = None) -> "Entry":
+    def nearly(self, why: str, do: str | None = None) -> "GraderEntry":
         """Return the entry as one that differs in this way."""
         told = why if self.why is None else f"{self.why}; {why}"
-        return Entry(kind=self.kind, params=self.params, status=Fidelity.NEAR, why=told, do=do or self.do)
+        return GraderEntry(kind=self.kind, params=self.params, status=Fidelity.NEAR, why=told, do=do or self.do)
 
     def document(self, more: Mapping[str, JsonValue] | None = None) -> JsonValue:
         """Return it as it stands in a list of graders."""

@@ -20,7 +20,7 @@ class OtherPatternError(Exception):
     """RE2 has no pattern that means the same."""
 
 
-class _Reader:
+class _PatternReader:
     def __init__(self, source: str) -> None:
         self.source = source
         self.place = 0
@@ -130,7 +130,7 @@ _ESCAPED = {"\n": r"\n", "\r": r"\r", "\t": r"\t", "\0": r"\x00"}
 
 def re2_pattern(source: str) -> tuple[str, bool]:
     """Return RE2's pattern, and whether it may differ beside letters outside of ASCII. Raises OtherPatternError."""
-    reader = _Reader(source)
+    reader = _PatternReader(source)
     pattern = reader.pattern()
     return pattern, reader.near
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from math import ceil
 
 from evalh.core.strict_json import JsonValue
-from evalh.interop.foreign.promptfoo.entries import Asked, Entry, NoEntryError
+from evalh.interop.foreign.promptfoo.entries import ForeignAssertion, GraderEntry, NoEntryError
 
 JudgeOf = Callable[[JsonValue], str]
 """Returns the name of the model that a stated provider means; of the default judge for null."""
@@ -21,7 +21,7 @@ nothing in it contradicts them:
 _RELEVANT = "The answer is relevant to the question that was asked, and answers it."
 
 
-def rubric_of(asked: Asked) -> str:
+def rubric_of(asked: ForeignAssertion) -> str:
     """Return a rubric's text. Raises NoEntryError."""
     value = asked.value
     if isinstance(value, dict | list):
@@ -31,12 +31,12 @@ def rubric_of(asked: Asked) -> str:
     return value.strip()
 
 
-def _judge(asked: Asked, rubric: str, judge: JudgeOf, mark: float | None) -> Entry:
+def _judge(asked: ForeignAssertion, rubric: str, judge: JudgeOf, mark: float | None) -> GraderEntry:
     stated = asked.node.raw("provider").value or asked.options.get("provider")
     params: dict[str, JsonValue] = {"rubric": rubric, "model": judge(stated), "scale": "pass/fail"}
     if mark is not None:
         params |= {"scale": f"0-{_STEPS}", "pass_mark": min(_STEPS, max(0, ceil(mark * _STEPS)))}
-    entry = Entry(kind="judge", params=params).nearly(
+    entry = GraderEntry(kind="judge", params=params).nearly(
         _OTHER_JUDGE, "evalh label and evalh calibrate show how good it is"
     )
     if asked.options.get("rubricPrompt") or asked.node.has("rubricPrompt"):
@@ -44,30 +44,30 @@ def _judge(asked: Asked, rubric: str, judge: JudgeOf, mark: float | None) -> Ent
     return entry
 
 
-def _llm_rubric(asked: Asked, judge: JudgeOf) -> Entry:
+def _llm_rubric(asked: ForeignAssertion, judge: JudgeOf) -> GraderEntry:
     return _judge(asked, rubric_of(asked), judge, asked.threshold)
 
 
-def _closed_qa(asked: Asked, judge: JudgeOf) -> Entry:
+def _closed_qa(asked: ForeignAssertion, judge: JudgeOf) -> GraderEntry:
     return _judge(asked, _CLOSED + rubric_of(asked), judge, None)
 
 
-def _factuality(asked: Asked, judge: JudgeOf) -> Entry:
+def _factuality(asked: ForeignAssertion, judge: JudgeOf) -> GraderEntry:
     return _judge(asked, _FACTS + rubric_of(asked), judge, None)
 
 
-def _g_eval(asked: Asked, judge: JudgeOf) -> Entry:
+def _g_eval(asked: ForeignAssertion, judge: JudgeOf) -> GraderEntry:
     value = asked.value
     rubric = "\n".join(map(str, value)) if isinstance(value, list) else rubric_of(asked)
     return _judge(asked, rubric, judge, _G_EVAL if asked.threshold is None else asked.threshold)
 
 
-def _answer_relevance(asked: Asked, judge: JudgeOf) -> Entry:
+def _answer_relevance(asked: ForeignAssertion, judge: JudgeOf) -> GraderEntry:
     entry = _judge(asked, _RELEVANT, judge, asked.threshold or 0.0)
     return entry.nearly("there a model writes questions whose embeddings are compared")
 
 
-def _similar(asked: Asked, judge: JudgeOf) -> Entry:
+def _similar(asked: ForeignAssertion, judge: JudgeOf) -> GraderEntry:
     value = asked.value
     texts = value if isinstance(value, list) else [value]
     if not all(isinstance(text, str) and text for text in texts):
@@ -76,10 +76,12 @@ def _similar(asked: Asked, judge: JudgeOf) -> Entry:
     stated = asked.node.raw("provider").value or asked.options.get("provider")
     stated = stated.get("embedding") if isinstance(stated, Mapping) else stated
     params = {"model": judge({"embedding": stated}), "pass_mark": mark, "value": value, "required": True}
-    return Entry(kind="embedding_similarity", params=params).nearly("the model of the embeddings must be the same one")
+    return GraderEntry(kind="embedding_similarity", params=params).nearly(
+        "the model of the embeddings must be the same one"
+    )
 
 
-READERS: dict[str, Callable[[Asked, JudgeOf], Entry]] = {
+READERS: dict[str, Callable[[ForeignAssertion, JudgeOf], GraderEntry]] = {
     "llm-rubric": _llm_rubric,
     "model-graded-closedqa": _closed_qa,
     "model-graded-factuality": _factuality,

@@ -25,7 +25,9 @@ _PROGRAM = "a prompt that is a program"
 _PROGRAM_DO = "write it with evalh.template: jinja2, or wrap the application as an `http`, `command` or `python` model"
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "model": "assistant"}
 _LATE = "promptfoo fills the template first and reads the messages after; here an input cannot add one"
-_UNQUOTED = re.compile(r"(?<![\"\w])\{\{\s*(?P<name>[\w.]+)\s*(?:\|\s*dump\s*)?(?:\|\s*safe\s*)?\}\}(?![\"\w])")
+_UNQUOTED = re.compile(
+    r"\"(?:\\.|[^\"\\])*\"|\{\{\s*(?P<name>[\w.]+)\s*(?:\|\s*dump\s*)?(?:\|\s*safe\s*)?\}\}", re.DOTALL
+)
 _MARK = "\ue000"
 _DUMPED = re.compile(f"{_MARK}(?P<name>[\\w.]+){_MARK}")
 _LONGEST_NOTE = 200
@@ -204,12 +206,12 @@ def _messages(text: str) -> list[tuple[str, str]] | None:
     value: JsonValue = None
     if stripped.startswith("- role:"):
         try:
-            value = parse_yaml(_UNQUOTED.sub(_marked, text), "the prompt", foreign=True).value
+            value = parse_yaml(text, "the prompt", foreign=True).value
         except WorkspaceError as exc:
             raise NotRenderedError(f"a conversation in YAML that cannot be read: {exc.what}") from None
     elif stripped.startswith(("[", "{")):
         try:
-            value = parse(_UNQUOTED.sub(_marked, text))
+            value = parse(text if _is_json(text) else _UNQUOTED.sub(_marked, text))
         except NotStrictJson:
             if stripped.startswith(("[{", "[\n", '{"')):
                 raise NotRenderedError("JSON around tags that cannot be read before it is filled") from None
@@ -222,7 +224,8 @@ def _messages(text: str) -> list[tuple[str, str]] | None:
 
 
 def _marked(found: "re.Match[str]") -> str:
-    return f'"{_MARK}{found["name"]}{_MARK}"'
+    """Write a slot between JSON's texts as a text with a mark; a text stays as it is."""
+    return found[0] if found["name"] is None else f'"{_MARK}{found["name"]}{_MARK}"'
 
 
 def _message(message: Mapping[str, JsonValue]) -> tuple[str, str]:

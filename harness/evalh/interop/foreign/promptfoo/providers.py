@@ -18,7 +18,6 @@ from evalh.interop.foreign.transfer import Fidelity, ProofSheet, Subject, free_n
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENV = re.compile(r"\{\{\s*env\.(\w+)\s*\}\}|\$\{?(\w+)\}?")
 _MILLION = 1_000_000
-_COMPATIBLE = ("openai", "anthropic", "gemini")
 
 
 class ForeignModel(Value, kw_only=True):
@@ -120,6 +119,8 @@ class ProviderReader:
             table["api"] = "embeddings"
         elif call == "completion":
             raise NoEntryError("is the old API of completions", "name a chat model")
+        elif call == "text-generation":
+            near.append("is asked by the API of chat completions, not by that of text generation")
         elif call == "responses":
             near.append("is asked by the API of chat completions: see api in docs/reference/providers.md")
         schema, tools = self._settings(table, config, near)

@@ -23,7 +23,7 @@ _KNOWN = frozenset(
 _NOTHING = {"length": {"min_chars": 0, "name": "nothing is checked"}}
 
 
-class Rows(Struct):
+class ForeignRows(Struct):
     """What became of the tests."""
 
     rows: list[Row] = field(default_factory=list)
@@ -43,10 +43,10 @@ class RowWriter:
         self._ids = CaseIds(sheet)
         self._objects = False
 
-    def rows(self, tests: Sequence[ForeignTest], default: ForeignTest, *, objects: bool) -> Rows:
+    def rows(self, tests: Sequence[ForeignTest], default: ForeignTest, *, objects: bool) -> ForeignRows:
         """Return the rows of all tests, and the suite's graders."""
         self._objects = objects
-        found = Rows()
+        found = ForeignRows()
         self._around(tests, found)
         shared = self._shared(tests, default)
         lost_all: list[Row] = []
@@ -64,7 +64,7 @@ class RowWriter:
         self._close(found, lost_all, unchecked)
         return found
 
-    def _close(self, found: Rows, lost_all: Sequence[Row], unchecked: Sequence[Row]) -> None:
+    def _close(self, found: ForeignRows, lost_all: Sequence[Row], unchecked: Sequence[Row]) -> None:
         """Say what rows without graders of their own get: they pass, unless what they asked for is lost."""
         if unchecked:
             why = f"tests that check nothing: {len(unchecked)}; they pass, as in promptfoo"
@@ -93,7 +93,7 @@ class RowWriter:
     def _options(self, test: ForeignTest) -> dict[str, JsonValue]:
         return {**test.options, FROM_PROVIDER: self._transform} if self._transform else test.options
 
-    def _rows_of(self, test: ForeignTest, nodes: Sequence[Any], found: Rows) -> list[Row]:
+    def _rows_of(self, test: ForeignTest, nodes: Sequence[Any], found: ForeignRows) -> list[Row]:
         self._tell_options(test)
         try:
             expand = test.options.get("disableVarExpansion") is not True
@@ -125,7 +125,7 @@ class RowWriter:
         weighted: dict[str, JsonValue] = {"graders": graders, "threshold": min(1, max(0, test.threshold))}
         return [{"weighted": weighted}]
 
-    def _inputs(self, values: Mapping[str, JsonValue], test: ForeignTest, found: Rows) -> dict[str, JsonValue]:
+    def _inputs(self, values: Mapping[str, JsonValue], test: ForeignTest, found: ForeignRows) -> dict[str, JsonValue]:
         inputs: dict[str, JsonValue] = {}
         for name, value in values.items():
             kept = input_name(name)
@@ -151,7 +151,7 @@ class RowWriter:
                     self._sheet.add(Fidelity.NOTE, test.where, f"metadata.{key}", why, subject=Subject.CASE)
         return list(dict.fromkeys(tags))
 
-    def _around(self, tests: Sequence[ForeignTest], found: Rows) -> None:
+    def _around(self, tests: Sequence[ForeignTest], found: ForeignRows) -> None:
         stated = {(str(test.options.get("prefix") or ""), str(test.options.get("suffix") or "")) for test in tests}
         if len(stated) > 1:
             found.varying = True

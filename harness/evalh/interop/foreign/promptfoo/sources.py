@@ -27,7 +27,7 @@ _WHOLE = 2**53
 _SHORTEST_KEY = 8
 _KEY_ENDS = ("apikey", "token", "secret", "password", "authorization", "accesskey", "privatekey", "cookie", "auth")
 _NO_SETTINGS = frozenset({"vars", "metadata", "value", "rubricPrompt", "prompts"})  # what tests and prompts are made of
-_ELSEWHERE = re.compile(r"[A-Z][A-Z0-9_]*|\$.*|.*\{\{.*|file://.*", re.DOTALL)
+_ELSEWHERE = re.compile(r"\$.*|.*\{\{.*|file://.*", re.DOTALL)
 _IN_ADDRESS = re.compile(
     r"://[^/\s:@'\"]{1,200}:(?P<password>[^/\s@'\"]{4,200})@"
     r"|[?&](?i:api[_-]?key|key|token|access_token|sig|code)=(?P<query>[^&\s'\"{}]{8,})"

@@ -13,7 +13,7 @@ from evalh.interop.foreign.promptfoo.kept_code import KeptCode
 from evalh.interop.foreign.promptfoo.nodes import Node, root_of
 from evalh.interop.foreign.promptfoo.prompts import ForeignPrompt, PromptReader
 from evalh.interop.foreign.promptfoo.providers import ForeignModel, ProviderReader
-from evalh.interop.foreign.promptfoo.rows import Rows, RowWriter
+from evalh.interop.foreign.promptfoo.rows import ForeignRows, RowWriter
 from evalh.interop.foreign.promptfoo.sources import SourceFiles, config_file
 from evalh.interop.foreign.promptfoo.tests import ForeignTest, TestReader, inherited
 from evalh.interop.foreign.promptfoo.variables import Variables
@@ -89,16 +89,19 @@ class _Config:
         writer = RowWriter(reader, self._variables, self._sheet, _first_output(models, self._sheet))
         rows = writer.rows(tests, default, objects=objects)
         transfer = Transfer(sheet=self._sheet)
-        self._write_groups(transfer, prompts, models, rows)
+        if rows.rows:
+            self._write_groups(transfer, prompts, models, rows)
+            transfer.datasets.append(NewDataset(self._name, rows.rows))
+        else:
+            self._sheet.add(Fidelity.NOT, self._root.where, "tests", "none is carried over", subject=Subject.CASE)
         for model in (*models, *self._judges.models):
             transfer.models[model.name] = dict(model.table)
         self._write_recording(transfer, rows)
-        transfer.datasets.append(NewDataset(self._name, rows.rows))
         transfer.files |= {**self._code.written, **self._variables.media}
         return transfer
 
     def _write_groups(
-        self, transfer: Transfer, prompts: Sequence[ForeignPrompt], models: Sequence[ForeignModel], rows: Rows
+        self, transfer: Transfer, prompts: Sequence[ForeignPrompt], models: Sequence[ForeignModel], rows: ForeignRows
     ) -> None:
         """Write a prompt and a suite for the models that are asked all prompts, and for each other choice."""
         groups: dict[tuple[str, ...] | None, list[ForeignModel]] = {}
@@ -126,7 +129,7 @@ class _Config:
                 others = ", ".join(member.name for member in members[1:])
                 self._note("providers", f"the suite asks {members[0].name}", f"evalh run {name} --model …: {others}")
 
-    def _suite(self, name: str, members: Sequence[ForeignModel], rows: Rows) -> dict[str, JsonValue]:
+    def _suite(self, name: str, members: Sequence[ForeignModel], rows: ForeignRows) -> dict[str, JsonValue]:
         suite: dict[str, Any] = {"prompt": name, "dataset": self._name}
         if members:
             suite["model"] = members[0].name
@@ -144,11 +147,11 @@ class _Config:
             suite["gate"] = {"good_rate": {"at_least": share}}
         return suite
 
-    def _trials(self, rows: Rows) -> int:
+    def _trials(self, rows: ForeignRows) -> int:
         value = self._root.child("evaluateOptions").child("repeat").value or rows.repeat
         return value if isinstance(value, int) and 1 < value <= _MOST_TRIALS else 1
 
-    def _write_recording(self, transfer: Transfer, rows: Rows) -> None:
+    def _write_recording(self, transfer: Transfer, rows: ForeignRows) -> None:
         if not rows.outputs:
             return
         path = f"recorded/{self._name}.jsonl"

@@ -7,7 +7,7 @@ from evalh.core.strict_json import JsonValue
 from evalh.interop.foreign.promptfoo.nunjucks import input_name, js_text
 from evalh.interop.foreign.promptfoo.prompts import Body, ForeignPrompt, PromptReader
 from evalh.interop.foreign.promptfoo.providers import ForeignModel
-from evalh.interop.foreign.promptfoo.rows import Rows
+from evalh.interop.foreign.promptfoo.rows import ForeignRows
 from evalh.interop.foreign.transfer import Fidelity, NewVersion, ProofSheet, Row, Subject
 from evalh.workspace.prompt.dialect_portable import text_of
 
@@ -15,7 +15,7 @@ _LONGEST = 200
 
 
 def new_version(
-    prompt: ForeignPrompt, reader: PromptReader, rows: Rows, members: Sequence[ForeignModel], sheet: ProofSheet
+    prompt: ForeignPrompt, reader: PromptReader, rows: ForeignRows, members: Sequence[ForeignModel], sheet: ProofSheet
 ) -> NewVersion | None:
     """Return a prompt as a version; None if it has none. Changes rows where values are printed differently."""
     around = rows.around if not prompt.text.lstrip().startswith(("[", "{", "- role")) else ("", "")
