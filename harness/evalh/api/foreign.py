@@ -38,15 +38,7 @@ def import_suite(form: str, source: Path, options: SuiteImportOptions) -> Import
     are only returned. Raises EvalhError.
     """
     taken = _tables(options.into)
-    request = ImportRequest(
-        source=source,
-        name=options.name,
-        allow_code=options.allow_code,
-        taken=frozenset(taken or ()),
-        mapping=options.mapping,
-        data_only=options.data_only,
-    )
-    transfer = reader_of(form)(request)
+    transfer = reader_of(form)(_request(source, options, taken))
     counted = [_CountedRows(dataset.rows) for dataset in transfer.datasets]
     transfer.datasets = [NewDataset(one.name, rows) for one, rows in zip(transfer.datasets, counted, strict=True)]
     files = dict(files_of(transfer, str(source)))
@@ -78,6 +70,18 @@ def import_suite(form: str, source: Path, options: SuiteImportOptions) -> Import
             text = "".join(f"{line}\n" for line in import_sheet(document))
             _opened(all_or_none, options.into / sheet_name).write(text.encode())
     return document
+
+
+def _request(source: Path, options: SuiteImportOptions, taken: set[str] | None) -> ImportRequest:
+    return ImportRequest(
+        source=source,
+        into=options.into,
+        name=options.name,
+        allow_code=options.allow_code,
+        taken=frozenset(taken or ()),
+        mapping=options.mapping,
+        data_only=options.data_only,
+    )
 
 
 class _CountedRows:

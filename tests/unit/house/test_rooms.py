@@ -32,6 +32,8 @@ SMALL = {  # why a shorter file is not part of its neighbour; `cli/` has a modul
     "engine/pipeline/replaying.py": "it asks nobody, and shares nothing with asking but the walk that it inherits",
     "engine/pipeline/tools.py": "asking, grading and kept functions share it; inside one of them it would close a circle",
     "interop/foreign/formats.py": "the table of formats, which the command line reads without reading any",
+    "interop/foreign/promptfoo/judges.py": "models that tests state; the providers beside it are the config's own",
+    "interop/foreign/promptfoo/kinds.py": "the names of another program's kinds, a table without code",
     "interop/recording.py": "writes what providers/recording.py reads; a provider may not import the workspace",
     "pipeline/contracts.py": "it compiles schemas; the walk beside it asks no library",
     "pipeline/step.py": "a word of the glossary, and a layer of its own: pipelines of several steps stand on it",

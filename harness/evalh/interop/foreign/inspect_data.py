@@ -14,8 +14,7 @@ from pathlib import Path
 from evalh.core.errors import UsageError, WorkspaceError
 from evalh.core.strict_json import JsonValue, NotStrictJson, parse
 from evalh.interop.foreign.langfuse_dataset import inputs_of, is_conversation, tags_of
-from evalh.interop.foreign.rows import name_of, with_id
-from evalh.interop.foreign.starter import add_starter
+from evalh.interop.foreign.rows import add_starter, name_of, with_id
 from evalh.interop.foreign.tables import Record, document, kind_of, records, unpacked_zstd
 from evalh.interop.foreign.transfer import (
     CaseIds,

@@ -7,8 +7,7 @@ from evalh.core.case import ABSENT
 from evalh.core.errors import UsageError
 from evalh.core.strict_json import JsonValue, NotStrictJson, parse
 from evalh.interop.foreign.bodies import role_of
-from evalh.interop.foreign.rows import name_of, with_id
-from evalh.interop.foreign.starter import add_starter
+from evalh.interop.foreign.rows import add_starter, name_of, with_id
 from evalh.interop.foreign.tables import Record, kind_of, records
 from evalh.interop.foreign.transfer import (
     CaseIds,

@@ -136,6 +136,7 @@ class ImportRequest(Value, kw_only=True):
     """What the user asked for."""
 
     source: Path
+    into: Path  # the workspace's root; what lies below it already is named in place and not copied
     name: str | None  # of what is written, instead of the source's
     allow_code: bool  # whether programs of the source may be kept as graders and providers
     taken: frozenset[str]  # models and routes that the workspace has already

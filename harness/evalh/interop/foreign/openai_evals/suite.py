@@ -11,8 +11,7 @@ from evalh.core.strict_json import JsonValue
 from evalh.interop.foreign.bodies import body_of, filled, is_slot, role_of, text_of, without_keys
 from evalh.interop.foreign.openai_evals.criteria import Criteria
 from evalh.interop.foreign.openai_evals.slots import SLOT, expected_of
-from evalh.interop.foreign.rows import name_of
-from evalh.interop.foreign.starter import add_starter
+from evalh.interop.foreign.rows import add_starter, name_of
 from evalh.interop.foreign.tables import document, kind_of, records
 from evalh.interop.foreign.transfer import (
     CaseIds,

@@ -5,11 +5,13 @@ Keys that stand in it are removed while it is read, so that nothing later can co
 """
 
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from evalh.core.errors import UsageError, WorkspaceError
 from evalh.core.located import Located
-from evalh.core.strict_json import NotStrictJson, parse
+from evalh.core.located import Path as Place
+from evalh.core.strict_json import JsonValue, NotStrictJson, parse
 from evalh.interop.foreign.transfer import Fidelity, ProofSheet
 from evalh.workspace.credentials import keys_in
 from evalh.workspace.files import decode, refuse_other_encodings, refuse_pointer
@@ -21,6 +23,15 @@ _LARGEST = 64 * 2**20
 _MOST_BYTES = 512 * 2**20
 _MOST_FILES = 20_000
 _GLOB = re.compile(r"[*?\[\]{}]|[!@+]\(")
+_WHOLE = 2**53
+_SHORTEST_KEY = 8
+_KEY_ENDS = ("apikey", "token", "secret", "password", "authorization", "accesskey", "privatekey", "cookie", "auth")
+_NO_SETTINGS = frozenset({"vars", "metadata", "value", "rubricPrompt", "prompts"})  # what tests and prompts are made of
+_ELSEWHERE = re.compile(r"\$.*|.*\{\{.*|file://.*", re.DOTALL)
+_IN_ADDRESS = re.compile(
+    r"://[^/\s:@'\"]{1,200}:(?P<password>[^/\s@'\"]{4,200})@"
+    r"|[?&](?i:api[_-]?key|key|token|access_token|sig|code)=(?P<query>[^&\s'\"{}]{8,})"
+)
 
 
 def config_file(source: Path) -> Path:
@@ -48,6 +59,8 @@ class SourceFiles:
         self._root = next((one for one in (self.base, *self.base.parents) if (one / ".git").exists()), self.base)
         self._bytes = 0
         self._texts: dict[Path, str] = {}
+        self._documents: dict[Path, Located] = {}
+        self._keys: set[str] = set()
 
     def label(self, path: Path) -> str:
         """Return how messages name a file: relative to the config, if it lies below."""
@@ -104,7 +117,24 @@ class SourceFiles:
             raise WorkspaceError(f"{self.label(path)}: {exc.strerror or exc}", where=where) from None
 
     def document(self, path: Path, where: str | None = None) -> Located:
-        """Return what a YAML or JSON file holds. Raises WorkspaceError."""
+        """Return what a YAML or JSON file holds, with JavaScript's numbers. Raises WorkspaceError."""
+        if path not in self._documents:
+            located = self._parsed(path, where)
+            located.value = plain_numbers(located.value)
+            self._documents[path] = located
+        return self._documents[path]
+
+    def forget(self, document: Located) -> None:
+        """Remove the keys that a document's settings hold, by their names, from all that is read from now on."""
+        for place, value in _settings(document.value, ()):
+            if _names_key(str(place[-1])) and len(value) >= _SHORTEST_KEY and not _ELSEWHERE.fullmatch(value):
+                self._keys.add(value.split()[-1] if value.lower().startswith(("bearer ", "basic ")) else value)
+                self.tell_key(document.where(*place))
+        if self._keys:
+            self._texts.clear()
+            self._documents.clear()
+
+    def _parsed(self, path: Path, where: str | None) -> Located:
         name = self.label(path)
         text = self.text(path, where or name)
         if path.suffix != ".json":
@@ -126,9 +156,14 @@ class SourceFiles:
         return decode(data, self.label(path)).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
     def _without_keys(self, text: str, path: Path) -> str:
-        for start, key in keys_in(text):
-            where = f"{self.label(path)}:{text.count(chr(10), 0, start) + 1}"
-            self.tell_key(where)
+        found = [
+            *keys_in(text),
+            *((one.start(), one["password"] or one["query"]) for one in _IN_ADDRESS.finditer(text)),
+        ]
+        for start, key in found:
+            if key != REMOVED:
+                self.tell_key(f"{self.label(path)}:{text.count(chr(10), 0, start) + 1}")
+        for key in sorted({*self._keys, *(key for _, key in found)}, key=len, reverse=True):
             text = text.replace(key, REMOVED)
         return text
 
@@ -137,3 +172,38 @@ class SourceFiles:
         why = "the source holds what looks like a key; it was not copied"
         do = "revoke it: whoever can read the source has it. Put the new one into an environment variable"
         self._sheet.add(Fidelity.NOTE, where, "a literal key", why, do=do)
+
+
+def _settings(value: JsonValue, place: Place) -> Iterator[tuple[Place, str]]:
+    """Yield the texts of a config's settings, with their places; not those of tests and prompts."""
+    match value:
+        case Mapping():
+            for key, item in value.items():
+                if key not in _NO_SETTINGS:
+                    yield from _settings(item, (*place, key))
+        case list():
+            for number, item in enumerate(value):
+                yield from _settings(item, (*place, number))
+        case str() if place:
+            yield place, value
+        case _:
+            pass
+
+
+def _names_key(name: str) -> bool:
+    return re.sub(r"[^a-z0-9]", "", name.lower()).endswith(_KEY_ENDS)
+
+
+def plain_numbers(value: JsonValue) -> JsonValue:
+    """Return the value with JavaScript's numbers: 1.0 is 1. What needs no change stays the same object."""
+    match value:
+        case float() if value.is_integer() and abs(value) < _WHOLE:
+            return int(value)
+        case Mapping():
+            changed = {key: plain_numbers(item) for key, item in value.items()}
+            return changed if any(changed[key] is not item for key, item in value.items()) else value
+        case list():
+            listed = [plain_numbers(item) for item in value]
+            return listed if any(new is not old for new, old in zip(listed, value, strict=True)) else value
+        case _:
+            return value
