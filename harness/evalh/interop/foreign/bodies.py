@@ -56,12 +56,16 @@ def filled(text: str, slots: re.Pattern[str], slot: Slot) -> str:
 
 def without_keys(text: str, where: str, sheet: ProofSheet) -> str:
     """Return a text without what looks like a key, and tell of each."""
-    for _, key in list(keys_in(text)):
+    parts: list[str] = []
+    end = 0
+    for start, key in keys_in(text):
         why = "the source holds what looks like a key; it was not copied"
         do = "revoke it: whoever can read the source has it"
         sheet.add(Fidelity.NOTE, where, "a literal key", why, do=do)
-        text = text.replace(key, REMOVED)
-    return text
+        begun = text.index(key, start)
+        parts += [text[end:begun], REMOVED]
+        end = begun + len(key)
+    return "".join([*parts, text[end:]])
 
 
 def text_of(content: JsonValue) -> str | None:
