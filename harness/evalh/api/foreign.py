@@ -27,6 +27,8 @@ class SuiteImportOptions(Value, kw_only=True):
     name: str | None = None
     dry_run: bool = False
     allow_code: bool = False
+    mapping: tuple[str, ...] = ()
+    data_only: bool = False
 
 
 def import_suite(form: str, source: Path, options: SuiteImportOptions) -> ImportedSuiteDocument:
@@ -36,18 +38,11 @@ def import_suite(form: str, source: Path, options: SuiteImportOptions) -> Import
     are only returned. Raises EvalhError.
     """
     taken = _tables(options.into)
-    request = ImportRequest(
-        source=source,
-        into=options.into,
-        name=options.name,
-        allow_code=options.allow_code,
-        taken=frozenset(taken or ()),
-    )
-    transfer = reader_of(form)(request)
+    transfer = reader_of(form)(_request(source, options, taken))
     counted = [_CountedRows(dataset.rows) for dataset in transfer.datasets]
     transfer.datasets = [NewDataset(one.name, rows) for one, rows in zip(transfer.datasets, counted, strict=True)]
     files = dict(files_of(transfer, str(source)))
-    if taken is None:
+    if taken is None and not options.data_only:
         files[_CONFIG] = [config_text(transfer.models, next(iter(transfer.suites), None)).encode()]
     sheet_name = _sheet_name(options.into)
     _refuse_overwriting(options.into, files)
@@ -75,6 +70,18 @@ def import_suite(form: str, source: Path, options: SuiteImportOptions) -> Import
             text = "".join(f"{line}\n" for line in import_sheet(document))
             _opened(all_or_none, options.into / sheet_name).write(text.encode())
     return document
+
+
+def _request(source: Path, options: SuiteImportOptions, taken: set[str] | None) -> ImportRequest:
+    return ImportRequest(
+        source=source,
+        into=options.into,
+        name=options.name,
+        allow_code=options.allow_code,
+        taken=frozenset(taken or ()),
+        mapping=options.mapping,
+        data_only=options.data_only,
+    )
 
 
 class _CountedRows:

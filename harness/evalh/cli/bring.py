@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evalh.cli.app import App, verb
+from evalh.cli.bring_data import auto, github_prompt, inspect, langfuse_dataset, oaieval, openai_evals, rows
 from evalh.cli.bring_otel import otel
 from evalh.cli.bring_suites import promptfoo
 from evalh.core.errors import ExitCode
@@ -64,4 +65,5 @@ def _show(app: App, found: "Imported") -> int:
 
 
 command.add_command(otel)
-command.add_command(promptfoo)
+for _format in (promptfoo, openai_evals, oaieval, github_prompt, langfuse_dataset, inspect, rows, auto):
+    command.add_command(_format)

@@ -5,7 +5,15 @@ from typing import cast
 
 from evalh.interop.foreign.transfer import SuiteReader
 
-_READERS = {"promptfoo": "promptfoo.suite"}
+_READERS = {
+    "promptfoo": "promptfoo.suite",
+    "rows": "rows",
+    "github-prompt": "github_prompt",
+    "langfuse-dataset": "langfuse_dataset",
+    "inspect": "inspect_data",
+    "openai-evals": "openai_evals.suite",
+    "oaieval": "oaieval",
+}
 """By format: the module below this package whose `read_suite` reads it."""
 
 

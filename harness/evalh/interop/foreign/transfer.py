@@ -140,6 +140,8 @@ class ImportRequest(Value, kw_only=True):
     name: str | None  # of what is written, instead of the source's
     allow_code: bool  # whether programs of the source may be kept as graders and providers
     taken: frozenset[str]  # models and routes that the workspace has already
+    mapping: tuple[str, ...] = ()  # of `rows`: what --map says
+    data_only: bool = False  # no first prompt and suite for what is data alone
 
 
 class SuiteReader(Protocol):
