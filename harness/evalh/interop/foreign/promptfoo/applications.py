@@ -14,12 +14,15 @@ from evalh.interop.foreign.promptfoo.nodes import Node
 from evalh.interop.foreign.promptfoo.sources import REMOVED
 from evalh.interop.foreign.transfer import Fidelity
 
-_AGENTS = ("claude-agent-sdk", "claude-code", "codex-sdk", "codex", "opencode", "agents")
+_CLAUDE = ("claude-agent-sdk", "claude-code")
+_AGENTS = ("codex-sdk", "codex", "opencode", "agents")
+_OF_HTTP = frozenset({"url", "method", "headers", "body", "transformResponse", "responseParser", "request"})
 _SCRIPT = re.compile(r"(?:file://)?(?P<path>[^:]+\.(?P<kind>js|mjs|cjs|ts|mts|cts|py|sh|rb|go))(?::(?P<name>\w+))?")
 _PROMPT = re.compile(r"\{\{\s*prompt\s*(?:\|\s*\w+\s*)*\}\}")
 _SLOT = re.compile(r"\{\{\s*(?P<name>\w+)\s*(?:\|\s*\w+\s*)*\}\}")
 _PATH = re.compile(r"(?:\(?\s*json\s*\)?\s*=>\s*)?json(?P<path>(?:\??\.\w+|\[\d+\])*)\s*;?\s*")
 _ENV = re.compile(r"(?P<before>[^{}]*)\{\{\s*env\.(?P<name>\w+)\s*\}\}(?P<after>[^{}]*)")
+_TEXT_OF_JSON = re.compile(r"\s*JSON\.stringify\(\s*json\s*\)\s*;?\s*")
 _ECHO = '"""The provider echo of promptfoo: the prompt is the answer."""\n\n\ndef echo(prompt):\n    return prompt\n'
 _CALL_PY = '''"""Calls a provider that was written for promptfoo: call_api(prompt, options, context)."""
 
@@ -72,6 +75,7 @@ class ForeignApplication(Value, kw_only=True):
     why: str | None = None
     do: str | None = None
     transform: JsonValue = None
+    objects: bool = False  # assertions see the JSON that it answers, not its text
 
 
 def read(identity: str, node: Node, code: KeptCode) -> ForeignApplication | None:
@@ -84,6 +88,8 @@ def read(identity: str, node: Node, code: KeptCode) -> ForeignApplication | None
         return _http(identity, config)
     if identity.startswith("exec:"):
         return _program(shlex.split(identity.removeprefix("exec:")), code)
+    if any(word in identity.split(":") for word in _CLAUDE):
+        return _claude(config)
     if any(word in identity.split(":") for word in _AGENTS):
         raise NoEntryError(
             "is an agent of a package of node's", 'provider = "command": docs/guide/test-my-application.md'
@@ -118,6 +124,17 @@ def _script(found: "re.Match[str]", node: Node, config: Node, code: KeptCode) ->
     )
 
 
+def _claude(config: Node) -> ForeignApplication:
+    """Return Claude Code as a program; its tools and permissions are its own settings."""
+    command = ["claude", "-p", "--output-format", "json"]
+    if (model := config.text("model")) is not None:
+        command += ["--model", model]
+    table: dict[str, Any] = {"provider": "command", "command": command, "stdin": "prompt", "output": "result"}
+    why = "the program `claude` stands for the SDK; its tools, permissions and working folder are not carried over"
+    do = 'workdir = "…" is copied for each call; env_allow = ["ANTHROPIC_API_KEY"]'
+    return ForeignApplication(table={**table, "cost_from": "total_cost_usd"}, why=why, do=do)
+
+
 def _word(path: str) -> str:
     return re.sub(r"\W+", "_", path.rpartition("/")[2].rpartition(".")[0])
 
@@ -145,11 +162,15 @@ def _http(identity: str, config: Node) -> ForeignApplication:
     _headers(config.child("headers").value, table)
     transform = config.child("transformResponse").value or config.child("responseParser").value
     near = ["without a revision, another run asks again"]
+    near += [f"config.{key} is not carried over" for key in config.names if key not in _OF_HTTP]
     after = None
+    objects = False
     if isinstance(transform, str) and (path := _PATH.fullmatch(transform.strip())):
         table["output"] = path["path"].replace("?", "").replace("[", ".").replace("]", "").strip(".") or "$"
-    elif transform is None:
+        objects = table["output"] == "$"
+    elif transform is None or _TEXT_OF_JSON.fullmatch(transform if isinstance(transform, str) else ""):
         table["output"] = "$"
+        objects = transform is None
     else:
         table["output"] = "$"
         after = _on_json(transform)
@@ -159,6 +180,7 @@ def _http(identity: str, config: Node) -> ForeignApplication:
         why="; ".join(near),
         do='revision = "git", if the code that answers is this repository',
         transform=after,
+        objects=objects,
     )
 
 

@@ -17,6 +17,7 @@ from evalh.interop.foreign.promptfoo.kinds import KINDS, LOST
 from evalh.interop.foreign.promptfoo.model_assertions import JudgeOf
 from evalh.interop.foreign.promptfoo.nodes import Node, is_code
 from evalh.interop.foreign.promptfoo.nunjucks import NotRenderedError, render
+from evalh.interop.foreign.promptfoo.sources import REMOVED
 from evalh.interop.foreign.transfer import Fidelity, ProofSheet, Subject
 
 _KEYS = frozenset(
@@ -69,6 +70,8 @@ class AssertionReader:
             entry = self._set(node, around, names) if kind == "assert-set" else self._entry(kind, node, around)
             more = self._more(node, around, names)
             self._build(entry, node)
+            if REMOVED in repr(entry.params):
+                entry = entry.nearly("a key that stood in it was removed")
         except NoEntryError as exc:
             self._tell_lost(node, f"assert {kind}", exc)
             return None
@@ -85,7 +88,7 @@ class AssertionReader:
         graders = [one for one in (self._grader(part, around, names) for part in nodes) if one is not None]
         if not graders:
             raise NoEntryError("none of its assertions has a counterpart")
-        params: dict[str, JsonValue] = {"graders": graders}
+        params: dict[str, JsonValue] = {"graders": [weighed(grader) for grader in graders]}
         threshold = node.child("threshold").value
         if isinstance(threshold, int | float):
             params["threshold"] = min(1, max(0, threshold))
@@ -110,6 +113,10 @@ class AssertionReader:
             entry = entry.nearly("promptfoo compares the output's JSON written without blanks")
         if not inverse:
             return entry
+        if entry.kind == "embedding_similarity":
+            raise NoEntryError("a similarity of meaning has no opposite that is decided by a threshold")
+        if entry.params.pop("throws", None) is not None:
+            entry = entry.nearly("an exception is no verdict; promptfoo fails the output")
         return GraderEntry(
             kind="not", params={"grader": entry.document()}, status=entry.status, why=entry.why, do=entry.do
         )
@@ -196,6 +203,14 @@ class AssertionReader:
 
 _CHECKED = frozenset({"equals", "contains", "regex", "json", "schema", "length", "latency", "cost", "tool_calls"})
 """Kinds that are built without a model, a file or an engine."""
+
+
+def weighed(grader: JsonValue) -> JsonValue:
+    """Return an entry as one inside `weighted`, where a similarity of meaning counts if its weight is stated."""
+    if not isinstance(grader, dict) or "embedding_similarity" not in grader:
+        return grader
+    params = {key: value for key, value in grader["embedding_similarity"].items() if key != "required"}
+    return {"embedding_similarity": {"weight": 1, **params}}
 
 
 def _is_checked(entry: GraderEntry) -> bool:

@@ -44,6 +44,7 @@ for (let row = 1; row <= text.length; row++) {
 }
 return above[value.length] <= most;""",
 }
+_TRIM = "output.trim()"
 _UNCHANGED = ("latency", "cost", "tool_calls")  # they do not read the text
 _OF_MODELS = ("judge", "embedding_similarity", "python")
 _NODE = re.compile(r"(?<![\w.$])(?:fetch|setTimeout|setInterval|Buffer|__dirname|process\s*\.\s*(?!env\b)\w+)\b")
@@ -81,11 +82,26 @@ def with_transform(entry: GraderEntry, asked: ForeignAssertion, code: KeptCode) 
         return entry
     if entry.kind in _UNCHANGED:
         return entry
+    if steps == [_TRIM] and (trimmed := _on_trimmed(entry)) is not None:
+        return trimmed
     if entry.kind in _OF_MODELS:
         return entry.nearly("the model sees the output as it is, before the transform")
     if entry.kind != "javascript":
         entry = as_code(asked)
     return GraderEntry(kind=entry.kind, params={**entry.params, "transform": steps}, status=entry.status, why=entry.why)
+
+
+def _on_trimmed(entry: GraderEntry) -> GraderEntry | None:
+    """Return an entry that judges the output as one that judges it without blanks at its ends; None if none does."""
+    value = entry.params.get("value")
+    texts = value if isinstance(value, list) else [value]
+    if entry.kind == "json":
+        return entry
+    if not all(isinstance(text, str) and text == text.strip() for text in texts):
+        return None
+    if entry.kind == "contains":
+        return entry
+    return GraderEntry(kind="equals", params={**entry.params, "trim": True}) if entry.kind == "equals" else None
 
 
 def step_of(stated: JsonValue, asked: ForeignAssertion, code: KeptCode) -> JsonValue:
@@ -132,7 +148,7 @@ def _script(name: str, asked: ForeignAssertion, code: KeptCode) -> str:
             "is not plain JavaScript", "compile it to JavaScript first, or start node in a `python` grader"
         )
     _refuse_node(code.source(name, asked.node))
-    kept = code.keep(path, asked.node)
+    kept = code.keep_script(path, asked.node)
     return f"{kept}:{function}" if function else kept
 
 

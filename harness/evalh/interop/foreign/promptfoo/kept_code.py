@@ -5,6 +5,7 @@ import textwrap
 from pathlib import Path
 
 from evalh.core.errors import WorkspaceError
+from evalh.graders.javascript.sources import gathered
 from evalh.interop.foreign.promptfoo.entries import NoEntryError
 from evalh.interop.foreign.promptfoo.nodes import Node
 from evalh.interop.foreign.promptfoo.sources import SourceFiles
@@ -77,9 +78,30 @@ class KeptCode:
         path = self._files.place(name.removeprefix("file://"), node.where)
         if path.is_relative_to(self._into):
             return path.relative_to(self._into).as_posix()
-        kept = f"{_FOLDER}/{self._files.label(path)}"
+        kept = f"{_FOLDER}/{self._files.from_root(path)}"
         self.written[kept] = text.encode()
         return kept
+
+    def keep_script(self, name: str, node: Node) -> str:
+        """Return the path in the workspace of JavaScript; it and what it requires are copied if they lie elsewhere.
+
+        Raises NoEntryError.
+        """
+        path = self._files.place(name.removeprefix("file://"), node.where)
+        kept = self._files.from_root(path)
+        try:
+            found = gathered(kept, self._script, node.where)
+        except WorkspaceError as exc:
+            raise NoEntryError(exc.what, exc.hint) from None
+        if path.is_relative_to(self._into):
+            return path.relative_to(self._into).as_posix()
+        for one in found:
+            self.written[f"{_FOLDER}/{one}"] = (self._script(one, node.where) or "").encode()
+        return f"{_FOLDER}/{kept}"
+
+    def _script(self, name: str, where: str) -> str | None:
+        path = self._files.at_root(name)
+        return self._files.text(path, where) if path.is_file() else None
 
     def keep_inline(self, code: str) -> str:
         """Return the path of a file that holds Python code of the config, as the body of `get_assert`."""

@@ -34,8 +34,8 @@ def rubric_of(asked: ForeignAssertion) -> str:
 def _judge(asked: ForeignAssertion, rubric: str, judge: JudgeOf, mark: float | None) -> GraderEntry:
     stated = asked.node.raw("provider").value or asked.options.get("provider")
     params: dict[str, JsonValue] = {"rubric": rubric, "model": judge(stated), "scale": "pass/fail"}
-    if mark is not None:
-        params |= {"scale": f"0-{_STEPS}", "pass_mark": min(_STEPS, max(0, ceil(mark * _STEPS)))}
+    if mark is not None and mark > 0:
+        params |= {"scale": f"0-{_STEPS}", "pass_mark": min(_STEPS, ceil(mark * _STEPS))}
     entry = GraderEntry(kind="judge", params=params).nearly(
         _OTHER_JUDGE, "evalh label and evalh calibrate show how good it is"
     )
@@ -63,7 +63,7 @@ def _g_eval(asked: ForeignAssertion, judge: JudgeOf) -> GraderEntry:
 
 
 def _answer_relevance(asked: ForeignAssertion, judge: JudgeOf) -> GraderEntry:
-    entry = _judge(asked, _RELEVANT, judge, asked.threshold or 0.0)
+    entry = _judge(asked, _RELEVANT, judge, asked.threshold)
     return entry.nearly("there a model writes questions whose embeddings are compared")
 
 

@@ -29,8 +29,8 @@ class ForeignModel(Value, kw_only=True):
     prompts: tuple[str, ...] | None = None  # the prompts that it is asked alone; None: all
     schema: Mapping[str, JsonValue] | None = None  # of its outputs
     tools: tuple[Mapping[str, JsonValue], ...] = ()
-    application: bool = False
     output: JsonValue = None  # a transform of its output, in JavaScript
+    objects: bool = False  # assertions see JSON, not text
 
 
 class ProviderReader:
@@ -86,7 +86,7 @@ class ProviderReader:
                 table=program.table,
                 where=node.where,
                 prompts=prompts,
-                application=True,
+                objects=program.objects,
                 output=node.child("transform").value or program.transform,
             )
         table, schema, tools = self._service(identity, config)
@@ -97,6 +97,7 @@ class ProviderReader:
             where=node.where,
             prompts=prompts,
             schema=schema,
+            objects=schema is not None,
             tools=tools,
             output=node.child("transform").value,
         )

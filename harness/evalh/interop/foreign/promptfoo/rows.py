@@ -8,9 +8,10 @@ from msgspec import Struct, field
 
 from evalh.core.errors import WorkspaceError
 from evalh.core.strict_json import JsonValue
-from evalh.interop.foreign.promptfoo.assertions import AssertionReader, Surroundings
+from evalh.interop.foreign.promptfoo.assertions import AssertionReader, Surroundings, weighed
 from evalh.interop.foreign.promptfoo.code_assertions import FROM_PROVIDER
 from evalh.interop.foreign.promptfoo.nunjucks import input_name
+from evalh.interop.foreign.promptfoo.sources import REMOVED
 from evalh.interop.foreign.promptfoo.tests import ForeignTest
 from evalh.interop.foreign.promptfoo.variables import Variables
 from evalh.interop.foreign.transfer import CaseIds, Fidelity, ProofSheet, Row, Subject
@@ -58,7 +59,11 @@ class RowWriter:
             for row in self._rows_of(test, nodes, found):
                 found.rows.append(row)
                 if "graders" not in row and not (shared and default.asserts):
-                    (lost_all if nodes and self._reader.lost > before else unchecked).append(row)
+                    lost = bool(nodes) and self._reader.lost > before
+                    (lost_all if lost else unchecked).append(row)
+                    what = "a test that lost all its assertions" if lost else "a test without assertions"
+                    why = "is ungraded" if lost else "checks nothing, and passes, as in promptfoo"
+                    self._sheet.add(Fidelity.NOTE, test.where, what, why, subject=Subject.CASE)
         if shared and default.asserts:
             found.graders += self._suite_graders(default)
         self._close(found, lost_all, unchecked)
@@ -66,12 +71,7 @@ class RowWriter:
 
     def _close(self, found: ForeignRows, lost_all: Sequence[Row], unchecked: Sequence[Row]) -> None:
         """Say what rows without graders of their own get: they pass, unless what they asked for is lost."""
-        if unchecked:
-            why = f"tests that check nothing: {len(unchecked)}; they pass, as in promptfoo"
-            self._sheet.add(Fidelity.NOTE, "tests", "tests without assertions", why, subject=Subject.CASE)
         if lost_all:
-            why = f"{len(lost_all)} tests have lost all their assertions: they are ungraded"
-            self._sheet.add(Fidelity.NOTE, "tests", "tests without graders", why, subject=Subject.CASE)
             for row in unchecked:
                 row["graders"] = [_NOTHING]
         if any("graders" in row for row in found.rows) or not found.graders:
@@ -122,8 +122,8 @@ class RowWriter:
         graders = self._reader.graders(nodes, around)
         if test.threshold is None or not graders:
             return graders
-        weighted: dict[str, JsonValue] = {"graders": graders, "threshold": min(1, max(0, test.threshold))}
-        return [{"weighted": weighted}]
+        threshold = min(1, max(0, test.threshold))
+        return [{"weighted": {"graders": [weighed(one) for one in graders], "threshold": threshold}}]
 
     def _inputs(self, values: Mapping[str, JsonValue], test: ForeignTest, found: ForeignRows) -> dict[str, JsonValue]:
         inputs: dict[str, JsonValue] = {}
@@ -133,6 +133,9 @@ class RowWriter:
                 why = f"has a meaning for template languages: the input is called {kept}"
                 self._sheet.add(Fidelity.NOTE, test.where, f"variable {name}", why, subject=Subject.CASE)
             inputs[kept] = value
+        if REMOVED in repr(inputs):
+            why = "a key that stood in a variable was removed"
+            self._sheet.add(Fidelity.NEAR, test.where, "variables", why, subject=Subject.CASE)
         if found.varying:
             inputs |= {
                 "prompt_prefix": test.options.get("prefix") or "",

@@ -61,6 +61,7 @@ class SourceFiles:
         self._texts: dict[Path, str] = {}
         self._documents: dict[Path, Located] = {}
         self._keys: set[str] = set()
+        self._told: set[str] = set()  # places of keys
 
     def label(self, path: Path) -> str:
         """Return how messages name a file: relative to the config, if it lies below."""
@@ -68,6 +69,14 @@ class SourceFiles:
             return path.relative_to(self.base).as_posix()
         except ValueError:
             return path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else path.name
+
+    def from_root(self, path: Path) -> str:
+        """Return a file's path from the repository's root."""
+        return path.relative_to(self._root).as_posix()
+
+    def at_root(self, name: str) -> Path:
+        """Return the file of a path from the repository's root. Raises WorkspaceError."""
+        return self.place(name, name, self._root)
 
     def place(self, name: str, where: str, base: Path | None = None) -> Path:
         """Return the file that a `file://` reference or a path means. Raises WorkspaceError."""
@@ -169,6 +178,9 @@ class SourceFiles:
 
     def tell_key(self, where: str) -> None:
         """Say that the source holds a key."""
+        if where in self._told:
+            return
+        self._told.add(where)
         why = "the source holds what looks like a key; it was not copied"
         do = "revoke it: whoever can read the source has it. Put the new one into an environment variable"
         self._sheet.add(Fidelity.NOTE, where, "a literal key", why, do=do)

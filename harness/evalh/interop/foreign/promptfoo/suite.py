@@ -83,7 +83,7 @@ class _Config:
         prompts = list(self._prompts.prompts(self._root.raw("prompts")))
         default = self._tests.default(self._root)
         tests = [inherited(test, default) for test in self._tests.tests(self._root)]
-        objects = any(model.schema is not None for model in models)
+        objects = any(model.objects for model in models)
         self._tell_chains(tests)
         reader = AssertionReader(self._sheet, self._code, self._judges.of)
         writer = RowWriter(reader, self._variables, self._sheet, _first_output(models, self._sheet))
@@ -180,7 +180,7 @@ class _Config:
                         self._sheet.add(
                             Fidelity.NOTE, place, f"env.{name}", "evalh.toml sets no variables", do="set it"
                         )
-            elif key not in _READ:
+            elif key not in _READ and not key.startswith("x-"):
                 self._sheet.add(Fidelity.NOTE, where, f"key {key!r}", "promptfoo does not know this key and ignores it")
 
     def _tell_chains(self, tests: Sequence[ForeignTest]) -> None:
