@@ -79,7 +79,6 @@ NO_MODEL_TEXT = {
     "workspace/prompt/media": "addresses in datasets, matched from their beginning",
     "workspace/config": "evalh.toml",
     "providers/anthropic/messages": "addresses in evalh.toml",
-    "providers/openai/chat": "addresses in evalh.toml",
     "analysis/prompt_diff": "prompt files",
     "workspace/toml": "evalh.toml",
     "workspace/tracing": "evalh.toml",

@@ -102,6 +102,7 @@ def _content_events(pieces: Sequence[str]) -> list[bytes]:
 
 GEMINI = Service(
     kind="gemini",
+    name="gemini",
     model="gemini-2.5-flash",
     base="/v1beta",
     wire=lambda spec: gemini.GenerateContent(spec, read_options(spec, gemini.Options)),

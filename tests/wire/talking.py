@@ -18,12 +18,13 @@ from evalh.providers.http.transport import Response
 from wire.anthropic_service import ANTHROPIC
 from wire.gemini_service import GEMINI
 from wire.openai_service import OPENAI
+from wire.responses_service import RESPONSES
 from wire.service import Reply, Service
 from wire.serving import Handler, Seen, Served, serving
 
 KEY = "sk-live-4f9c2a7e8b1d"
 ENV = {"TEST_KEY": KEY}
-SERVICES = (OPENAI, ANTHROPIC, GEMINI)
+SERVICES = (OPENAI, RESPONSES, ANTHROPIC, GEMINI)
 
 
 @dataclass

@@ -215,9 +215,11 @@ class Bill:
         if not self._path or self._key not in body:
             return None
         try:
-            value = at(RepairedJson().read(_decode, body), *self._path)
+            document = RepairedJson().read(_decode, body)
         except (ValueError, RecursionError):
             return None
+        whole = at(document, "response")  # the last event of a streamed response holds the whole
+        value = at(whole if isinstance(whole, dict) else document, *self._path)
         return _amount(str(value)) if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
 
 
