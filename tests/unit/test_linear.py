@@ -56,6 +56,7 @@ NO_MODEL_TEXT = {
     "graders/judges/rubric": "a suite's scale and rubric",
     "interop/otlp_collector": "headers and addresses of the configuration",
     "providers/applications/slots": "the body in evalh.toml",
+    "providers/auth/aws": "hosts in evalh.toml",
     "providers/endpoint": "headers and addresses of the configuration",
     "providers/gemini/generate": "names of models",
     "providers/openai/service": "a status code",

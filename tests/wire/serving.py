@@ -23,6 +23,7 @@ class Seen:
     headers: dict[str, str]  # names in lower case
     body: Any
     peer: tuple[str, int]
+    raw: bytes = b""
 
 
 @dataclass
@@ -53,7 +54,7 @@ async def serving(handler: Handler, *, tls: bool = False) -> AsyncIterator[Serve
             body = text
         headers = {name.lower(): value for name, value in request.headers.items()}
         peer = request.transport.get_extra_info("peername")[:2]
-        seen = Seen(request.path, request.query_string, headers, body, peer)
+        seen = Seen(request.path, request.query_string, headers, body, peer, text)
         served.seen.append(seen)
         return await handler(request, seen)
 

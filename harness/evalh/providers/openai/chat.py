@@ -34,12 +34,12 @@ def build(spec: ModelSpec, context: ProviderContext) -> Hosted:
     if options.api == EMBEDDINGS:
         from evalh.providers.openai.embeddings import Embeddings
 
-        return Hosted(spec, context.env, Embeddings())
+        return Hosted(spec, context.env, Embeddings(), root=context.root)
     if options.api == RESPONSES:
         from evalh.providers.openai.responses import Responses
 
-        return Hosted(spec, context.env, Responses(options))
-    return Hosted(spec, context.env, ChatCompletions(spec, options))
+        return Hosted(spec, context.env, Responses(options), root=context.root)
+    return Hosted(spec, context.env, ChatCompletions(spec, options), root=context.root)
 
 
 class ChatCompletions:
