@@ -16,9 +16,13 @@ _CHAT = (
 
 
 def _wrong_chat(seen: Seen) -> Iterator[str]:
-    body = seen.body
     yield from keyed(seen, "authorization", "Bearer ")
     yield from at_path(seen, "/v1/chat/completions")
+    yield from wrong_chat_body(seen.body)
+
+
+def wrong_chat_body(body: Any) -> Iterator[str]:
+    """Say what the service would refuse a body for."""
     yield from unknown(body, _CHAT, "body")
     if not isinstance(body.get("model"), str) or not body.get("messages"):
         yield "you must provide a model parameter, and messages"

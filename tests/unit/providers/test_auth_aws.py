@@ -2,17 +2,13 @@
 
 import hashlib
 import os
-import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import botocore.auth
 import pytest
 from aiohttp import web
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +16,7 @@ from evalh.core.attempt import ErrorKind
 from evalh.core.errors import KeyMissing, WorkspaceError
 from evalh.providers.auth.aws import SigningScope, credentials_read, scope_of, signed
 from evalh.providers.auth.token import Granted
+from wire.aws import signature_by_botocore, wrong_signature
 from wire.openai_service import OPENAI
 from wire.service import Reply
 from wire.serving import Seen, serving
@@ -77,19 +74,6 @@ def test_signatures_are_those_that_aws_published(url: str, headers: dict[str, st
     )
 
 
-def by_botocore(url: str, headers: dict[str, str], body: bytes, credentials: Granted, moment: datetime) -> str:
-    """Sign by AWS's own library at a moment: it reads the clock by itself, so its steps are called here."""
-    request = AWSRequest(method="POST", url=url, data=body, headers=dict(headers))
-    signer = botocore.auth.SigV4Auth(Credentials(*credentials.values), BEDROCK.service, BEDROCK.region)
-    stamp = moment.strftime("%Y%m%dT%H%M%SZ")
-    request.context["timestamp"] = stamp
-    request.headers["X-Amz-Date"] = stamp
-    if len(credentials.values) > 2:
-        request.headers["X-Amz-Security-Token"] = credentials.values[2]
-    told = signer.string_to_sign(request, signer.canonical_request(request))
-    return str(signer.signature(told, request))
-
-
 _SEGMENT = st.text(alphabet="abcXYZ019-._~%/:+ é", max_size=8).map(
     lambda text: text.replace("é", "%C3%A9").replace(" ", "%20")
 )
@@ -112,8 +96,8 @@ def test_signatures_are_those_of_awss_own_library(
     credentials = Granted((KEY, SECRET, SESSION) if session else (KEY, SECRET))
     url = f"https://bedrock-runtime.us-east-1.amazonaws.com{port}/{path}{'?' if query else ''}{'&'.join(query)}"
 
-    assert signature(signed(url, headers, body, credentials, BEDROCK, at=AT)) == by_botocore(
-        url, headers, body, credentials, AT
+    assert signature(signed(url, headers, body, credentials, BEDROCK, at=AT)) == signature_by_botocore(
+        url, headers, body, credentials, BEDROCK, AT
     )
 
 
@@ -140,28 +124,9 @@ def test_another_host_must_be_said_for_which_region_it_is_signed() -> None:
     assert 'auth = {aws = "bedrock", region = "us-east-1"}' in str(caught.value)
 
 
-def verifying(seen: Seen, credentials: Granted) -> str | None:
-    """Check a signature as AWS does, from what arrived; None if it is right."""
-    told = seen.headers.get("authorization", "")
-    found = re.fullmatch(r"AWS4-HMAC-SHA256 Credential=(\S+), SignedHeaders=(\S+), Signature=([0-9a-f]{64})", told)
-    if found is None:
-        return "no signature"
-    names = found[2].split(";")
-    if not {"host", "x-amz-date", "content-type"} <= set(names):
-        return "not all is signed"
-    if seen.headers.get("x-amz-security-token", "") != "".join(credentials.values[2:]):
-        return "the security token is invalid"
-    headers = {name: seen.headers[name] for name in names if name not in {"host", "x-amz-date", "x-amz-security-token"}}
-    url = f"http://{seen.headers['host']}{seen.path}"
-    moment = datetime.strptime(seen.headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    return (
-        None if found[3] == by_botocore(url, headers, seen.raw, credentials, moment) else "the signature does not match"
-    )
-
-
 async def answered(auth: Any, env: dict[str, str], *valid: Granted) -> tuple[Any, list[Seen]]:
     async def handle(request: web.Request, seen: Seen) -> web.StreamResponse:
-        wrong = [verifying(seen, one) for one in valid]
+        wrong = [wrong_signature(seen, one, BEDROCK) for one in valid]
         if None in wrong:
             return await Reply(OPENAI.answer(f"{seen.headers['authorization']} {seen.headers}")).send(request)
         return await Reply({"message": f"{wrong[0]}: {seen.headers}"}, 403).send(request)
