@@ -11,11 +11,9 @@ from evalh.core.attempt import ErrorKind, FinishReason, ToolCall
 from evalh.core.errors import UsageError, WorkspaceError
 from evalh.core.request import Media, Message, Request, Role, Text, Tool, ToolResult
 from evalh.pipeline.step import merged_params
-from wire.anthropic_service import message, message_events
-from wire.gemini_service import content
-from wire.openai_service import chat, chat_chunk
-from wire.responses_service import RESPONSES, called, response, response_events
-from wire.service import Reply, Service, event
+from wire.calling import calling
+from wire.responses_service import RESPONSES
+from wire.service import Reply, Service
 from wire.talking import KEY, SERVICES, at_home, opened, settings_of, spec_of, talking
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x01\xfe\xff"
@@ -163,7 +161,7 @@ async def test_a_conversation_with_tools_arrives_as_the_service_wants_it(service
 @every_service
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 async def test_tool_calls_come_back_with_their_arguments_as_written(service: Service, stream: bool) -> None:
-    async with talking(service, _calling(service, stream=stream)) as talk:
+    async with talking(service, calling(service, stream=stream)) as talk:
         answer = await talk.ask(tools=(SEARCH,), stream=stream)
 
     assert answer.finish is FinishReason.TOOL_CALLS
@@ -439,57 +437,6 @@ async def test_the_identity_says_what_is_addressed(service: Service) -> None:
     assert identity["provider"] == service.kind
     assert identity["base_url"] == f"http://127.0.0.1:9{service.base}"
     assert identity["headers"] == {"x-team": "support"}
-
-
-def _calling(service: Service, *, stream: bool) -> Reply:
-    first, second = '{"q": "7"}', '{"n": 12345678901234567890}'
-    match service.name:
-        case "openai":
-            calls = [
-                {"id": f"call_{i}", "type": "function", "function": {"name": name, "arguments": text}}
-                for i, (name, text) in enumerate((("search", first), ("track", second)))
-            ]
-            return (
-                Reply(chunks=_chat_calls(calls)) if stream else Reply(chat(None, finish="tool_calls", tool_calls=calls))
-            )
-        case "responses":
-            calls = [called("search", first, "call_0"), called("track", second, "call_1")]
-            return Reply(chunks=response_events([], *calls)) if stream else Reply(response(*calls))
-        case "anthropic":
-            blocks = [("toolu_1", "search", first), ("toolu_2", "track", second)]
-            if stream:
-                return Reply(chunks=_message_calls(blocks))
-            uses = [{"type": "tool_use", "id": i, "name": n, "input": json.loads(text)} for i, n, text in blocks]
-            return Reply(message("Looking.", *uses, finish="tool_use"))
-        case _:
-            parts = [
-                {"functionCall": {"name": "search", "args": json.loads(first)}, "thoughtSignature": "c2lnbmF0dXJl"},
-                {"functionCall": {"name": "track", "args": json.loads(second)}},
-            ]
-            if not stream:
-                return Reply(content(*parts))
-            return Reply(chunks=[event(content(parts[0], finish=None)), event(content(parts[1]))])
-
-
-def _chat_calls(calls: list[Any]) -> list[bytes]:
-    chunks = [chat_chunk({"role": "assistant", "content": None})]
-    for index, call in enumerate(calls):
-        begun = {**call, "function": {**call["function"], "arguments": ""}, "index": index}
-        chunks.append(chat_chunk({"tool_calls": [begun]}))
-        chunks += [
-            chat_chunk({"tool_calls": [{"index": index, "function": {"arguments": letter}}]})
-            for letter in call["function"]["arguments"]
-        ]
-    return [*chunks, chat_chunk({}, finish="tool_calls"), event("[DONE]")]
-
-
-def _message_calls(blocks: list[tuple[str, str, str]]) -> list[bytes]:
-    starts = [({"type": "tool_use", "id": i, "name": name, "input": {}}, text) for i, name, text in blocks]
-    deltas = [
-        (start, [{"type": "input_json_delta", "partial_json": piece} for piece in ("", text[:4], text[4:])])
-        for start, text in starts
-    ]
-    return message_events([({"type": "text", "text": ""}, []), *deltas], finish="tool_use")
 
 
 def _objects(sent: Any) -> list[Any]:
