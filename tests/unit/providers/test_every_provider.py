@@ -375,7 +375,7 @@ async def test_what_is_sent_over_a_network_is_handed_on_while_it_arrives(word: s
     assert told.ttft_ms is not None
 
 
-@pytest.mark.parametrize("word", (*OVER_HTTP, "command"))
+@pytest.mark.parametrize("word", [*OVER_HTTP, "command"])
 async def test_a_key_that_is_not_set_is_named_before_anything_is_asked(
     word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
