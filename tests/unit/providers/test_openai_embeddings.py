@@ -40,7 +40,7 @@ def asked(
                 base_url=f"{served.url}/v1",
                 options={"api": "embeddings", **options},
             )
-            provider = openai.build(spec, SimpleNamespace(env={}))
+            provider = openai.build(spec, SimpleNamespace(env={}, root=None))
             await provider.open()
             sent = {"max_tokens": 0} if params is None else params
             settings = Settings(model=spec.model, sent_to=provider.identity, params=sent)
