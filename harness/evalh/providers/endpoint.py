@@ -210,7 +210,7 @@ class Endpoint(Value):
                 continue
             if not is_key(key):
                 raise UsageError(
-                    f"model {self.spec.name!r}: {variable} holds {_beside_the_key(key)}",
+                    f"model {self.spec.name!r}: {variable} holds {beside_the_key(key)}",
                     where=self.spec.where or None,
                     hint=f"set {variable} to the key alone, without quotes, blanks or line breaks",
                 )
@@ -238,7 +238,7 @@ def is_key(text: str) -> bool:
     return _KEY.fullmatch(text) is not None
 
 
-def _beside_the_key(text: str) -> str:
+def beside_the_key(text: str) -> str:
     """Say what is wrong with a key, without a character of it."""
     signs = (
         (r"^[\"'`]|[\"'`]$", "quotes around the key"),

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalh.core.attempt import ErrorKind
-from evalh.core.errors import KeyMissing, WorkspaceError
+from evalh.core.errors import KeyMissing, UsageError, WorkspaceError
 from evalh.providers.auth.aws import SigningScope, credentials_read, scope_of, signed
 from evalh.providers.auth.token import Granted
 from wire.aws import signature_by_botocore, wrong_signature
@@ -192,11 +192,21 @@ async def test_without_credentials_the_variable_and_the_ways_out_are_named(lacki
     assert "aws configure export-credentials" in str(caught.value)
 
 
+async def test_a_credential_that_no_header_may_hold_is_named_and_not_repeated() -> None:
+    env = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": "abc\r\nX-Evil: def"}
+
+    with pytest.raises(UsageError, match="AWS_SESSION_TOKEN holds a line break") as caught:
+        await answered(SCOPED, env)
+
+    assert "Evil" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("printed", "told"),
     [
         (b"AKIDEXAMPLE secret", "no JSON"),
         (b'{"AccessKeyId": "a"}', "without AccessKeyId and SecretAccessKey"),
+        (b'{"AccessKeyId": "a", "SecretAccessKey": "b", "SessionToken": "c\\r\\nX-Evil: d"}', "no header may hold"),
         (b'{"AccessKeyId": 7, "SecretAccessKey": []}', "without AccessKeyId and SecretAccessKey"),
         (b"{", "no JSON"),
     ],

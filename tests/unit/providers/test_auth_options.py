@@ -43,6 +43,8 @@ REFUSED = {
     'auth = {comand = ["x"]}': "unknown key 'comand'",
     'auth = {command = ["x"], ttl_s = 0}': "'ttl_s' must be a number above 0",
     'auth = {command = ["x"], region = "us-east-1"}': "'region' belongs to 'aws'",
+    'auth = {aws = "bedrock", region = "us east"}': "'region' must be a region of AWS",
+    'auth = {aws = "Bedrock/x", region = "us-east-1"}': "'aws' must be the service that requests are signed for",
     'auth = {aws = "bedrock"}': "'aws' needs the 'region'",
     'auth = {aws = "bedrock", region = "us-east-1", header = "X-Key"}': "'header' belongs to a token",
     'auth = {aws = "bedrock", region = "us-east-1", ttl_s = 5}': "'ttl_s' belongs to 'command'",

@@ -228,6 +228,22 @@ async def test_a_program_that_waits_for_somebody_is_killed_with_all_that_it_star
     assert _ends(int(alive.read_text(encoding="utf-8")))
 
 
+async def test_a_run_that_is_stopped_while_it_waits_for_a_token_leaves_no_program_behind(tmp_path: Path) -> None:
+    started = tmp_path / "pid"
+    os.mkfifo(started)
+    code = f"import os,sys,time; open({str(started)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    spec = spec_of(SERVICES[0], "http://127.0.0.1:9", api_key_env=None, auth={"command": [sys.executable, "-c", code]})
+    model = SERVICES[0].build(spec, dict(os.environ))
+    opening = asyncio.create_task(model.open())
+    pid = int(await asyncio.to_thread(started.read_text, encoding="utf-8"))
+    opening.cancel()
+    await asyncio.wait([opening])
+    await model.close()
+
+    assert opening.cancelled()
+    assert _ends(pid)
+
+
 def _ends(pid: int) -> bool:
     """Wait for a process that is not our child to end."""
     try:

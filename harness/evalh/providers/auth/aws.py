@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from evalh.core.values import Value
 from evalh.providers.auth.token import Granted, ends_of
+from evalh.providers.endpoint import is_key
 from evalh.providers.http.errors import json_of, text_at
 
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -55,7 +56,10 @@ def credentials_read(printed: bytes, now: float) -> Granted:
     key, secret = text_at(document, "AccessKeyId"), text_at(document, "SecretAccessKey")
     if not key or not secret:
         raise ValueError("JSON without AccessKeyId and SecretAccessKey")
-    return Granted(tuple(filter(None, (key, secret, text_at(document, "SessionToken")))), ends_of(document, now))
+    values = tuple(filter(None, (key, secret, text_at(document, "SessionToken"))))
+    if not all(map(is_key, values)):
+        raise ValueError("credentials with a character that no header may hold")
+    return Granted(values, ends_of(document, now))
 
 
 def signed(

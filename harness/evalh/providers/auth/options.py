@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from evalh.core.declared import FileModel, Refused, Text, Words
+from evalh.core.declared import FileModel, Refused, Words
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
@@ -12,6 +12,7 @@ BEARER = "Bearer "
 _AUTHORIZATION = "Authorization"
 _TAKEN = frozenset({"host", "content-type", "content-length", "transfer-encoding", "connection", "accept-encoding"})
 _HEADER = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+_NAME = r"^[a-z0-9-]+$"
 _COMMAND = 'auth = {command = ["gcloud", "auth", "print-access-token"]}'
 _AWS = 'auth = {aws = "bedrock", region = "us-east-1"}'
 _HEADER_NAME = Words("the name of a header", 'auth = {command = [...], header = "X-Token"}')
@@ -34,10 +35,12 @@ class AuthTable(FileModel):
     header: Annotated[str, Field(pattern=rf"^{_HEADER}$"), _HEADER_NAME] | None = Field(
         None, description="The header of the token. Default: `Authorization: Bearer …`."
     )
-    aws: Annotated[Text, Words("the service that requests are signed for", _AWS)] | None = Field(
+    aws: Annotated[str, Field(pattern=_NAME), Words("the service that requests are signed for", _AWS)] | None = Field(
         None, description="Sign requests for this service of AWS: `bedrock`, `bedrock-mantle`."
     )
-    region: Annotated[Text, Words(hint=_AWS)] | None = Field(None, description="The region of `aws`.")
+    region: Annotated[str, Field(pattern=_NAME), Words("a region of AWS", _AWS)] | None = Field(
+        None, description="The region of `aws`."
+    )
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:

@@ -7,11 +7,12 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from evalh.core.attempt import CallError
-from evalh.core.errors import KeyMissing
+from evalh.core.errors import KeyMissing, UsageError
 from evalh.core.model import ModelSpec
 from evalh.providers.auth.aws import (
     KEY_ID,
     SECRET,
+    SESSION,
     SigningScope,
     credentials_of,
     credentials_read,
@@ -20,6 +21,7 @@ from evalh.providers.auth.aws import (
 )
 from evalh.providers.auth.options import Auth
 from evalh.providers.auth.token import Granted, KeyProgram, Started, hint_of, token_of
+from evalh.providers.endpoint import beside_the_key, is_key
 
 _EXPORT = (
     'eval "$(aws configure export-credentials --format env)", or auth = {aws = "…", region = "…", '
@@ -127,12 +129,22 @@ class AwsSigner(_ByProgram):
 
     async def open(self) -> None:
         if self._program is None:
-            self._own = credentials_of(self._env)
-            if self._own is None:
-                lacking = next(name for name in (KEY_ID, SECRET) if not self._env.get(name, "").strip())
-                what = f"model {self._spec.name!r} signs its requests for AWS, and {lacking} is not set"
-                raise KeyMissing(what, where=self._spec.where or None, hint=_EXPORT)
+            self._own = self._of_environment()
         await super().open()
+
+    def _of_environment(self) -> Granted:
+        """Read the credentials of the environment. Raises UsageError that names a variable, never its value."""
+        where = self._spec.where or None
+        found = credentials_of(self._env)
+        if found is None:
+            lacking = next(name for name in (KEY_ID, SECRET) if not self._env.get(name, "").strip())
+            what = f"model {self._spec.name!r} signs its requests for AWS, and {lacking} is not set"
+            raise KeyMissing(what, where=where, hint=_EXPORT)
+        for name, value in zip((KEY_ID, SECRET, SESSION), found.values, strict=False):
+            if not is_key(value):
+                what = f"model {self._spec.name!r}: {name} holds {beside_the_key(value)}"
+                raise UsageError(what, where=where, hint=f"set {name} to the value alone, on one line")
+        return found
 
     async def sign(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[dict[str, str], Granted]:
         granted = self._own if self._program is None else await self._program.get()
