@@ -171,6 +171,33 @@ async def test_credentials_may_come_from_a_program_as_the_aws_cli_prints_them(tm
     assert hashlib.sha256(seen[0].raw).hexdigest()
 
 
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+async def test_credentials_that_have_run_out_are_renewed_once_and_the_call_is_answered(tmp_path: Path) -> None:
+    """AWS says 403 of them, before their stated end."""
+    runs = str(tmp_path / "runs")
+    code = (
+        f"import os; n = len(open({runs!r}).read()) if os.path.exists({runs!r}) else 0; open({runs!r}, 'a').write('.'); "
+        + PRINTS.format(KEY, SECRET, "@").replace("'@'", "f'session-{n}'")
+    )
+
+    async def handle(request: web.Request, seen: Seen) -> web.StreamResponse:
+        valid = Granted((KEY, SECRET, "session-1"))
+        wrong = wrong_signature(seen, valid, BEDROCK)
+        return await (Reply(OPENAI.answer("hi")) if wrong is None else Reply({"message": wrong}, 403)).send(request)
+
+    async with serving(handle) as server:
+        auth = {**SCOPED, "command": [sys.executable, "-c", code]}
+        model = OPENAI.build(spec_of(OPENAI, server.url, api_key_env=None, auth=auth), dict(os.environ))
+        await model.open()
+        answer = await Talk(model, server).retried()
+        await model.close()
+
+    assert (answer.text, len(server.seen), text_of(tmp_path / "runs")) == ("hi", 2, "..")
+
+
 async def test_a_signature_that_is_refused_is_a_refused_key_without_a_credential_in_the_message() -> None:
     env = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": "another-secret-key", "AWS_SESSION_TOKEN": SESSION}
 

@@ -13,17 +13,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from evalh.core.attempt import Call, CallError, CallKey, Completion, ErrorKind
+from evalh.core.attempt import CallError, ErrorKind
 from evalh.core.errors import KeyMissing
-from evalh.core.ports import Provider
-from evalh.core.request import Message, Request, Role
-from evalh.core.route import RetryPolicy
 from evalh.providers.auth.token import Granted, KeyProgram, Started, ends_of, token_of
-from evalh.routing.retry import Retrying
-from unit.routing.staging import Stage
 from wire.service import Reply, Service
 from wire.serving import Seen, Served, serving
-from wire.talking import SERVICES, Talk, settings_of, spec_of
+from wire.talking import SERVICES, Talk, spec_of
 
 every_service = pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 PRINTS = "import os,sys; p=sys.argv[1]; n=len(open(p).read())+1 if os.path.exists(p) else 1; open(p,'a').write('.'); "
@@ -66,14 +61,6 @@ def taking(service: Service, *valid: str) -> Any:
         return await Reply(service.error(401, "authentication_error", f"{token} is not valid"), 401).send(request)
 
     return handle
-
-
-async def retried(talk: Talk) -> Completion:
-    """Ask as a route does: with the loop that may send again."""
-    request = Request((Message.of(Role.USER, "hello"),), settings_of(talk.model))
-    call = Call(id="r:1", run_id="r", key=CallKey("t-1"), request=request)
-    provider: Provider = talk.model
-    return await Retrying(provider, RetryPolicy(), Stage().shared).send(request, call)
 
 
 @every_service
@@ -123,10 +110,10 @@ async def test_a_token_that_is_refused_after_it_was_taken_is_renewed_once_and_th
         return await taking(service, *valid)(request, seen)
 
     async with talking(service, handle, counting(tmp_path)) as talk:
-        await retried(talk)
+        await talk.retried()
         valid.clear()
         valid.add("tok-secret-2")  # the first has run out, earlier than the program said
-        answers = await asyncio.gather(*(retried(talk) for _ in range(20)))
+        answers = await asyncio.gather(*(talk.retried() for _ in range(20)))
 
     assert {answer.text for answer in answers} == {"hi"}
     assert runs(tmp_path) == 2
@@ -135,7 +122,7 @@ async def test_a_token_that_is_refused_after_it_was_taken_is_renewed_once_and_th
 async def test_a_new_token_that_is_refused_too_is_a_refused_key_and_not_asked_for_again(tmp_path: Path) -> None:
     service = SERVICES[0]
     async with talking(service, taking(service), counting(tmp_path)) as talk:
-        errors = await asyncio.gather(*(retried(talk) for _ in range(10)), return_exceptions=True)
+        errors = await asyncio.gather(*(talk.retried() for _ in range(10)), return_exceptions=True)
 
     assert {error.kind for error in errors if isinstance(error, CallError)} == {ErrorKind.AUTH}
     assert len([error for error in errors if isinstance(error, CallError)]) == 10

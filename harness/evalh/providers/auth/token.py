@@ -5,6 +5,7 @@ before makes the next call run the program again; one that refuses the new token
 """
 
 import asyncio
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -212,4 +213,4 @@ def _number(value: JsonValue) -> float | None:
 
 def hint_of(argv: Sequence[str]) -> str:
     """Say what to type to see what the program prints."""
-    return f"run it yourself: {shown(' '.join(argv))}"
+    return f"run it yourself: {shown(shlex.join(argv))}"
