@@ -25,6 +25,7 @@ from evalh.engine.selection import counted_clusters
 from evalh.graders.judges.prefer import pairwise
 from evalh.graders.kinds import Grader
 from evalh.graders.registry import build_all
+from evalh.providers.prices import refuse_unlisted
 from evalh.providers.registry import traits_of
 from evalh.report.text import plural, safe
 from evalh.routing.target import models_of
@@ -254,6 +255,7 @@ def _model_problems(parts: Parts) -> Iterator[EvalhError]:
     for spec in parts.config.models.values():
         try:
             parts.refuse_unknown_provider(spec)
+            refuse_unlisted(spec)
             if traits_of(spec.provider).function_in:
                 parts.provider(spec.name)
         except EvalhError as exc:

@@ -143,7 +143,7 @@ def _tag(failings: Failings) -> list[Pointer]:
 
 def _money(summary: RunSummary) -> list[Pointer]:
     if summary.cost_per_good_usd.method == "unpriced":
-        return [Pointer("The model is not priced, so no cost is known: state `price` in evalh.toml")]
+        return [Pointer("The model is not priced, so no cost is known: state `price`, or `price_as`, in evalh.toml")]
     retried = summary.attempts - (summary.calls - summary.cache_hits)
     if summary.pipeline is None and retried > _RARE * summary.calls:  # a pipeline's sample makes several calls anyway
         words = f"{retried:,} attempts more than calls: retries, repairs, escalations"
