@@ -1,5 +1,6 @@
 """`evalh export`: results for other tools, and for evalh itself."""
 
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ from evalh.core.errors import UsageError
 if TYPE_CHECKING:
     from evalh.api.options import OtelOptions
     from evalh.api.otel import Exported
+    from evalh.api.tables import WrittenTable
+
+_TABLES = ("samples", "verdicts", "attempts", "cases", "runs")
 
 
 @click.group("export")
@@ -45,6 +49,66 @@ def recorded(app: App, run_id: str, output: Path | None) -> None:
         app.show_json(RecordedExport(output=str(output), rows=count))
         return
     app.console.print(f"{count} answers in {output}", soft_wrap=True)
+
+
+@command.command("csv")
+@click.argument("runs", metavar="[RUN]…", nargs=-1)
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for all tables.")
+@click.option("--table", type=click.Choice(_TABLES), help="Print this one table.  [default: samples, without --output]")
+@verb
+def csv_tables(app: App, *, runs: tuple[str, ...], output: Path | None, table: str | None) -> None:
+    """Write the log's rows of some runs as CSV: samples, verdicts, attempts, cases, runs.
+
+    A cell that a spreadsheet would take for a formula begins with an apostrophe. For one run as people read it:
+    evalh report RUN --format csv.
+
+    \b
+      evalh export csv > samples.csv
+      evalh export csv last --table verdicts
+      evalh export csv r20261124 r20261125 -o exported
+    """  # noqa: D301 (click's \b keeps the examples' lines)
+    from evalh.api import tables
+    from evalh.core.tables import LogTable
+
+    if output is not None and table is not None:
+        raise UsageError("--output is a folder for all tables, --table prints one", hint=f"--table {table} > FILE.csv")
+    if output is not None:
+        _show_tables(app, tables.write_csv(app.workspace, runs, output))
+        return
+    if app.json:
+        raise UsageError("a table of CSV is not one document", hint="--json -o FOLDER, or evalh sql --json 'select …'")
+    for line in tables.csv_of(app.workspace, runs, LogTable(table or "samples")):
+        click.echo(line, nl=False, file=app.answer)
+
+
+@command.command("parquet")
+@click.argument("runs", metavar="[RUN]…", nargs=-1)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the tables."
+)
+@verb
+def parquet_tables(app: App, *, runs: tuple[str, ...], output: Path) -> None:
+    """Write the log's rows of some runs as Parquet: samples, verdicts, attempts, cases, runs.
+
+    The newest run where none is named. Needs pip install 'evalh[parquet]'. DuckDB and pandas read the log itself, too:
+    docs/guide/numbers-elsewhere.md.
+    """
+    from evalh.api import tables
+
+    _show_tables(app, tables.write_parquet(app.workspace, runs, output))
+
+
+def _show_tables(app: App, written: "Sequence[WrittenTable]") -> None:
+    if app.json:
+        from evalh.report.documents.document import document_of
+        from evalh.report.documents.workspace import TablesExport
+
+        app.show_json(document_of(TablesExport, files=written))
+        return
+    from evalh.report.text import plural
+
+    for one in written:
+        app.console.print(f"{one.output}: {plural(one.rows, 'row')}", soft_wrap=True)
 
 
 @command.command("otel")

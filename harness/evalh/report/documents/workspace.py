@@ -115,6 +115,20 @@ class RecordedExport(Document, tag="evalh.export/1", kw_only=True):
     rows: int
 
 
+class ExportedFile(Value, kw_only=True):
+    """A file of `evalh export csv` or `parquet`."""
+
+    table: str
+    output: str
+    rows: int
+
+
+class TablesExport(Document, tag="evalh.export/1", kw_only=True):
+    """`evalh export csv -o FOLDER --json`, `evalh export parquet --json`."""
+
+    files: tuple[ExportedFile, ...]
+
+
 class SpansExport(Document, tag="evalh.export/1", kw_only=True):
     """`evalh export otel --json`."""
 

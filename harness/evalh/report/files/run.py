@@ -15,7 +15,22 @@ from evalh.report.text import cost_per_good, inert, milliseconds, one_line, rate
 from evalh.report.words import RunReport, pointers
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+_FORMULA = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\n",
+    "|",
+    "%",
+    "\uff1d",
+    "\uff0b",
+    "\uff0d",
+    "\uff20",
+)  # full-width ones too
+_BLANKS = " \u00a0\u3000\ufeff"  # a spreadsheet drops them before it looks
 _ROWS = 20
 _CELL = 30_000  # a spreadsheet's cell holds 32,767 characters
 
@@ -88,10 +103,10 @@ def why(story: SampleStory) -> str:
     )
 
 
-def inert_cell(text: str) -> str:
-    """Make a text a spreadsheet's text: what would start a formula stands behind an apostrophe."""
-    shown = inert(text)[:_CELL]
-    return f"'{shown}" if shown.lstrip(" ").startswith(_FORMULA) else shown
+def inert_cell(text: str, longest: int | None = _CELL) -> str:
+    """Make a text a spreadsheet's text: what would start a formula stands behind an apostrophe. None: not cut."""
+    shown = inert(text)[:longest]
+    return f"'{shown}" if shown.lstrip(_BLANKS).startswith(_FORMULA) else shown
 
 
 def csv_text(stories: Iterable[SampleStory]) -> Iterator[str]:
