@@ -116,7 +116,8 @@ def _show_tables(app: App, written: "Sequence[WrittenTable]") -> None:
 @click.option(
     "--endpoint",
     metavar="URL",
-    help="An OTLP/HTTP receiver; /v1/traces is added.  [default: $OTEL_EXPORTER_OTLP_ENDPOINT, else port 4318 here]",
+    help="An OTLP/HTTP receiver; /v1/traces and /v1/logs are added."
+    "  [default: $OTEL_EXPORTER_OTLP_ENDPOINT, else port 4318 here]",
 )
 @click.option(
     "--protocol",
@@ -124,10 +125,17 @@ def _show_tables(app: App, written: "Sequence[WrittenTable]") -> None:
     help="Encoding.  [default: $OTEL_EXPORTER_OTLP_PROTOCOL, else http/json]",
 )
 @click.option("--content", is_flag=True, help="Send messages, outputs, reasons and error texts too.")
+@click.option(
+    "--verdicts",
+    type=click.Choice(["both", "spans", "logs"]),
+    default="both",
+    show_default=True,
+    help="Verdicts as events of spans, which OpenTelemetry deprecated, as log records, or both.",
+)
 @verb
 @takes("OtelOptions")
 def otel(app: App, run_id: str, options: "OtelOptions") -> int:
-    """Send RUN as spans to an OpenTelemetry collector: run, samples, calls, attempts.
+    """Send RUN to an OpenTelemetry collector: spans of run, samples, calls, attempts, and verdicts as log records.
 
     Ids are derived from the log's, so sending twice creates no duplicates. Headers come from
     OTEL_EXPORTER_OTLP_HEADERS and are never shown.
@@ -138,19 +146,25 @@ def otel(app: App, run_id: str, options: "OtelOptions") -> int:
     with counter_for("spans") as watch:
         exported = app.workspace.export_otel(run_id, options, watch)
     _show_exported(app, exported)
-    return ExitCode.CANNOT_MEASURE if exported.sent.rejected else ExitCode.YES
+    return ExitCode.YES if exported.whole else ExitCode.CANNOT_MEASURE
 
 
 def _show_exported(app: App, exported: "Exported") -> None:
-    sent = exported.sent
+    spans, logs = exported.spans, exported.logs
     if app.json:
         from evalh.report.documents.document import document_of
         from evalh.report.documents.workspace import SpansExport
 
-        app.show_json(document_of(SpansExport, exported, sent, message=sent.message or None))
+        message = spans.message or None
+        app.show_json(document_of(SpansExport, exported, spans, spans=spans.taken, message=message))
     else:
-        app.console.print(f"{sent.spans} spans of {exported.run} at {exported.endpoint}", soft_wrap=True)
-        if sent.rejected:
-            app.console.print(f"{sent.rejected} spans were refused", soft_wrap=True)
-    if sent.message:
-        app.hints.print(f"the collector says: {sent.message}", soft_wrap=True)
+        records = "" if logs is None or not logs.taken else f", {logs.taken} verdicts as log records"
+        app.console.print(f"{spans.taken} spans of {exported.run} at {exported.endpoint}{records}", soft_wrap=True)
+        for sent, what in ((spans, "spans"), (logs, "log records")):
+            if sent is not None and sent.rejected:
+                app.console.print(f"{sent.rejected} {what} were refused", soft_wrap=True)
+    if spans.message:
+        app.hints.print(f"the collector says: {spans.message}", soft_wrap=True)
+    if logs is not None and logs.message:
+        kept = "; the spans hold the verdicts too: --verdicts spans sends no records" if exported.spare else ""
+        app.hints.print(f"log records: {logs.message}{kept}", soft_wrap=True)

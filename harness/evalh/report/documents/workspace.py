@@ -129,6 +129,14 @@ class TablesExport(Document, tag="evalh.export/1", kw_only=True):
     files: tuple[ExportedFile, ...]
 
 
+class SentRecords(Value, kw_only=True):
+    """Verdicts that were sent as log records."""
+
+    taken: int
+    rejected: int
+    message: str
+
+
 class SpansExport(Document, tag="evalh.export/1", kw_only=True):
     """`evalh export otel --json`."""
 
@@ -139,6 +147,7 @@ class SpansExport(Document, tag="evalh.export/1", kw_only=True):
     message: str | None
     batches: int
     retries: int
+    logs: SentRecords | None
 
 
 class ForwardedBatches(Value):
