@@ -12,10 +12,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from evalh.api.tables import write_parquet
+from evalh.api.exports import write_parquet
 from evalh.api.workspace import Workspace
 from evalh.core.errors import UsageError
-from evalh.core.tables import Column, ColumnKind, TableRows
+from evalh.core.tables import ColumnKind, TableColumn, TableRows
 from evalh.interop import parquet_tables
 from workspaces import document, evalh, write_workspace
 
@@ -145,7 +145,7 @@ def test_parquet_holds_an_output_as_it_was_written(hostile: Path) -> None:
 
 def test_long_texts_end_a_row_group_before_its_rows_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet_tables, "GROUP_BYTES", 1 << 20)
-    columns = [Column("text", ColumnKind.TEXT)]
+    columns = [TableColumn("text", ColumnKind.TEXT)]
     table = TableRows(columns, ((f"{number} " + "x" * 2000,) for number in range(3000)))
     with (tmp_path / "long.parquet").open("wb") as file:
         assert parquet_tables.write_parquet(table, file, {}) == 3000

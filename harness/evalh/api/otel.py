@@ -12,7 +12,7 @@ from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.version import __version__
 from evalh.interop.otel_spans import Spans, VerdictForm
-from evalh.interop.otel_values import SERVICE_NAME, SERVICE_VERSION, Origin, Signal
+from evalh.interop.otel_values import SERVICE_NAME, SERVICE_VERSION, Origin, OtlpSignal
 from evalh.interop.otlp import Exporter, Sent, encoding, send
 from evalh.interop.otlp_collector import Collector, pairs
 from evalh.providers.http.egress import Egress
@@ -37,7 +37,7 @@ class Exported(Value, kw_only=True):
 async def export(parts: Parts, name: str, options: OtelOptions, watch: Callable[[int], None]) -> Exported:
     """Send a run's spans and its verdicts' log records. Raises NotFound, UsageError, CannotMeasure."""
     form = VerdictForm(options.verdicts)
-    signals = [Signal.TRACES] if form is VerdictForm.SPANS else list(Signal)
+    signals = [OtlpSignal.TRACES] if form is VerdictForm.SPANS else list(OtlpSignal)
     collectors = {one: Collector.of(parts.env, options.endpoint, options.protocol, one) for one in signals}
     origin = Origin(_resource(parts, __version__), __version__)
     encoders = {one: encoding(collector, origin, one) for one, collector in collectors.items()}
@@ -53,11 +53,11 @@ async def export(parts: Parts, name: str, options: OtelOptions, watch: Callable[
             exporters[one] = Exporter(collector, encoders[one], HttpxTransport(client), SystemClock())
         spare = form is VerdictForm.BOTH
         await send(spans.of(log.traced(run.record.id)), exporters, watch, spare=spare)
-    logs = exporters.get(Signal.LOGS)
+    logs = exporters.get(OtlpSignal.LOGS)
     return Exported(
         run=run.record.id,
-        endpoint=collectors[Signal.TRACES].shown,
-        spans=exporters[Signal.TRACES].sent,
+        endpoint=collectors[OtlpSignal.TRACES].shown,
+        spans=exporters[OtlpSignal.TRACES].sent,
         logs=None if logs is None else logs.sent,
         spare=spare,
     )

@@ -11,9 +11,9 @@ from evalh.cli.app import App, takes, verb
 from evalh.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from evalh.api.exports import WrittenTable
     from evalh.api.options import OtelOptions
     from evalh.api.otel import Exported
-    from evalh.api.tables import WrittenTable
 
 _TABLES = ("samples", "verdicts", "attempts", "cases", "runs")
 
@@ -67,17 +67,17 @@ def csv_tables(app: App, *, runs: tuple[str, ...], output: Path | None, table: s
       evalh export csv last --table verdicts
       evalh export csv r20261124 r20261125 -o exported
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api import tables
+    from evalh.api import exports
     from evalh.core.tables import LogTable
 
     if output is not None and table is not None:
         raise UsageError("--output is a folder for all tables, --table prints one", hint=f"--table {table} > FILE.csv")
     if output is not None:
-        _show_tables(app, tables.write_csv(app.workspace, runs, output))
+        _show_tables(app, exports.write_csv(app.workspace, runs, output))
         return
     if app.json:
         raise UsageError("a table of CSV is not one document", hint="--json -o FOLDER, or evalh sql --json 'select …'")
-    for line in tables.csv_of(app.workspace, runs, LogTable(table or "samples")):
+    for line in exports.csv_of(app.workspace, runs, LogTable(table or "samples")):
         click.echo(line, nl=False, file=app.answer)
 
 
@@ -93,9 +93,30 @@ def parquet_tables(app: App, *, runs: tuple[str, ...], output: Path) -> None:
     The newest run where none is named. Needs pip install 'evalh[parquet]'. DuckDB and pandas read the log itself, too:
     docs/guide/numbers-elsewhere.md.
     """
-    from evalh.api import tables
+    from evalh.api import exports
 
-    _show_tables(app, tables.write_parquet(app.workspace, runs, output))
+    _show_tables(app, exports.write_parquet(app.workspace, runs, output))
+
+
+@command.command("inspect")
+@click.argument("run_id", metavar="[RUN]", default="last")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("logs"),
+    show_default=True,
+    help="Folder for the log; `inspect view` shows what is in ./logs.",
+)
+@verb
+def inspect_log(app: App, run_id: str, output: Path) -> None:
+    """Write RUN as a log that Inspect reads: inspect view, read_eval_log.
+
+    A run with more than 50,000 samples becomes several files.
+    """
+    from evalh.api import exports
+
+    _show_tables(app, exports.write_inspect(app.workspace, run_id, output))
 
 
 def _show_tables(app: App, written: "Sequence[WrittenTable]") -> None:

@@ -32,7 +32,7 @@ class ColumnKind(StrEnum):
     USD = "USD"
 
 
-class Column(Value):
+class TableColumn(Value):
     """One column of a table."""
 
     name: str
@@ -42,5 +42,5 @@ class Column(Value):
 class TableRows(Value):
     """A table that is read: its columns, and its rows as they come from the log."""
 
-    columns: Sequence[Column]
+    columns: Sequence[TableColumn]
     rows: Iterator[tuple[Cell, ...]]

@@ -86,7 +86,7 @@ INTERNAL, CLIENT = 1, 3
 _INFO = 9  # a log record's severity
 
 
-class Signal(StrEnum):
+class OtlpSignal(StrEnum):
     """What is sent: each has an address and a form of its own."""
 
     TRACES = "traces"
@@ -248,8 +248,8 @@ def _digest(name: str) -> str:
 
 
 _FORMS: Final = {
-    Signal.TRACES: ("resourceSpans", "scopeSpans", "spans", "rejectedSpans"),
-    Signal.LOGS: ("resourceLogs", "scopeLogs", "logRecords", "rejectedLogRecords"),
+    OtlpSignal.TRACES: ("resourceSpans", "scopeSpans", "spans", "rejectedSpans"),
+    OtlpSignal.LOGS: ("resourceLogs", "scopeLogs", "logRecords", "rejectedLogRecords"),
 }
 """How OTLP's JSON names the parts of a request, and of its answer."""
 
@@ -267,7 +267,7 @@ class Origin(Value):
     resource: Mapping[str, JsonValue]
     version: str
 
-    def request(self, signal: Signal) -> dict[str, JsonValue]:
+    def request(self, signal: OtlpSignal) -> dict[str, JsonValue]:
         """Return a request as OTLP's JSON, without spans or records."""
         resources, scopes, _, _ = _FORMS[signal]
         scope = {"scope": {"name": "evalh", "version": self.version}, "schemaUrl": SCHEMA_URL}
@@ -279,7 +279,7 @@ class JsonEncoding:
 
     content_type = "application/json"
 
-    def __init__(self, origin: Origin, signal: Signal) -> None:
+    def __init__(self, origin: Origin, signal: OtlpSignal) -> None:
         _, _, items, self._rejected = _FORMS[signal]
         self._head = orjson.dumps(origin.request(signal)).removesuffix(b"}]}]}") + b',"%b":[' % items.encode()
 

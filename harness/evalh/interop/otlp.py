@@ -13,7 +13,7 @@ from msgspec import Struct
 from evalh.core.attempt import CallError
 from evalh.core.errors import CannotMeasure, EvalhError, UsageError
 from evalh.core.ports import Clock
-from evalh.interop.otel_values import JsonEncoding, LogRecord, Origin, Rejected, Signal, Span
+from evalh.interop.otel_values import JsonEncoding, LogRecord, Origin, OtlpSignal, Rejected, Span
 from evalh.interop.otlp_collector import Collector, Protocol
 from evalh.providers.http.errors import Redactor, describe, redirected, retry_after_s, shown
 from evalh.providers.http.transport import Response, Transport
@@ -166,34 +166,34 @@ class Exporter:
                 return "run the same command again when it is well"
 
 
-async def send(items: Iterable[Item], exporters: Mapping[Signal, Exporter], watch: Watch, *, spare: bool) -> None:
+async def send(items: Iterable[Item], exporters: Mapping[OtlpSignal, Exporter], watch: Watch, *, spare: bool) -> None:
     """Send spans and log records, each to its collector. `spare`: the records say nothing that spans do not.
 
     Raises CannotMeasure if a collector cannot be reached or refuses; for spare records the message is kept instead.
     """
-    lost: set[Signal] = set()
+    lost: set[OtlpSignal] = set()
 
-    async def attempt(signal: Signal, item: Item | None) -> None:
+    async def attempt(signal: OtlpSignal, item: Item | None) -> None:
         exporter = exporters[signal]
         try:
             await (exporter.flush() if item is None else exporter.add(item))
         except CannotMeasure as exc:
-            if signal is Signal.TRACES or not spare:
+            if signal is OtlpSignal.TRACES or not spare:
                 raise
             lost.add(signal)
             exporter.sent.message = exc.what
 
     for item in items:
-        signal = Signal.TRACES if isinstance(item, Span) else Signal.LOGS
+        signal = OtlpSignal.TRACES if isinstance(item, Span) else OtlpSignal.LOGS
         if signal not in lost:
             await attempt(signal, item)
-        watch(exporters[Signal.TRACES].sent.taken)
+        watch(exporters[OtlpSignal.TRACES].sent.taken)
     for signal in exporters.keys() - lost:
         await attempt(signal, None)
-    watch(exporters[Signal.TRACES].sent.taken)
+    watch(exporters[OtlpSignal.TRACES].sent.taken)
 
 
-def encoding(collector: Collector, origin: Origin, signal: Signal) -> "JsonEncoding | ProtobufEncoding":
+def encoding(collector: Collector, origin: Origin, signal: OtlpSignal) -> "JsonEncoding | ProtobufEncoding":
     """Return the collector's encoding. Raises UsageError if its library is not installed."""
     if collector.protocol is Protocol.JSON:
         return JsonEncoding(origin, signal)

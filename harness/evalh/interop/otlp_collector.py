@@ -10,7 +10,7 @@ from enum import StrEnum
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 from evalh.core.errors import UsageError
-from evalh.interop.otel_values import Signal
+from evalh.interop.otel_values import OtlpSignal
 from evalh.providers.endpoint import is_secret
 from evalh.providers.http.egress import is_loopback
 
@@ -58,7 +58,7 @@ class Collector:
         env: Mapping[str, str],
         endpoint: str | None = None,
         protocol: str | None = None,
-        signal: Signal = Signal.TRACES,
+        signal: OtlpSignal = OtlpSignal.TRACES,
     ) -> "Collector":
         """Read OTEL_EXPORTER_OTLP_*; what is given comes first. Raises UsageError."""
         url = _url(env, endpoint, signal)
@@ -99,7 +99,7 @@ def _headers(variable: str, text: str) -> dict[str, str]:
     return found
 
 
-def _url(env: Mapping[str, str], endpoint: str | None, signal: Signal) -> SplitResult:
+def _url(env: Mapping[str, str], endpoint: str | None, signal: OtlpSignal) -> SplitResult:
     own, path = f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", f"/v1/{signal}"
     for name, text in (
         ("--endpoint", endpoint),
@@ -111,7 +111,7 @@ def _url(env: Mapping[str, str], endpoint: str | None, signal: Signal) -> SplitR
             if name == own:
                 return parts
             base = parts.path.rstrip("/")
-            for other in Signal:  # an address that somebody copied whole
+            for other in OtlpSignal:  # an address that somebody copied whole
                 base = base.removesuffix(f"/v1/{other}")
             return parts._replace(path=f"{base}{path}")
     return urlsplit(DEFAULT_ENDPOINT + path)
@@ -131,7 +131,7 @@ def _checked(name: str, text: str) -> SplitResult:
     return parts
 
 
-def _setting(env: Mapping[str, str], signal: Signal, name: str) -> str | None:
+def _setting(env: Mapping[str, str], signal: OtlpSignal, name: str) -> str | None:
     return env.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}") or env.get(f"OTEL_EXPORTER_OTLP_{name}") or None
 
 

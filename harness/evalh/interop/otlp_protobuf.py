@@ -15,7 +15,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord as RecordMessage
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
 from evalh.core.strict_json import JsonValue
-from evalh.interop.otel_values import LogRecord, Origin, Rejected, Signal, Span
+from evalh.interop.otel_values import LogRecord, Origin, OtlpSignal, Rejected, Span
 from evalh.interop.spans.received import (
     DEEPEST,
     NotOtlp,
@@ -37,7 +37,7 @@ class ProtobufEncoding:
 
     content_type = "application/x-protobuf"
 
-    def __init__(self, origin: Origin, signal: Signal) -> None:
+    def __init__(self, origin: Origin, signal: OtlpSignal) -> None:
         self._origin, self._signal = origin, signal
 
     def item(self, item: Span | LogRecord) -> bytes:
@@ -45,14 +45,14 @@ class ProtobufEncoding:
         # OTLP's JSON writes ids in hex, protobuf's own JSON any bytes in base 64.
         for one in (document, *document.get("links", ())):
             one.update({name: b64encode(bytes.fromhex(one[name])).decode() for name in _IDS if name in one})
-        message = SpanMessage() if self._signal is Signal.TRACES else RecordMessage()
+        message = SpanMessage() if self._signal is OtlpSignal.TRACES else RecordMessage()
         encoded: bytes = ParseDict(document, message).SerializeToString()
         return encoded
 
     def request(self, items: Sequence[bytes]) -> bytes:
         document = self._origin.request(self._signal)
         target: Any
-        if self._signal is Signal.TRACES:
+        if self._signal is OtlpSignal.TRACES:
             request = ParseDict(document, ExportTraceServiceRequest())
             target = request.resource_spans[0].scope_spans[0].spans
         else:
@@ -65,7 +65,7 @@ class ProtobufEncoding:
 
     def rejected(self, body: bytes) -> Rejected:
         try:
-            if self._signal is Signal.TRACES:
+            if self._signal is OtlpSignal.TRACES:
                 spans = ExportTraceServiceResponse.FromString(body).partial_success
                 return Rejected(spans.rejected_spans, spans.error_message)
             logs = ExportLogsServiceResponse.FromString(body).partial_success

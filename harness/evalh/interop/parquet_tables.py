@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evalh.core.tables import Cell, Column, ColumnKind, TableRows
+from evalh.core.tables import Cell, ColumnKind, TableColumn, TableRows
 
 GROUP_ROWS = 50_000
 GROUP_BYTES = 64 << 20  # of texts, before they are compressed
@@ -47,7 +47,7 @@ class _Group:
         self._chunks: list[Any] = []
         self._rows = self._bytes = 0
 
-    def add(self, rows: Sequence[tuple[Cell, ...]], columns: Sequence[Column]) -> None:
+    def add(self, rows: Sequence[tuple[Cell, ...]], columns: Sequence[TableColumn]) -> None:
         arrays = [
             pa.array(values, type=_TYPES[column.kind])
             for column, values in zip(columns, zip(*rows, strict=True), strict=True)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from evalh.core.money import from_stored
-from evalh.core.tables import Cell, Column, ColumnKind, LogTable, TableRows
+from evalh.core.tables import Cell, ColumnKind, LogTable, TableColumn, TableRows
 from evalh.store.log_reader import LogReader
 
 # A run's rows are ranges of a primary key, as in `samples.py`. `cross join` keeps the runs outside: SQLite would
@@ -43,18 +43,20 @@ class TableReader(LogReader):
 
     def table(self, table: LogTable, runs: Sequence[str]) -> TableRows:
         """Return a table's rows that belong to these runs, by their whole ids. Rows raise as other reads do."""
-        columns = [*self._columns(table), *(Column(name, ColumnKind.TEXT) for name in _ADDED.get(table, ()))]
+        columns = [*self._columns(table), *(TableColumn(name, ColumnKind.TEXT) for name in _ADDED.get(table, ()))]
         return TableRows(columns, self.table_rows(table, runs, columns))
 
-    def table_rows(self, table: LogTable, runs: Sequence[str], columns: Sequence[Column]) -> Iterator[tuple[Cell, ...]]:
+    def table_rows(
+        self, table: LogTable, runs: Sequence[str], columns: Sequence[TableColumn]
+    ) -> Iterator[tuple[Cell, ...]]:
         """Yield a table's rows. Raises WorkspaceError for a value that its column cannot hold."""
         reads = [_READ[column.kind] for column in columns]
         for row in self._stream(_ROWS[table], {"runs": json.dumps(list(runs))}):
             yield tuple(None if value is None else read(value) for read, value in zip(reads, tuple(row), strict=True))
 
-    def _columns(self, table: LogTable) -> Iterator[Column]:
+    def _columns(self, table: LogTable) -> Iterator[TableColumn]:
         for row in self._rows(f"pragma table_info({table})"):
-            yield Column(row["name"], _kind(row["name"], row["type"]))
+            yield TableColumn(row["name"], _kind(row["name"], row["type"]))
 
 
 def _kind(name: str, declared: str) -> ColumnKind:

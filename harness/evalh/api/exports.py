@@ -1,6 +1,8 @@
-"""Exporting the log's tables: `samples`, `verdicts`, `attempts`, `cases` and `runs` of some runs, as files."""
+"""Exporting what the log holds of runs: its tables as CSV and Parquet, and a run as a log of Inspect."""
 
+import json
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 from evalh.api.parts import Parts
@@ -9,7 +11,7 @@ from evalh.core.run import RunStatus
 from evalh.core.tables import LogTable
 from evalh.core.values import Value
 from evalh.report.documents.document import text_of
-from evalh.report.documents.run import run_document
+from evalh.report.documents.run import result_document, run_document
 from evalh.report.files.tables import csv_table
 from evalh.workspace.writing import new_file
 
@@ -70,6 +72,33 @@ def write_parquet(parts: Parts, names: Sequence[str], folder: Path) -> list[Writ
         with new_file(target) as file:
             rows = parquet_tables.write_parquet(parts.log.table(table, runs), file, about)
         written.append(WrittenTable(str(table), str(target), rows))
+    return written
+
+
+def write_inspect(parts: Parts, name: str, folder: Path) -> list[WrittenTable]:
+    """Write a run as logs of Inspect, 50,000 samples to a file. Raises NotFound, UsageError, CannotMeasure."""
+    from evalh.interop import inspect_log
+
+    (run_id,) = finished(parts, [name])
+    run = parts.log.run(run_id)
+    counted = inspect_log.tallies(parts.log.results(run_id))
+    samples = parts.log.details(run_id)
+    first = list(islice(samples, 1))
+    samples = chain(first, samples)
+    document = {} if run.summary is None else json.loads(text_of(result_document(parts.log.result(run_id, 0))))
+    written = []
+    for part, tally in enumerate(counted):
+        one = inspect_log.InspectFile(
+            run=run,
+            document=document,
+            model=inspect_log.provider_model(first, run.record.model_sent),
+            tally=tally,
+            part=part,
+            parts=len(counted),
+        )
+        with new_file(folder / one.name) as file:
+            file.writelines(one.pieces(islice(samples, inspect_log.MOST_SAMPLES)))
+        written.append(WrittenTable("samples", str(folder / one.name), tally.samples))
     return written
 
 
