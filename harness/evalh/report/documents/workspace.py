@@ -81,6 +81,14 @@ class CiDocument(Document, tag="evalh.ci/1", kw_only=True):
     suites: tuple[DoubtDocument, ...]
 
 
+class SkillDocument(Document, tag="evalh.skill/1", kw_only=True):
+    """`evalh skill --json`; `file` null: it was only printed."""
+
+    file: str | None
+    state: Literal["written", "updated", "current"] | None
+    text: str
+
+
 class AcceptedDocument(Document, tag="evalh.accepted/1", kw_only=True):
     """`evalh baseline accept --json`."""
 
