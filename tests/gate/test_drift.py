@@ -266,4 +266,3 @@ def test_a_dry_run_says_what_would_be_asked_and_asks_nothing(tmp_path: Path, mod
     assert (table.exit, "100" in table.out) == (0, True)
     assert nowhere.exit == 2
     assert model[0].count(10) == asked
-    assert rows(repo.folder, "select count(*) as n from runs where kind = 'drift'")[0]["n"] == 0

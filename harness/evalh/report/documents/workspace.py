@@ -26,6 +26,7 @@ class CheckDocument(Document, tag="evalh.check/1", kw_only=True):
     problems: tuple[Problem, ...]
     notices: tuple[str, ...]
     counts: Mapping[str, int]
+    datasets: Mapping[str, int]
 
 
 class EndedWith(Problem, kw_only=True):
