@@ -35,7 +35,7 @@ def dead_graders(
     if schema is not None:
         for grader in graders:
             yield from _lost_paths(grader, schema, version)
-    told = {one.where for one in refused}
+    told = {one.where for one in refused if one.where is not None}
     comparisons = [found for one in graders if schema is not None and (found := _exact(one.spec))]
     golds = [_Golds(one, schema or {}, version) for one in comparisons]
     lacking = {one: _wanted(one) for one in graders if one.needs_expected and not one.compiled.parts}
