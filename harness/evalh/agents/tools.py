@@ -22,7 +22,6 @@ _READ = 1 << 16
 _KEPT = 1 << 20  # bytes of an answer that are looked at
 _RUN_ID = "r20261124-014246-3f9c2e"
 _LONGEST = 300  # characters of an argument
-_WAIT_S = 20.0
 
 
 class ToolAnswer(Value):
@@ -91,7 +90,7 @@ class AgentTools(Value):
             out, err = await asyncio.gather(_drained(process.stdout), _drained(process.stderr))
             code = await process.wait()
         except asyncio.CancelledError:
-            await _stop(process)
+            _stop(process)
             raise
         return _answer(shlex.join(["evalh", *words]), code, out, err)
 
@@ -133,17 +132,13 @@ async def _drained(stream: asyncio.StreamReader | None) -> bytes:
     return kept
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    """End a verb as Ctrl-C does, so that paid answers are saved; kill one that does not end."""
+def _stop(process: asyncio.subprocess.Process) -> None:
+    """End a verb as Ctrl-C does, so that paid answers are saved. Nobody can wait for it: the call is cancelled."""
     with suppress(ProcessLookupError):
         if sys.platform == "win32":
             process.terminate()
         else:
             process.send_signal(signal.SIGINT)
-        try:
-            await asyncio.wait_for(asyncio.shield(process.wait()), _WAIT_S)
-        except TimeoutError:
-            process.kill()
 
 
 def _answer(command: str, code: int, out: bytes, err: bytes) -> ToolAnswer:
