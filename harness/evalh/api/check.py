@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from evalh.analysis.compare.comparison import listed
 from evalh.analysis.near_duplicates import propose
+from evalh.api.dead_graders import dead_graders
 from evalh.api.files import brought_log
 from evalh.api.gold import impossible_golds
 from evalh.api.judges import kinship, stale_calibrations
@@ -32,6 +33,8 @@ from evalh.routing.target import models_of
 from evalh.workspace.dataset.dataset import Dataset, open_dataset
 from evalh.workspace.prompt.prompts import Prompts, frozen_edits
 from evalh.workspace.prompt.templates import check_inputs
+
+_MOST_FILES = 6  # named in the last line
 
 
 def odd_ids(parts: Parts, suite: Suite, dataset: Dataset) -> Iterator[WorkspaceError | str]:
@@ -66,13 +69,22 @@ class CheckOutcome(Struct):
     problems: list[EvalhError] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    datasets: dict[str, int] = field(default_factory=dict)  # cases of each file that a suite names
 
     @property
     def line(self) -> str:
         """One line for people."""
         counted = ", ".join(f"{count} {what if count != 1 else what[:-1]}" for what, count in self.counts.items())
         found = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}" if self.problems else "ok"
-        return f"{found}: {counted}"
+        return f"{found}: {counted}{self._files()}"
+
+    def _files(self) -> str:
+        """Say which file has how many cases."""
+        if len(self.datasets) == 1:
+            return f" in {next(iter(self.datasets))}"
+        told = ", ".join(f"{count} in {path}" for path, count in list(self.datasets.items())[:_MOST_FILES])
+        more = f", {len(self.datasets) - _MOST_FILES} more files" if len(self.datasets) > _MOST_FILES else ""
+        return f" ({told}{more})" if told else ""
 
 
 def check_workspace(parts: Parts) -> CheckOutcome:
@@ -127,7 +139,8 @@ def _suite_problems(parts: Parts, suite: Suite, prompts: Prompts, outcome: Check
         assert unread is not None
         yield unread
         return
-    outcome.counts["cases"] += len(dataset)
+    outcome.datasets[dataset.path] = len(dataset)
+    outcome.counts["cases"] = sum(outcome.datasets.values())  # several suites may share a file
     outcome.notices.extend(one for one in _alike(suite.dataset, dataset) if one not in outcome.notices)
     yield from _must_pass_problems(suite, dataset)
     outcome.notices.extend(_incident_notices(suite, dataset))
@@ -136,7 +149,7 @@ def _suite_problems(parts: Parts, suite: Suite, prompts: Prompts, outcome: Check
             yield odd
         else:
             outcome.notices.append(odd)
-    yield from _prompt_problems(parts, (suite, graders), prompts, dataset, outcome.problems)
+    yield from _prompt_problems(parts, (suite, graders), prompts, dataset, outcome)
 
 
 def _grader_problems(
@@ -165,7 +178,7 @@ def _prompt_problems(
     judged: tuple[Suite, Sequence[Grader]],
     prompts: Prompts,
     dataset: Dataset,
-    told: Sequence[EvalhError],
+    outcome: CheckOutcome,
 ) -> Iterator[EvalhError]:
     """Hold a suite's dataset and its graders against the versions of its prompt."""
     suite = judged[0]
@@ -177,7 +190,7 @@ def _prompt_problems(
     try:
         versions = [prompts.load(suite.prompt, version) for version in names]
     except EvalhError as exc:
-        if exc.what not in {problem.what for problem in told}:
+        if exc.what not in {problem.what for problem in outcome.problems}:
             yield exc
         return
     yield from _input_problems(versions, dataset)
@@ -186,7 +199,13 @@ def _prompt_problems(
     except EvalhError as exc:
         yield exc
         return
-    yield from impossible_golds(suite.graders, in_use, dataset)
+    refused = list(impossible_golds(suite.graders, in_use, dataset))
+    yield from refused
+    for dead in () if in_use.pipeline is not None else dead_graders(judged[1], in_use, dataset, refused):
+        if isinstance(dead, EvalhError):
+            yield dead
+        else:
+            outcome.notices.append(dead)
     yield from graded_steps(parts, judged, versions, in_use, dataset)
 
 

@@ -11,12 +11,13 @@ from evalh.api.event_loop import SystemClock, in_loop
 from evalh.api.judges import asks_a_model
 from evalh.api.options import DriftOptions, RunOptions
 from evalh.api.parts import Parts
-from evalh.api.runs import NoProgress, ends_of
+from evalh.api.runs import NoProgress, ends_of, forecasts
 from evalh.core.attempt import Dated
 from evalh.core.case import Case
 from evalh.core.errors import CannotMeasure, EvalhError, NotComparable, NotFound, UsageError, did_you_mean
+from evalh.core.money import plus
 from evalh.core.ports import Progress
-from evalh.core.run import RunKind
+from evalh.core.run import Forecast, RunKind
 from evalh.core.sample import SampleResult
 from evalh.core.values import Value
 from evalh.engine.plan import Known, Plan
@@ -42,6 +43,34 @@ def drift(parts: Parts, options: DriftOptions, progress: Progress | None = None)
                 raise
             found.append(Drift(suite=suite, path=path, error=exc))
     return found
+
+
+def drift_forecasts(parts: Parts, options: DriftOptions) -> list[tuple[str, str, str, Forecast]]:
+    """Say what asking again would send and cost at most. Raises EvalhError for the first suite that cannot be asked."""
+    now, plans, twice = SystemClock().now(), [], []
+    for suite, path in _chosen(parts, options):
+        baseline = read_baseline(parts.tree, path)
+        assert baseline is not None
+        plan = _plan(parts, baseline, suite)
+        known, cases = _known(baseline, plan, options.cases)
+        twice.append(not known.results)  # the accepted outputs are graded again too
+        plans.append(replace(plan, cases=Listed([case for _, case in cases]), draw=Dated.CANARY.draw(now)))
+    found = forecasts(parts, plans, fresh=options.fresh)
+    return [
+        (suite, prompt, model, _with_gold(one) if again else one)
+        for (suite, prompt, model, one), again in zip(found, twice, strict=True)
+    ]
+
+
+def _with_gold(one: Forecast) -> Forecast:
+    """Add the judges' questions about the accepted outputs: as many again."""
+    judges = one.judges_usd
+    return replace(
+        one,
+        once_usd=plus(one.once_usd, judges),
+        worst_case_usd=plus(one.worst_case_usd, judges),
+        judges_usd=plus(judges, judges),
+    )
 
 
 def _chosen(parts: Parts, options: DriftOptions) -> list[tuple[str, str]]:

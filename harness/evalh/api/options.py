@@ -100,6 +100,7 @@ class OtelOptions(Value, kw_only=True):
     endpoint: str | None = None
     protocol: str | None = None
     content: bool = False
+    verdicts: str = "both"  # `interop.otel_spans.VerdictForm`
 
 
 class BlameOptions(AskOptions, kw_only=True):

@@ -1,5 +1,6 @@
 """`evalh run`: evaluate versions on models."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,6 @@ from evalh.cli.output import report_option, write_report
 if TYPE_CHECKING:
     from evalh.api.options import RunOptions
     from evalh.core.run import Incidents, RunResult, RunSummary
-
-_MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
 
 
 @click.command("run")
@@ -37,6 +36,7 @@ _MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
 @selection_options
 @asking_options()
 @click.option("--dry-run", is_flag=True, help="Show the plan and the worst-case cost; send nothing.")
+@click.option("--watch", is_flag=True, help="Run again whenever a file is saved, until Ctrl-C.")
 @click.option(
     "--at-least",
     type=RateType(),
@@ -46,7 +46,9 @@ _MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
 @report_option
 @verb
 @takes("RunOptions")
-def command(app: App, *, options: "RunOptions", dry_run: bool, at_least: float | None, report: Path | None) -> int:
+def command(
+    app: App, *, options: "RunOptions", dry_run: bool, watch: bool, at_least: float | None, report: Path | None
+) -> int:
     """Run a prompt version over a suite: how many outputs are good, and what one costs.
 
     Default: the workspace's default suite. Answers in the log are not asked for again.
@@ -55,7 +57,10 @@ def command(app: App, *, options: "RunOptions", dry_run: bool, at_least: float |
       evalh run --prompt v3
       evalh run triage --prompt v2 --prompt v3 --model small
       evalh run triage@draft --limit 20
+      evalh run --watch
     """  # noqa: D301 (click's \b keeps the examples' lines)
+    if watch:
+        return _watch(app, dry_run=dry_run, fresh=options.fresh)
     if dry_run:
         from evalh.report.documents.run import plan_document
         from evalh.report.terminal.run import show_plans
@@ -73,6 +78,19 @@ def command(app: App, *, options: "RunOptions", dry_run: bool, at_least: float |
     if at_least is not None:
         _tell_missed(app, results, at_least)
     return _exit_code(results, at_least)
+
+
+def _watch(app: App, *, dry_run: bool, fresh: bool) -> int:
+    """Hand the whole command to `watch`, without its `--watch`. Raises UsageError for what does not fit it."""
+    from evalh.cli.watch import watch
+    from evalh.core.errors import UsageError
+
+    if app.json:
+        raise UsageError("--watch prints more than one document", hint="evalh run --json")
+    if dry_run or fresh:
+        what = "--dry-run sends nothing" if dry_run else "--fresh would buy every answer again at each save"
+        raise UsageError(f"--watch runs again and again, and {what}", hint="leave one of the two out")
+    return watch(app, [word for word in sys.argv[1:] if word != "--watch"])
 
 
 def _show(app: App, results: "list[RunResult]") -> None:
@@ -109,7 +127,7 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
         lines.append(f"evalh show {last.record.id}   this run again")
         if last.summary.all_errors:
             lines.append("evalh calls --errors   what went wrong on the wire")
-    reported = " ".join(result.record.id for result in results[-_MOST_REPORTED:])
+    reported = " ".join(result.record.id for result in results)
     lines.append(f"evalh report {reported}   a page to look at: every sample, what to ship")
     app.hints.print()
     if any(_recorded(app, result) for result in results):

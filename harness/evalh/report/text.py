@@ -38,6 +38,8 @@ def inert(text: str) -> str:
 
 
 def _escaped(text: str, active: re.Pattern[str]) -> str:
+    if text.isprintable():  # nothing that is active is printable: most texts need no search
+        return text
     found = {*active.findall(text)}
     return text.translate({ord(one): one.encode("unicode_escape").decode() for one in found}) if found else text
 

@@ -41,6 +41,7 @@ class Pointer(Value):
 
     words: str
     anchor: str | None = None
+    quotes: bool = False  # it holds what a model, a row or a server said
 
 
 def verdict(run: RunRow) -> str:
@@ -83,7 +84,7 @@ def pointers(run: RunRow, failings: Failings, traffic: Traffic | None = None) ->
 def _trouble(run: RunRow, summary: RunSummary) -> list[Pointer]:
     found = []
     if run.reason:
-        found.append(Pointer(f"The run ended early: {one_line(run.reason, 200)}"))
+        found.append(Pointer(f"The run ended early: {one_line(run.reason, 200)}", quotes=True))
     if summary.ungraded:
         share = summary.ungraded / summary.samples
         weight = ", more than the suite allows" if share > run.record.max_ungraded else ""
@@ -115,7 +116,11 @@ def _origin(traffic: Traffic | None) -> list[Pointer]:
 
 
 def _reasons(failings: Failings) -> list[Pointer]:
-    return [Pointer(_told(reason), reason_anchor(reason)) for reason in failings.reasons()[:3] if reason.count > 1]
+    return [
+        Pointer(_told(reason), reason_anchor(reason), quotes=True)
+        for reason in failings.reasons()[:3]
+        if reason.count > 1
+    ]
 
 
 def _told(reason: Reason) -> str:
@@ -138,12 +143,12 @@ def _tag(failings: Failings) -> list[Pointer]:
     whole = failings.missed[grader, ""] / failings.samples
     shares = f"{percent(missed / total)}; overall {percent(whole)}"
     words = f"Tagged {tag}: {grader} does not pass on {missed:,} of {total:,} ({shares})"
-    return [Pointer(words, anchor(grader=grader, tag=tag))]
+    return [Pointer(words, anchor(grader=grader, tag=tag), quotes=True)]
 
 
 def _money(summary: RunSummary) -> list[Pointer]:
     if summary.cost_per_good_usd.method == "unpriced":
-        return [Pointer("The model is not priced, so no cost is known: state `price`, or `price_as`, in evalh.toml")]
+        return [Pointer("The model is not priced, so no cost is known: state its price, or price_as, in evalh.toml")]
     retried = summary.attempts - (summary.calls - summary.cache_hits)
     if summary.pipeline is None and retried > _RARE * summary.calls:  # a pipeline's sample makes several calls anyway
         words = f"{retried:,} attempts more than calls: retries, repairs, escalations"

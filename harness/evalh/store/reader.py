@@ -18,6 +18,7 @@ from evalh.store.query import Query, Rows
 from evalh.store.restore import comparison_from, gate_from, run_from
 from evalh.store.samples import SampleReader
 from evalh.store.schema import SCHEMA, ensure_schema, schema_version
+from evalh.store.tables import TableReader
 from evalh.store.totals import TotalsReader
 from evalh.store.waiting import left_behind, recover
 
@@ -51,7 +52,7 @@ class Overview(Value):
     gates: Sequence[GateRow]
 
 
-class Reader(SampleReader, TotalsReader):
+class Reader(SampleReader, TableReader, TotalsReader):
     """The log, read-only. Methods that take a run's id want it whole; `run` finds it by what a person types.
 
     Lists of runs, and the newest one, are of the runs that a person made (`RunKind.RUN`). Where outputs are wanted,
