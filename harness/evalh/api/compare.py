@@ -24,7 +24,7 @@ from evalh.core.errors import CannotMeasure, EvalhError, NotFound, UsageError, d
 from evalh.core.log import ComparisonRow, RunRow
 from evalh.core.ports import Progress
 from evalh.core.prompt import DRAFT, PromptRef, PromptVersion, version_number
-from evalh.core.run import RunRecord, RunStatus
+from evalh.core.run import RunKind, RunRecord, RunStatus
 from evalh.core.suite import OutputValue
 from evalh.core.values import Value
 from evalh.engine.gate.confirm import Confirming
@@ -246,7 +246,7 @@ def _options(request: CompareOptions, suite: str, side: SideRef, sides: Sequence
 
 
 def _run(parts: Parts, plan: Plan, options: RunOptions, progress: Progress | None) -> RunRow:
-    (result,) = execute(parts, [plan], options, progress)
+    (result,) = execute(parts, [plan], options, progress, kind=RunKind.COMPARE)
     record = result.record
     if result.status is RunStatus.INTERRUPTED:
         raise KeyboardInterrupt

@@ -91,7 +91,8 @@ class LiveLog(Struct):
         with self._looking() as looking:
             log = looking.log
             found = log.overview(SHOWN)
-            return replace(found, runs=[log.as_it_is(run) for run in found.runs])
+            runs, added = ([log.as_it_is(run) for run in runs] for runs in (found.runs, found.added))
+            return replace(found, runs=runs, added=added)
 
     def under_way(self) -> list[UnderWay]:
         """Return the runs whose processes live, with their numbers so far. Raises EvalhError."""

@@ -31,7 +31,7 @@ _REASON_BYTES = 300
 _MOST_PARTS = 60  # of one verdict
 _DEEPEST_PARTS = 8
 _TOLD = ("c", "l")
-_STANDINGS = {Standing.BAD: 0, Standing.UNGRADED: 1, Standing.GOOD: 2}
+STANDINGS = {Standing.BAD: 0, Standing.UNGRADED: 1, Standing.GOOD: 2}
 _OUTCOMES = {Outcome.FAIL: 0, Outcome.ERROR: 1, Outcome.ABSTAIN: 2, Outcome.PASS: 3}
 
 
@@ -61,8 +61,8 @@ class Rows(Struct):
         good = faultless and sample.standing is Standing.GOOD
         row: dict[str, JsonValue] = {
             "i": inert(sample.case_id),
-            "s": _STANDINGS[sample.standing],
-            "v": [self._verdict(graded, told=not good) for graded in sample.verdicts],
+            "s": STANDINGS[sample.standing],
+            "v": [self.verdict(graded, told=not good) for graded in sample.verdicts],
         }
         self.of_samples |= dict.fromkeys(inert(graded.grader) for graded in sample.verdicts)
         numbers: dict[str, JsonValue] = {
@@ -85,7 +85,7 @@ class Rows(Struct):
             self.shapes[run].traffic.add(sample)
             row |= self._with_steps(self.shapes[run], story, good=good)
         else:
-            row |= self._texts(_texts_of(story), good=good)
+            row |= self._texts(texts_of(story), good=good)
         if sample.finish not in (None, "stop"):
             row["f"] = sample.finish
         if not good or any(call.eventful for call in calls) or len(calls) > max(1, len(sample.steps)):
@@ -99,17 +99,18 @@ class Rows(Struct):
         row["z"] = change
         if base is None:
             return
-        told = _texts_of(base)
+        told = texts_of(base)
         texts = self._texts({key: told[key] for key in ("o", "y") if key in told}, good=False)
-        verdicts: JsonValue = [self._verdict(graded, told=True) for graded in base.sample.verdicts]
-        row["b"] = {"s": _STANDINGS[base.sample.standing], "l": base.sample.latency.total_ms, "v": verdicts} | texts
+        verdicts: JsonValue = [self.verdict(graded, told=True) for graded in base.sample.verdicts]
+        row["b"] = {"s": STANDINGS[base.sample.standing], "l": base.sample.latency.total_ms, "v": verdicts} | texts
 
-    def _verdict(self, graded: Graded, *, told: bool) -> JsonValue:
+    def verdict(self, graded: Graded, *, told: bool) -> JsonValue:
+        """Return what one grader said, with its reason where it is `told` or did not pass."""
         verdict = graded.verdict
         place = self.graders.setdefault(inert(graded.grader), len(self.graders))
         shown: list[JsonValue] = [place, _OUTCOMES[verdict.outcome], int(graded.required)]
         if told or verdict.outcome is not Outcome.PASS:
-            shown += [verdict.score, _clip(verdict.reason, _REASON_BYTES)]
+            shown += [verdict.score, clip(verdict.reason, _REASON_BYTES)]
             if parts := _parts(verdict):
                 shown.append(parts)
         return shown
@@ -118,19 +119,19 @@ class Rows(Struct):
         """Return the texts of a pipeline's sample, and its steps with theirs."""
         results = {one.step: one for one in story.sample.steps}
         of_steps, elsewhere = shape.texts(story.sample, story.case)
-        texts = self._texts(_texts_of(story), of_steps, good=good)
+        texts = self._texts(texts_of(story), of_steps, good=good)
         steps: list[JsonValue] = []
         for place, (step, row) in enumerate(shape.rows(story.sample).items()):
             told = row | {key: texts.pop(f"{place}{key}") for key in ("i", "o") if f"{place}{key}" in texts}
             told |= {"u": dict(elsewhere[step])} if step in elsewhere else {}
             one = results.get(step)
             if one is not None and one.verdicts:
-                told["v"] = [self._verdict(graded, told=not good) for graded in one.verdicts]
+                told["v"] = [self.verdict(graded, told=not good) for graded in one.verdicts]
             if one is not None and one.reason and not (good and one.gave):
-                told["w"] = _clip(one.reason, _REASON_BYTES)
+                told["w"] = clip(one.reason, _REASON_BYTES)
             steps.append(told)
         if story.sample.review is not None:
-            texts["j"] = _clip(story.sample.review, _REASON_BYTES)
+            texts["j"] = clip(story.sample.review, _REASON_BYTES)
         return texts | {"w": kind_of(story.sample), "q": shape.end(story.sample), "p": steps}
 
     def _texts(self, *parts: Mapping[str, Mapping[str, str]], good: bool) -> dict[str, JsonValue]:
@@ -139,7 +140,7 @@ class Rows(Struct):
             many = sum(map(len, texts.values())) or 1
             share = GOOD_BYTES // many if good else BAD_BYTES
             for key, group in texts.items():
-                shown[key] = {inert(name)[:80]: _clip(text, share) for name, text in group.items()}
+                shown[key] = {inert(name)[:80]: clip(text, share) for name, text in group.items()}
         size = len(orjson.dumps(shown))
         if self._bytes + size > ALL_BYTES:
             self.dropped += 1
@@ -149,7 +150,7 @@ class Rows(Struct):
         return shown
 
 
-def _texts_of(story: SampleStory) -> dict[str, dict[str, str]]:
+def texts_of(story: SampleStory) -> dict[str, dict[str, str]]:
     """Return the texts of a sample: x, what went in; e, what was expected; o, what came out; y, why, by the model."""
     texts = {"x": {name: _readable(value) for name, value in story.case.inputs.items()}}
     if story.case.expected is not ABSENT:
@@ -173,12 +174,12 @@ def _parts(verdict: Verdict, level: int = 0) -> list[JsonValue]:
     for part in parts_of(verdict)[:_MOST_PARTS]:
         said = part.verdict
         label = inert(part.label) if part.weight in (0, 1) else f"{inert(part.label)} ×{part.weight:g}"
-        found.append([level, label, _OUTCOMES[said.outcome], said.score, _clip(said.reason, _REASON_BYTES)])
+        found.append([level, label, _OUTCOMES[said.outcome], said.score, clip(said.reason, _REASON_BYTES)])
         found += _parts(said, level + 1) if level < _DEEPEST_PARTS else []
     return found[:_MOST_PARTS]
 
 
-def _clip(text: str, most: int) -> JsonValue:
+def clip(text: str, most: int) -> JsonValue:
     """Make a text inert; where it takes more than `most` bytes, return its beginning and its length."""
     if len(text) * 4 <= most:
         return inert(text)
@@ -216,7 +217,7 @@ def _attempt(attempt: TracedAttempt, began: float) -> JsonValue:
         "o": attempt.output_tokens,
     }
     if attempt.error_kind:
-        shown["e"] = _clip(f"{attempt.error_kind}: {attempt.error or ''}", _REASON_BYTES)
+        shown["e"] = clip(f"{attempt.error_kind}: {attempt.error or ''}", _REASON_BYTES)
     return {key: value for key, value in shown.items() if value is not None}
 
 
@@ -226,7 +227,7 @@ def _decision(decision: DecisionRow, began: float) -> JsonValue:
         told += f" → {decision.detail['to']}"
     if isinstance(wait := decision.detail.get("wait_s"), int | float):
         told += f" · waits {wait:.2g} s"
-    return {"at": round(1000 * (decision.at - began)), "k": inert(decision.kind), "w": _clip(told, _REASON_BYTES)}
+    return {"at": round(1000 * (decision.at - began)), "k": inert(decision.kind), "w": clip(told, _REASON_BYTES)}
 
 
 def document(rows: Rows, runs: Iterable[str]) -> str:
