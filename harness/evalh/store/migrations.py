@@ -124,7 +124,7 @@ def m012_case_graders(db: Database) -> None:
 
 @migration
 def m013_matrix(db: Database) -> None:
-    """Show a suite's versions and models side by side: which cases does one have right and another not?"""
+    """Add a view for a suite's versions and models side by side: where one is good and another is not."""
     db.execute(_MATRIX)
 
 

@@ -56,8 +56,8 @@ class Overview(Value):
 class Reader(SampleReader, TotalsReader):
     """The log, read-only. Methods that take a run's id want it whole; `run` finds it by what a person types.
 
-    Lists of runs, and the newest one, are of the runs that a person made (`RunKind.RUN`, `RunKind.COMPARE`). Where outputs are wanted,
-    all kinds count but BLAME: its samples were changed on purpose.
+    Lists of runs, and the newest one, are of the runs that a person made (`RunKind.RUN`, `RunKind.COMPARE`). Where
+    outputs are wanted, all kinds count but BLAME: its samples were changed on purpose.
     """
 
     def runs(self, limit: int = 20) -> list[RunRow]:
