@@ -12,6 +12,7 @@ from evalh.analysis.history import history
 from evalh.analysis.tradeoff import trade_off
 from evalh.api.compare import view_of
 from evalh.api.judges import standings_of
+from evalh.api.matrix import matrix_page, runs_of
 from evalh.api.parts import Parts
 from evalh.api.production import is_there, traced
 from evalh.core.errors import NotFound, UsageError
@@ -33,15 +34,20 @@ _LAST = "last"
 
 
 def page(parts: Parts, names: Sequence[str]) -> str:
-    """Return the HTML page about these runs, about one comparison or one gate. Raises NotFound, UsageError."""
+    """Return the HTML page about these runs, about one comparison or one gate; several runs of a suite are a matrix.
+
+    Raises NotFound, UsageError.
+    """
     match _named(parts, names[0]) if len(names) == 1 else None:
         case ComparisonRow() as compared:
             return comparison_page(parts, view_of(parts, compared, examples=0))
         case GateRow() as decided:
             return gate_page(parts, kept_gate(decided))
         case None:
-            rows = Rows()
             runs = {run.record.id: run for run in map(parts.log.run, names)}
+            if len(runs) > 1 and len({run.record.suite for run in runs.values()}) == 1:
+                return matrix_page(parts, runs_of(parts, names))
+            rows = Rows()
             return html([_reported(parts, run, rows, number) for number, run in enumerate(runs.values())], rows)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from evalh.analysis.compare.comparison import Comparison, PartComparison, listed
 from evalh.analysis.prompt_diff import Change, Edit, PromptDiff
 from evalh.core.case import ABSENT
-from evalh.core.run import Downstream, DownstreamComparison
+from evalh.core.run import Downstream, DownstreamComparison, Estimate
 from evalh.core.strict_json import JsonValue
 from evalh.report.documents.compare import ComparisonDocument, DownstreamDocument
 from evalh.report.html.markup import Child, Markup, el, join
@@ -39,12 +39,26 @@ def numbers(comparison: Comparison) -> Markup:
     seen = "" if drop is None else "the drop shown with 80 % power, if cases differ as often as here"
     return el(
         "dl",
-        figure("Difference of the good rates", points(comparison.difference), p_value),
+        figure(
+            "Difference of the good rates",
+            _value_of(comparison.difference),
+            [_limits_of(comparison.difference), p_value],
+        ),
         figure("Cases", in_clusters(comparison.n, comparison.clusters).removesuffix(" cases"), counts),
         figure("Cost per good output", times, [between, " head over base"]),
         figure("Sensitivity", "unknown" if drop is None else f"{100 * drop:.1f} points", seen),
         class_="numbers",
     )
+
+
+def _value_of(difference: Estimate) -> str:
+    return "unknown" if difference.value is None else f"{100 * difference.value:+.1f} points"
+
+
+def _limits_of(difference: Estimate) -> str:
+    if difference.low is None or difference.high is None:
+        return ""
+    return f"[{100 * difference.low:+.1f}, {100 * difference.high:+.1f}] "
 
 
 def look_at(comparison: Comparison) -> list[Pointer]:
@@ -106,7 +120,8 @@ def _net(name: str, side: Downstream) -> Markup:
 
 def _parts(kind: str, parts: Sequence[PartComparison]) -> Markup:
     heads = (kind, "worse", "better", "cases", "difference", "p, adjusted", "")
-    return table(f"Difference by {kind}", heads, [_part(kind, part) for part in parts[:_PARTS_SHOWN]])
+    rows = [_part(kind, part) for part in parts[:_PARTS_SHOWN]]
+    return join(el("h3", f"By {kind}"), table(f"Difference by {kind}", heads, rows))
 
 
 def _part(kind: str, part: PartComparison) -> Markup:

@@ -31,9 +31,10 @@
     return made;
   };
   function tick(cell, on) {
-    const at = ticked.indexOf(cell);
+    const at = ticked.indexOf(cell), age = (one) => one.dataset.run;
     if (on && at < 0) ticked.push(cell);
     if (!on && at >= 0) ticked.splice(at, 1);
+    ticked.sort((one, other) => age(one) < age(other) ? -1 : 1); // ids begin with their time: the older run is base
     const ids = ticked.map((one) => one.dataset.run).join(","), suites = new Set(ticked.map((one) => one.dataset.suite));
     const clear = document.createElement("button");
     clear.type = "button";
