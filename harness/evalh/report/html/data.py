@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from msgspec import Struct, field
 
+from evalh.analysis.confusion import Answered, Confusion, column_of
 from evalh.analysis.traffic import Traffic
 from evalh.core.case import ABSENT
 from evalh.core.log import DecisionRow, SampleStory, TracedAttempt, TracedCall
@@ -43,9 +44,11 @@ class Rows(Struct):
     graders: dict[str, int] = field(default_factory=dict)  # of steps too
     of_samples: dict[str, None] = field(default_factory=dict)  # the graders of whole samples
     shapes: dict[int, RunSteps] = field(default_factory=dict)  # of the runs that have a pipeline
+    labels: dict[str, int] = field(default_factory=dict)  # of the confusion matrices
     clipped: int = 0  # good samples whose texts are shortened
     dropped: int = 0  # samples whose texts are left out
     _bytes: int = 0
+    _answered: list[tuple[dict[str, JsonValue], Answered]] = field(default_factory=list)  # since the last `label`
 
     def begin(self, run: int, record: RunRecord) -> Traffic | None:
         """Begin with the run at this place in the page; return what counts its samples, where it has steps."""
@@ -54,8 +57,8 @@ class Rows(Struct):
             self.shapes[run] = RunSteps(record, traffic)
         return traffic
 
-    def add(self, run: int, story: SampleStory, calls: Sequence[TracedCall]) -> None:
-        """Add one sample of the run at this place in the page."""
+    def add(self, run: int, story: SampleStory, calls: Sequence[TracedCall], answered: Answered | None = None) -> None:
+        """Add one sample of the run at this place in the page; `answered`: its gold label and the output's."""
         sample = story.sample
         faultless = sample.story is None or sample.story.word is SampleWord.CLEAN
         good = faultless and sample.standing is Standing.GOOD
@@ -91,6 +94,16 @@ class Rows(Struct):
         if not good or any(call.eventful for call in calls) or len(calls) > max(1, len(sample.steps)):
             row["k"] = [_call(call) for call in calls]
         self.rows.append(row)
+        if answered is not None:
+            self._answered.append((row, answered))
+
+    def label(self, confusion: Confusion | None) -> None:
+        """Say of the samples that were added since the last time where in this confusion matrix they are."""
+        if confusion is not None:
+            for row, answered in self._answered:
+                names = answered.gold, column_of(answered.said, confusion.said)
+                row["u"] = [self.labels.setdefault(inert(name), len(self.labels)) for name in names]
+        self._answered.clear()
 
     def beside(self, base: SampleStory | None, change: str) -> None:
         """Put base's side beside the sample that was added last, and what became of the case."""
@@ -238,6 +251,8 @@ def document(rows: Rows, runs: Iterable[str]) -> str:
         "graders": list(rows.graders),
         "rows": rows.rows,
     }
+    if rows.labels:
+        content["labels"] = list(rows.labels)
     if rows.shapes:
         shapes = (rows.shapes.get(place) for place in range(len(content["runs"])))
         content["flows"] = [None if shape is None else shape.document() for shape in shapes]

@@ -14,6 +14,7 @@ from evalh.report.documents.gate import GateDocument
 from evalh.report.html import comparison as comparing
 from evalh.report.html import gate as gates
 from evalh.report.html import matrix, sections
+from evalh.report.html.confusion import confusion_section
 from evalh.report.html.data import Rows, document
 from evalh.report.html.history import history
 from evalh.report.html.markup import Child, Markup, data, el, join, own, own_digest, whole_page
@@ -59,6 +60,7 @@ def compared_html(view: ComparisonView, head: RunReport | None, rows: Rows) -> s
     parts.append(comparing.prompt_diff(view.difference))
     if head is not None:
         parts += [history(head.past), sections.trade_offs(head.chosen), sections.failing(head.failings, "", "head")]
+        parts.append(None if head.confusion is None else confusion_section(head.confusion, "", "head"))
         parts.append(_provenance(head, ""))
     places = _COMPARED if head is None else {**_COMPARED, **_OF_HEAD}
     places = places if head is None or head.traffic is None else {**_STEPS, **places}
@@ -123,6 +125,7 @@ def _rest(reported: Sequence[RunReport], rows: Rows) -> Markup:
     for number, one in enumerate(reported):
         of = f"{one.run.record.prompt} on {one.run.record.model}" if several else "it"
         parts.append(sections.failing(one.failings, _suffix(number), of))
+        parts.append(None if one.confusion is None else confusion_section(one.confusion, _suffix(number), of))
     parts += [samples(rows, several=several), history(reported[0].past)]
     for number, one in enumerate(reported):
         prompt = sections.prompt if one.traffic is None else pipeline

@@ -5,7 +5,7 @@
   const { STANDINGS, el, svg, whole, ms, usd, group, aloud, differ, verdicts } = evalhParts(page);
   const ROW = 56, PRINTED = 300;
   const rows = page.rows, list = $("list"), detail = $("detail");
-  const controls = ["change", "tag", "grader", "run", "sort", "q"].filter((name) => $(name));
+  const controls = ["change", "tag", "grader", "gold", "said", "run", "sort", "q"].filter((name) => $(name));
   const space = document.createElement("div");
   space.className = "space";
   space.setAttribute("role", "presentation");
@@ -33,10 +33,12 @@
     const anyTag = !value("tag"), anyGrader = !value("grader"), change = value("change");
     const tag = page.tags.indexOf(value("tag")), grader = page.graders.indexOf(value("grader"));
     const q = value("q").trim().toLowerCase().split(/\s+/).join(" "), run = value("run");
+    const gold = (page.labels || []).indexOf(value("gold")), said = (page.labels || []).indexOf(value("said"));
     const along = steps.fits(value("kind"), value("at")); // steps
     if (q) for (const row of rows) { words(row); steps.search(row); } // steps
     const fits = rows.filter((row) =>
       along(row) && // steps
+      (gold < 0 || (row.u && row.u[0] === gold)) && (said < 0 || (row.u && row.u[1] === said)) &&
       (anyTag || (row.g || []).includes(tag)) &&
       (anyGrader || row.v.some((verdict) => verdict[0] === grader && verdict[1] !== 3)) &&
       (run === "" || (row.r || 0) === Number(run)) && (!change || row.z === change) && (!q || words(row).includes(q)));
