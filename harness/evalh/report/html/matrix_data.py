@@ -7,6 +7,7 @@ from msgspec import Struct, field
 
 from evalh.analysis.tradeoff import MeasuredRun
 from evalh.core.log import RunRow, SampleStory
+from evalh.core.money import plus
 from evalh.core.sample import Standing
 from evalh.core.strict_json import JsonValue
 from evalh.report.html.data import ALL_BYTES, BAD_BYTES, STANDINGS, Rows, clip, texts_of
@@ -47,15 +48,14 @@ class MatrixRows(Struct):
             return
         sample = story.sample
         good = sample.standing is Standing.GOOD
-        spent = sample.cost_usd, sample.cached_cost_usd
-        cost = None if None in spent else sum(filter(None, spent))
+        cost = usd(plus(sample.cost_usd, sample.cached_cost_usd))
         said = [self._inside.verdict(graded, told=not good) for graded in sample.verdicts]
         trial: list[JsonValue] = [
             STANDINGS[sample.standing],
             self._output(story),
             self._verdicts.setdefault(json.dumps(said, ensure_ascii=False), len(self._verdicts)),
             None if sample.latency.total_ms is None else round(sample.latency.total_ms),
-            None if cost is None else usd(cost),
+            cost,
         ]
         more = self._more(place, story)
         cells = row[4]

@@ -53,7 +53,7 @@ def _head(column: MatrixColumn, room: int) -> StyledText:
     record, summary = column.run.record, column.run.summary
     told = lines((one_line(record.prompt, room), one_line(record.model, room)))
     rate = "no rate yet" if summary is None else percent(summary.good_rate.value)
-    return told.append_text(lines(("", rate if column.step is None else one_line(column.step, room)), "bold"))
+    return told.append(BREAK).append(rate if column.step is None else one_line(column.step, room), "bold")
 
 
 def _case(row: MatrixRow) -> StyledText:
