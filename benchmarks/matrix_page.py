@@ -59,16 +59,22 @@ def workspace(folder: Path, cases: int, versions: int) -> None:
         (folder / f"prompts/answer/v{number}.prompt").write_text(PROMPT.format(number))
     (folder / "evals/answer.yaml").write_text(SUITE)
     (folder / "evals/answers.py").write_text(ANSWERS)
-    (folder / "evalh.toml").write_text(TOML + MODEL.format("one", "one", "answer") + MODEL.format("two", "two", "other"))
+    (folder / "evalh.toml").write_text(
+        TOML + MODEL.format("one", "one", "answer") + MODEL.format("two", "two", "other")
+    )
     with (folder / "datasets/tickets.jsonl").open("w") as file:
         for number in range(cases):
             ticket = f"Where is order {number}? I have been waiting for {number % 30} days and nobody answers me."
-            file.write(json.dumps({"id": f"t-{number:05d}", "inputs": {"ticket": ticket}, "tags": [f"w{number % 7}"]}) + "\n")
+            file.write(
+                json.dumps({"id": f"t-{number:05d}", "inputs": {"ticket": ticket}, "tags": [f"w{number % 7}"]}) + "\n"
+            )
 
 
 def evalh(folder: Path, *arguments: str) -> float:
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "evalh", "-C", str(folder), *arguments], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "evalh", "-C", str(folder), *arguments], check=True, stdout=subprocess.DEVNULL
+    )
     return time.perf_counter() - began
 
 
@@ -99,7 +105,10 @@ def main(cases: int = 10_000, versions: int = 3) -> None:
             took, left = page.evaluate(FILTER, words)
             print(f"filter {words!r}: {took:.0f} ms ({left or 'all'})")
         for key in ("d", "o", "d"):
-            took = page.evaluate("(key) => { const began = performance.now(); document.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true })); return performance.now() - began; }", key)
+            took = page.evaluate(
+                "(key) => { const began = performance.now(); document.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true })); return performance.now() - began; }",
+                key,
+            )
             print(f"key {key}: {took:.0f} ms")
         chromium.close()
 

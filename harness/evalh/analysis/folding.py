@@ -17,19 +17,21 @@ class FoldedRun(Struct, kw_only=True):
 
 
 class Folded(Struct):
-    """A list of runs, newest first; `loose` are runs of versions and models that nobody ran by themselves."""
+    """A list of runs, newest first; `loose` are of versions and models that nobody ran or compared."""
 
     rows: list[FoldedRun]
     loose: list[FoldedRun]
 
 
-def fold(runs: Iterable[RunRow], added: Iterable[RunRow]) -> Folded:
-    """Fold runs that a person asked for, and those that other verbs added.
+def fold(runs: Iterable[RunRow]) -> Folded:
+    """Fold runs of any kind. Those of `evalh run` have rows; others stand under the row of their version and model.
+
+    The sides of a comparison have a row where nobody ran that version on that model by itself.
 
     A run that asked no model, and has the version, model, cases, graders and counts of one before it, shows the same
     answers again: they came from the log.
     """
-    ordered = sorted([*runs, *added], key=lambda run: (run.record.started_at, run.record.id))
+    ordered = sorted(runs, key=lambda run: (run.record.started_at, run.record.id))
     entries: list[list[RunRow]] = []
     newest: dict[tuple[object, ...], list[RunRow]] = {}
     for run in ordered:
@@ -41,6 +43,8 @@ def fold(runs: Iterable[RunRow], added: Iterable[RunRow]) -> Folded:
             entry = newest[key] = [run]
             entries.append(entry)
     asked = [entry for entry in entries if any(_asked(run) for run in entry)]
+    known = {_version(entry[0]) for entry in asked}
+    asked += [entry for entry in entries if _version(entry[0]) not in known and any(map(_compared, entry))]
     rows = {id(entry): _row(entry) for entry in asked}
     homes = {_version(entry[0]): rows[id(entry)] for entry in asked}
     loose: list[FoldedRun] = []
@@ -68,6 +72,10 @@ def _version(run: RunRow) -> tuple[object, ...]:
 
 def _asked(run: RunRow) -> bool:
     return run.record.kind is RunKind.RUN
+
+
+def _compared(run: RunRow) -> bool:
+    return run.record.kind is RunKind.COMPARE
 
 
 def _from_the_log(run: RunRow) -> bool:

@@ -32,8 +32,8 @@ _RUNS = """select r.*, v.content from runs r
 _NEWEST_RUNS = """select id, suite, prompt, prompt_digest, model, model_sent, status, reason, started_at, finished_at,
   planned, trials, owner, git_commit, git_dirty, evalh_version, max_ungraded, fingerprint_prompt, fingerprint_dataset,
   fingerprint_graders, fingerprint_model, fingerprint_route, selection, '{}' as settings, null as graders,
-  kind, null as content, summary from runs where kind = 'run' order by started_at desc, id desc limit ?"""
-_NEWEST_ADDED = _NEWEST_RUNS.replace("kind = 'run'", "kind not in ('run', 'production')")
+  kind, null as content, summary from runs where kind in ('run', 'compare') order by started_at desc, id desc limit ?"""
+_NEWEST_ADDED = _NEWEST_RUNS.replace("kind in ('run', 'compare')", "kind not in ('run', 'compare', 'production')")
 # Without its content, which holds every case that changed.
 _COMPARISONS = """select id, at, suite, base, head, base_model, head_model, base_run, head_run, verdict, comparable, n,
   wins, losses, difference, low, high, p_value, '' as content from comparisons order by at desc, id desc limit ?"""
@@ -46,9 +46,9 @@ _ANSWERING = """select model_answered from attempts
 class Overview(Value):
     """What the log holds, newest first."""
 
-    runs: Sequence[RunRow]  # that a person asked for
+    runs: Sequence[RunRow]  # that a person asked for, and the sides of comparisons
     runs_in_all: int
-    added: Sequence[RunRow]  # that comparisons, gates, baselines and other verbs made
+    added: Sequence[RunRow]  # that gates, baselines and other verbs made
     comparisons: Sequence[ComparisonRow]
     gates: Sequence[GateRow]
 
@@ -224,7 +224,7 @@ class Reader(SampleReader, TotalsReader):
         """
         return Overview(
             [run_from(row) for row in self._stream(_NEWEST_RUNS, most)],
-            self._rows("select count(*) from runs where kind = 'run'")[0][0],
+            self._rows("select count(*) from runs where kind in ('run', 'compare')")[0][0],
             [run_from(row) for row in self._stream(_NEWEST_ADDED, most)],
             [comparison_from(row) for row in self._stream(_COMPARISONS, most)],
             [gate_from(row) for row in self._stream("select * from gates order by at desc, id desc limit ?", most)],

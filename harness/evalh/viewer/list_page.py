@@ -96,12 +96,12 @@ def _runs(found: "Overview") -> Markup:
     field = el("input", id="q", type="search", placeholder="Filter: v3 small complete", autocomplete="off")
     label = el("label", el("span", "Filter the runs", class_="hidden"), field, for_="q")
     search = el("p", label, el("span", "", id="count", role="status", class_="note"), class_="search")
-    folded = fold(found.runs, found.added)
+    folded = fold([*found.runs, *found.added])
     heads = (*_HEADS, *_HEADS_BESIDE)
     parts: list[Child] = [search, sorted_table("Runs", heads, [_run(row) for row in folded.rows])]
     parts.append(el("div", id="ticked", class_="ticked", hidden=True, role="status"))
     if folded.loose:
-        words = f"{plural(len(folded.loose), 'version')} that only a comparison, a gate or a baseline ran"
+        words = f"{plural(len(folded.loose), 'version')} that only a gate, a baseline or another verb ran"
         table = sorted_table("Added runs", heads, [_run(row) for row in folded.loose])
         parts.append(el("details", el("summary", words), table, class_="loose"))
     return section("runs", "Runs", parts)
