@@ -84,7 +84,7 @@ class Labels(Struct):
                 equals = Equals.model_validate(dict(params))
                 place = OutputPlace(_path(equals.path), equals.fenced)
                 return cls(str(document.get("name")), equals, place, Expectation(path=_path(equals.expected)))
-            except (BadPath, ValueError):
+            except (BadPath, ValueError):  # an older version wrote it, or another one
                 continue
         return None
 

@@ -5,7 +5,7 @@ from math import ceil
 from evalh.analysis.confusion import Confusion
 from evalh.report.html.markup import Markup, el
 from evalh.report.html.parts import captioned, scrollable, section
-from evalh.report.text import percent, plural
+from evalh.report.text import plural
 from evalh.report.words import anchor
 
 _UPRIGHT = 12  # columns up to which their heads stand as words do
@@ -50,7 +50,7 @@ def _row(confusion: Confusion, gold: str) -> Markup:
     cells = [_cell(confusion, gold, said, total) for said in confusion.said]
     every = el("td", el("a", f"{total:,}", href=anchor(gold=gold)), class_="num dim")
     return el(
-        "tr", el("th", gold, scope="row"), cells, every, el("td", percent(confusion.found(gold).value), class_="num")
+        "tr", el("th", gold, scope="row"), cells, every, el("td", _short(confusion.found(gold).value), class_="num")
     )
 
 
@@ -64,9 +64,13 @@ def _cell(confusion: Confusion, gold: str, said: str, total: int) -> Markup:
     return el("td", link, class_=f"num {tone}{ceil(9 * count / total)}")
 
 
+def _short(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.0f} %"
+
+
 def _right(confusion: Confusion) -> Markup:
     shares = [
-        el("td", percent(confusion.right(said).value) if said in confusion.golds else "", class_="num")
+        el("td", _short(confusion.right(said).value) if said in confusion.golds else "", class_="num")
         for said in confusion.said
     ]
     return el("tr", el("th", "right", scope="row", class_="dim"), shares, el("td"), el("td"), class_="last")
