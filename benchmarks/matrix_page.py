@@ -18,7 +18,12 @@ from pathlib import Path
 PROMPT = "---\nconfig: {{max_tokens: 80}}\ninput: {{schema: {{ticket: string}}}}\n---\nAnswer {}: {{{{ticket}}}}\n"
 SUITE = "prompt: answer\ndataset: tickets\nmodel: one\ngraders:\n  - contains: [refund]\n"
 TOML = '[workspace]\ndefault_suite = "answer"\n'
-MODEL = '[models.{}]\nprovider = "scripted"\nmodel = "{}"\nfunction = "evals/answers.py:{}"\nprice = {{input = 1, output = 1}}\n'
+MODEL = """[models.{}]
+provider = "scripted"
+model = "{}"
+function = "evals/answers.py:{}"
+price = {{input = 1, output = 1}}
+"""
 ANSWERS = """import hashlib
 
 WORDS = "we will look into order your parcel is on its way please send the number of a refund within days".split()
@@ -43,6 +48,11 @@ FRAMES = """() => new Promise((done) => {
   };
   requestAnimationFrame(frame);
 })"""
+PRESS = """(key) => {
+  const began = performance.now();
+  document.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  return performance.now() - began;
+}"""
 FILTER = """(words) => {
   const q = document.getElementById("q"), began = performance.now();
   q.value = words;
@@ -105,10 +115,7 @@ def main(cases: int = 10_000, versions: int = 3) -> None:
             took, left = page.evaluate(FILTER, words)
             print(f"filter {words!r}: {took:.0f} ms ({left or 'all'})")
         for key in ("d", "o", "d"):
-            took = page.evaluate(
-                "(key) => { const began = performance.now(); document.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true })); return performance.now() - began; }",
-                key,
-            )
+            took = page.evaluate(PRESS, key)
             print(f"key {key}: {took:.0f} ms")
         chromium.close()
 

@@ -24,14 +24,14 @@ _LONGEST = 60  # characters of a label
 _LEAST_EACH = 2  # samples, on average: a gold that is another text in every case is not a label
 
 
-class Answered(Value):
+class GivenLabel(Value):
     """One sample: the gold label, and what the output says; None: no such value is in the output."""
 
     gold: str
     said: str | None
 
 
-class Confusion(Value, kw_only=True):
+class LabelConfusion(Value, kw_only=True):
     """How often each label was given for each gold label. Every sample with a gold label counts once."""
 
     grader: str
@@ -88,7 +88,7 @@ class Labels(Struct):
                 continue
         return None
 
-    def add(self, story: SampleStory) -> Answered | None:
+    def add(self, story: SampleStory) -> GivenLabel | None:
         """Count one sample in; None if its case has no gold label."""
         context = GradeContext(case=story.case, completion=Completion(text=story.output or ""))
         try:
@@ -106,7 +106,7 @@ class Labels(Struct):
             except EarlyVerdict:
                 said = None
         self._pairs[gold, said] += 1
-        return Answered(gold, said)
+        return GivenLabel(gold, said)
 
     def _label(self, value: JsonValue) -> str | None:
         """Write a value as a label; None for what is not one: an object, a list, a long text."""
@@ -117,7 +117,7 @@ class Labels(Struct):
         flat = " ".join(text.split())
         return flat if 0 < len(flat) <= _LONGEST else None
 
-    def confusion(self) -> Confusion | None:
+    def confusion(self) -> LabelConfusion | None:
         """Return the matrix; None where gold is not a label: one value only, or another one in nearly every case."""
         golds = Counter[str]()
         for (gold, _), count in self._pairs.items():
@@ -134,7 +134,9 @@ class Labels(Struct):
         for (gold, said), count in self._pairs.items():
             counts[gold, column_of(said, (*ordered, *shown))] += count
         rest = [name for name in (ANOTHER, NO_LABEL) if any(said == name for _, said in counts)]
-        return Confusion(grader=self.grader, golds=tuple(ordered), said=(*ordered, *shown, *rest), counts=dict(counts))
+        return LabelConfusion(
+            grader=self.grader, golds=tuple(ordered), said=(*ordered, *shown, *rest), counts=dict(counts)
+        )
 
 
 def column_of(said: str | None, shown: Sequence[str]) -> str:

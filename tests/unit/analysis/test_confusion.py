@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from evalh.analysis.confusion import ANOTHER, NO_LABEL, Confusion, Labels
+from evalh.analysis.confusion import ANOTHER, NO_LABEL, LabelConfusion, Labels
 from evalh.core.case import ABSENT, Case
 from evalh.core.run import RunRecord
 from evalh.core.sample import Standing
@@ -18,7 +18,7 @@ def record(*documents: dict[str, JsonValue]) -> RunRecord:
     return replace(run("v1", 1, None).record, graders_document=documents)
 
 
-def folded(pairs: list[tuple[object, str | None]], document: dict[str, JsonValue] = EQUALS) -> Confusion | None:
+def folded(pairs: list[tuple[object, str | None]], document: dict[str, JsonValue] = EQUALS) -> LabelConfusion | None:
     labels = Labels.of(record(document))
     assert labels is not None
     for gold, output in pairs:

@@ -2,7 +2,7 @@
 
 from msgspec import field
 
-from evalh.analysis.confusion import Confusion
+from evalh.analysis.confusion import LabelConfusion
 from evalh.core.run import Estimate, RunResult
 from evalh.core.values import Value
 from evalh.report.advice import advice
@@ -122,7 +122,7 @@ def report_document(result: RunResult, report: RunReport) -> ReportDocument:
     )
 
 
-def _confusion(one: Confusion) -> ConfusionDocument:
+def _confusion(one: LabelConfusion) -> ConfusionDocument:
     pairs = ((gold, said, one.counts.get((gold, said), 0)) for gold in one.golds for said in one.said)
     counts = tuple(ConfusedDocument(gold=gold, said=said, count=count) for gold, said, count in pairs if count)
     return ConfusionDocument(grader=one.grader, golds=one.golds, said=one.said, counts=counts)

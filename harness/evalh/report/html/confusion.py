@@ -2,7 +2,7 @@
 
 from math import ceil
 
-from evalh.analysis.confusion import Confusion
+from evalh.analysis.confusion import LabelConfusion
 from evalh.report.html.markup import Markup, el
 from evalh.report.html.parts import captioned, scrollable, section
 from evalh.report.text import plural
@@ -12,7 +12,7 @@ _UPRIGHT = 12  # columns up to which their heads stand as words do
 _MISTAKES = 3
 
 
-def confusion_section(confusion: Confusion, suffix: str, of: str) -> Markup:
+def confusion_section(confusion: LabelConfusion, suffix: str, of: str) -> Markup:
     """Show which label was expected, and which one the outputs say."""
     corner = el("td", el("span", "gold ↓ · said →", class_="dim"))
     heads = [el("th", said, scope="col") for said in confusion.said]
@@ -21,7 +21,7 @@ def confusion_section(confusion: Confusion, suffix: str, of: str) -> Markup:
     upright = len(confusion.said) <= _UPRIGHT
     table = el(
         "div",
-        captioned("Confusion matrix", [corner, *heads, *last], [*rows, _right(confusion)]),
+        captioned("LabelConfusion matrix", [corner, *heads, *last], [*rows, _right(confusion)]),
         class_="confusion" if upright else "confusion turned",
     )
     note = (
@@ -32,12 +32,12 @@ def confusion_section(confusion: Confusion, suffix: str, of: str) -> Markup:
         f"confusion{suffix}",
         f"Which labels {of} confuses",
         _worst(confusion),
-        scrollable(table, f"Confusion matrix{suffix}", len(rows)),
+        scrollable(table, f"LabelConfusion matrix{suffix}", len(rows)),
         el("p", note, class_="note"),
     )
 
 
-def _worst(confusion: Confusion) -> Markup | None:
+def _worst(confusion: LabelConfusion) -> Markup | None:
     items = [
         el("li", el("a", f"{gold} → {said}: {plural(count, 'sample')}", href=anchor(gold=gold, said=said)))
         for gold, said, count in confusion.mistakes()[:_MISTAKES]
@@ -45,7 +45,7 @@ def _worst(confusion: Confusion) -> Markup | None:
     return el("ul", items, class_="most") if items else None
 
 
-def _row(confusion: Confusion, gold: str) -> Markup:
+def _row(confusion: LabelConfusion, gold: str) -> Markup:
     total = confusion.of_gold(gold)
     cells = [_cell(confusion, gold, said, total) for said in confusion.said]
     every = el("td", el("a", f"{total:,}", href=anchor(gold=gold)), class_="num dim")
@@ -54,7 +54,7 @@ def _row(confusion: Confusion, gold: str) -> Markup:
     )
 
 
-def _cell(confusion: Confusion, gold: str, said: str, total: int) -> Markup:
+def _cell(confusion: LabelConfusion, gold: str, said: str, total: int) -> Markup:
     count = confusion.counts.get((gold, said), 0)
     if not count:
         return el("td", "·", class_="num dim")
@@ -68,7 +68,7 @@ def _short(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.0f} %"
 
 
-def _right(confusion: Confusion) -> Markup:
+def _right(confusion: LabelConfusion) -> Markup:
     shares = [
         el("td", _short(confusion.right(said).value) if said in confusion.golds else "", class_="num")
         for said in confusion.said

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from msgspec import Struct, field
 
-from evalh.analysis.confusion import Answered, Confusion, column_of
+from evalh.analysis.confusion import GivenLabel, LabelConfusion, column_of
 from evalh.analysis.traffic import Traffic
 from evalh.core.case import ABSENT
 from evalh.core.log import DecisionRow, SampleStory, TracedAttempt, TracedCall
@@ -48,7 +48,7 @@ class Rows(Struct):
     clipped: int = 0  # good samples whose texts are shortened
     dropped: int = 0  # samples whose texts are left out
     _bytes: int = 0
-    _answered: list[tuple[dict[str, JsonValue], Answered]] = field(default_factory=list)  # since the last `label`
+    _answered: list[tuple[dict[str, JsonValue], GivenLabel]] = field(default_factory=list)  # since the last `label`
 
     def begin(self, run: int, record: RunRecord) -> Traffic | None:
         """Begin with the run at this place in the page; return what counts its samples, where it has steps."""
@@ -57,7 +57,9 @@ class Rows(Struct):
             self.shapes[run] = RunSteps(record, traffic)
         return traffic
 
-    def add(self, run: int, story: SampleStory, calls: Sequence[TracedCall], answered: Answered | None = None) -> None:
+    def add(
+        self, run: int, story: SampleStory, calls: Sequence[TracedCall], answered: GivenLabel | None = None
+    ) -> None:
         """Add one sample of the run at this place in the page; `answered`: its gold label and the output's."""
         sample = story.sample
         faultless = sample.story is None or sample.story.word is SampleWord.CLEAN
@@ -97,7 +99,7 @@ class Rows(Struct):
         if answered is not None:
             self._answered.append((row, answered))
 
-    def label(self, confusion: Confusion | None) -> None:
+    def label(self, confusion: LabelConfusion | None) -> None:
         """Say of the samples that were added since the last time where in this confusion matrix they are."""
         if confusion is not None:
             for row, answered in self._answered:

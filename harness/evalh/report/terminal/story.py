@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from evalh.analysis.confusion import Confusion
+from evalh.analysis.confusion import LabelConfusion
 from evalh.analysis.history import History
 from evalh.analysis.tradeoff import TradeOff
 from evalh.core.run import Estimate, RunResult
@@ -51,7 +51,7 @@ def show_story(console: Console, result: RunResult, report: RunReport) -> None:
         console.print(StyledText(safe(f"tagged {tag}: {grader} does not pass on {missed:,} of {total:,}"), "yellow"))
 
 
-def _show_confusion(console: Console, confusion: Confusion) -> None:
+def _show_confusion(console: Console, confusion: LabelConfusion) -> None:
     """Print the matrix where it has room, else the most frequent mistakes."""
     heads = [one_line(said, _LABEL) for said in confusion.said]
     if sum(len(head) + GAP for head in heads) + _LABEL + len("found") + 2 * GAP > console.width:
@@ -67,7 +67,7 @@ def _show_confusion(console: Console, confusion: Confusion) -> None:
     console.print(table)
 
 
-def _confused(confusion: Confusion, gold: str, said: str) -> StyledText:
+def _confused(confusion: LabelConfusion, gold: str, said: str) -> StyledText:
     count = confusion.counts.get((gold, said), 0)
     return StyledText(f"{count:,}" if count else "·", "dim" if not count else "green" if gold == said else "red")
 
