@@ -78,24 +78,37 @@ def newest(parts: Parts, suite: str) -> list[RunRow]:
 def matrix_page(parts: Parts, runs: Sequence[RunRow], *, linked: bool = False) -> str:
     """Return the HTML page of these runs side by side; `linked`: the viewer serves the pages of the runs, too."""
     rows = MatrixRows(runs, linked)
-    for place, run in enumerate(runs):
-        rows.begin(place)
-        for story in parts.log.stories(run.record.id):
-            rows.add(place, story)
-    return matrix_html(runs, rows, trade_off(parts.log.suite_runs(runs[0].record.suite), runs[0]))
+    _fold(parts, runs, [rows])
+    return _page(parts, rows)
 
 
-def matrix_of(parts: Parts, runs: Sequence[RunRow], step: str | None = None) -> Matrix:
-    """Return these runs side by side; `step`: what that step of a pipeline gave. Raises NotFound."""
+def matrix_of(
+    parts: Parts, runs: Sequence[RunRow], step: str | None = None, *, page: bool = False
+) -> tuple[Matrix, str | None]:
+    """Return these runs side by side, and their HTML page if it is asked for.
+
+    `step`: what that step of a pipeline gave is in the cells, not the results. Raises NotFound.
+    """
     known = {one.step: None for run in runs for one in run.record.steps}
     if step is not None and step not in known:
         hint = did_you_mean(step, known) if known else "these runs are of prompts, not of pipelines: they have no steps"
         raise NotFound(f"no step is called {step!r}", hint=hint)
-    matrix = Matrix([MatrixColumn(run, step) for run in runs])
+    matrix, rows = Matrix([MatrixColumn(run, step) for run in runs]), MatrixRows(runs)
+    _fold(parts, runs, [matrix, rows] if page else [matrix])
+    return matrix, _page(parts, rows) if page else None
+
+
+def _fold(parts: Parts, runs: Sequence[RunRow], into: Sequence[Matrix | MatrixRows]) -> None:
+    """Read every sample once."""
     for place, run in enumerate(runs):
         for story in parts.log.stories(run.record.id):
-            matrix.add(place, story)
-    return matrix
+            for one in into:
+                one.add(place, story)
+
+
+def _page(parts: Parts, rows: MatrixRows) -> str:
+    first = rows.runs[0]
+    return matrix_html(rows.runs, rows, trade_off(parts.log.suite_runs(first.record.suite), first))
 
 
 def chosen_rows(matrix: Matrix, options: MatrixOptions) -> list[MatrixRow]:

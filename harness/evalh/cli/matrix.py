@@ -42,12 +42,12 @@ def command(app: App, *, options: "MatrixOptions", report: Path | None) -> None:
       evalh matrix order_status --step read
       evalh matrix r20261124-014246-3f9c2e last --all --json
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.matrix import chosen_rows, columns_of, matrix_of, matrix_page
+    from evalh.api.matrix import chosen_rows, columns_of, matrix_of
 
     runs = columns_of(app.workspace, options)
-    if report is not None:
-        write_report(app, report, matrix_page(app.workspace, runs))
-    matrix = matrix_of(app.workspace, runs, options.step)
+    matrix, page = matrix_of(app.workspace, runs, options.step, page=report is not None)
+    if report is not None and page is not None:
+        write_report(app, report, page)
     rows = chosen_rows(matrix, options)
     if app.json:
         from evalh.report.documents.matrix import matrix_document

@@ -34,9 +34,9 @@ class MatrixRows(Struct):
     _bytes: int = 0
     _most: int = 0
 
-    def begin(self, place: int) -> None:
-        """Begin with the run at this place."""
-        self._inside.begin(place, self.runs[place].record)
+    def __post_init__(self) -> None:
+        for place, run in enumerate(self.runs):
+            self._inside.begin(place, run.record)
         planned = sum(run.record.planned for run in self.runs)
         self._most = min(BAD_BYTES, max(_LEAST_BYTES, ALL_BYTES // max(1, planned + planned // len(self.runs))))
 
