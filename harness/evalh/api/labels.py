@@ -1,7 +1,9 @@
 """Labels: outputs of the log put before a person, blind to who made them."""
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
+from itertools import islice
 
 from evalh.analysis.calibration.outputs import ordered
 from evalh.api.parts import Parts
@@ -42,18 +44,33 @@ class Labelling(Value, kw_only=True):
         """What this author has labelled."""
         return frozenset((one.case_digest, one.output_digest) for one in self.labels if one.author == self.author)
 
-    def questions(self, most: int) -> Iterator[LabelQuestion]:
-        """Yield what to ask next. Outputs are read one at a time."""
+    def questions(self, most: int, skipped: AbstractSet[str] = frozenset()) -> Iterator[LabelQuestion]:
+        """Yield what to ask next, without those of these short names. Outputs are read one at a time."""
         seed = digest([self.suite.name, self.about])
-        for candidate in ordered(self.candidates, self.mine, seed)[:most]:
-            case = self._parts.log.case(candidate.case_id, candidate.run_id)
-            sample = next(one for one in case.samples if one.sample.trial == candidate.trial)
-            answer = next((call.answer for call in sample.calls if call.id == sample.sample.call_id), None)
-            completion = None if answer is None else answer.completion
-            if completion is not None:
-                yield LabelQuestion(
-                    candidate=candidate, case=sample.case, text=completion.text, tool_calls=completion.tool_calls
-                )
+        waiting = (one for one in ordered(self.candidates, self.mine, seed) if short_name(one) not in skipped)
+        for candidate in islice(waiting, most):
+            if (question := self._question(candidate)) is not None:
+                yield question
+
+    def question(self, case_digest: str, output_digest: str) -> LabelQuestion:
+        """Return one output to be labelled. Raises NotFound if these runs have none such."""
+        wanted = (case_digest, output_digest)
+        found = (one for one in self.candidates if (one.case_digest, one.output_digest) == wanted)
+        question = next((asked for one in found if (asked := self._question(one)) is not None), None)
+        if question is None:
+            raise NotFound("that output is not in the newest runs of the suite any more", hint="load the page again")
+        return question
+
+    def _question(self, candidate: LabelCandidate) -> LabelQuestion | None:
+        case = self._parts.log.case(candidate.case_id, candidate.run_id)
+        sample = next(one for one in case.samples if one.sample.trial == candidate.trial)
+        answer = next((call.answer for call in sample.calls if call.id == sample.sample.call_id), None)
+        completion = None if answer is None else answer.completion
+        if completion is None:
+            return None
+        return LabelQuestion(
+            candidate=candidate, case=sample.case, text=completion.text, tool_calls=completion.tool_calls
+        )
 
     def answer(self, question: LabelQuestion, *, good: bool, note: str | None) -> int:
         """Write what the person said; return where it stands, for `file.take_back`. Raises WorkspaceError."""
@@ -70,6 +87,12 @@ class Labelling(Value, kw_only=True):
         return self.file.add(label)
 
 
+def short_name(candidate: LabelCandidate) -> str:
+    """Return a name for an output of a row, short enough for an address: 24 hexadecimal digits."""
+    digests = (candidate.case_digest, candidate.output_digest)
+    return "".join(one.removeprefix("sha256:")[:12] for one in digests)
+
+
 def labelling(
     parts: Parts, suite: str | None, *, about: str = GOOD, author: str | None = None, runs: Sequence[str] = ()
 ) -> Labelling:
@@ -81,15 +104,15 @@ def labelling(
     graders = [grader.name for grader in found.graders]
     if about != GOOD and about not in graders:
         raise NotFound(f"suite {name!r} has no grader {about!r}", where=found.where, hint=did_you_mean(about, graders))
-    who = author or _who(parts)
+    by = author or who(parts)
     labels = read_labels(parts.tree, parts.config.datasets_dir, name)
     return Labelling(
         suite=found,
         about=about,
-        author=who,
+        author=by,
         candidates=tuple(_candidates(parts, found, about, runs)),
         labels=tuple(label for label in labels if label.about == about),
-        file=LabelFile(parts.root, parts.config.datasets_dir, name, who),
+        file=LabelFile(parts.root, parts.config.datasets_dir, name, by),
         _parts=parts,
     )
 
@@ -113,7 +136,8 @@ def _candidates(parts: Parts, suite: Suite, about: str, runs: Sequence[str]) -> 
                 )
 
 
-def _who(parts: Parts) -> str:
+def who(parts: Parts) -> str:
+    """Return who labels, as git knows the person. Raises UsageError where it does not."""
     repository = parts.repository
     email = None if repository is None else repository.author()
     if email is None:

@@ -89,7 +89,7 @@ class LiveLog(Struct):
 
     def overview(self) -> "Overview":
         """Return what the log holds. Raises NotFound if nothing was run yet, EvalhError."""
-        with self._looking() as looking:
+        with self.looking() as looking:
             log = looking.log
             found = log.overview(SHOWN)
             runs, added = ([log.as_it_is(run) for run in runs] for runs in (found.runs, found.added))
@@ -97,19 +97,19 @@ class LiveLog(Struct):
 
     def under_way(self) -> list[UnderWay]:
         """Return the runs whose processes live, with their numbers so far. Raises EvalhError."""
-        with self._looking() as looking:
+        with self.looking() as looking:
             log = looking.log
             alive = [run for run in log.running() if log.alive(run.record.id)]
             return [so_far(run, log.case_tallies(run.record.id)) for run in alive]
 
     def run(self, run_id: str) -> RunRow:
         """Return a run. Raises NotFound, EvalhError."""
-        with self._looking() as looking:
+        with self.looking() as looking:
             return _exactly(looking.log, run_id)
 
     def report(self, kind: str, id_: str) -> bytes:
         """Return the page that `evalh report ID` writes, of a run, comparison or gate. Raises NotFound, EvalhError."""
-        with self._looking() as looking:
+        with self.looking() as looking:
             state = _STATES[kind](looking, id_)
             return self._kept.get(id_, state, lambda: report.page(looking, [id_]).encode())
 
@@ -142,7 +142,8 @@ class LiveLog(Struct):
             return reader.detail(workflow_id)
 
     @contextmanager
-    def _looking(self) -> "Iterator[Parts]":
+    def looking(self) -> "Iterator[Parts]":
+        """Open the workspace as it is now, with a log that is read only. Raises NotFound, EvalhError."""
         looking = self.parts.read_only()
         with self._reading(looking.log):
             yield looking

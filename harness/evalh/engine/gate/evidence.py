@@ -1,15 +1,17 @@
 """What a gate reports about single cases, and where a prompt begins to differ."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from difflib import SequenceMatcher
 
-from evalh.analysis.compare.comparison import Comparison
+from evalh.analysis.compare.comparison import Comparison, Flip
 from evalh.analysis.compare.pairing import CaseResult, Pair
 from evalh.analysis.drift import DriftResult
 from evalh.analysis.gate.decision import Evidence, Finding, MustPassCase
+from evalh.analysis.prompt_diff import PromptDiff, diff
 from evalh.core.case import Case
 from evalh.core.errors import ExitCode
+from evalh.core.money import plus
 from evalh.core.prompt import Pipeline
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome
@@ -86,17 +88,41 @@ def unanswered(base: Session | None, head: Session | None) -> Iterator[str]:
             yield f"{side}: {why}"
 
 
-def evidence_of(comparison: Comparison | None, base: Session | None, head: Session | None) -> Iterator[Evidence]:
-    """Yield the first cases that got worse, with what both sides answered."""
+def evidence_of(
+    comparison: Comparison | None, base: Session | None, head: Session | None, pairs: Sequence[Pair]
+) -> Iterator[Evidence]:
+    """Yield the cases that got worse, the worst first, with what both sides answered.
+
+    Those that were shown again on fresh answers come first, then those that lost most of their trials.
+    """
     if comparison is None or base is None or head is None:
         return
-    for case_id in comparison.regressed[:_MOST]:
+    again = {one.case_id for one in comparison.confirmed if one.label is Flip.REGRESSED}
+
+    lost = {one.case_id: one.head.goods / one.head.trials - one.base.goods / one.base.trials for one in pairs}
+
+    for case_id in sorted(comparison.regressed, key=lambda one: (one not in again, lost[one]))[:_MOST]:
         yield Evidence(
             case_id=case_id,
+            inputs=head.inputs(case_id),
             base_output=base.output(case_id),
             head_output=head.output(case_id),
             reasons=head.reasons(case_id),
         )
+
+
+def difference_of(change: SuiteChange) -> PromptDiff | None:
+    """Return what differs between the two versions; None where they send the same, or one is missing."""
+    base, head = None if change.base is None else change.base.version, change.head.version
+    return None if base is None or base.digest == head.digest else diff(base, head)
+
+
+def spent(sessions: Iterable[Session]) -> Decimal | None:
+    """Return what all of them spent, graders included; None if an answer has no price."""
+    total: Decimal | None = Decimal(0)
+    for session in sessions:
+        total = plus(total, session.spent())
+    return total
 
 
 def not_compared(change: SuiteChange) -> Finding:

@@ -137,6 +137,11 @@ def prompt_diff(difference: PromptDiff | None) -> Markup:
     if difference is None:
         words = "The prompts are the same, or one of them is no longer in the log."
         return section("diff", "What differs", el("p", words, class_="note"))
+    return section("diff", "What differs between the prompts", differing(difference))
+
+
+def differing(difference: PromptDiff) -> list[Child]:
+    """Return the parts of a diff, messages first."""
     parts: list[Child] = []
     for one in difference.parts:
         parts += _block(one) if isinstance(one, MessageBlock) else [*_message(one)]
@@ -144,7 +149,7 @@ def prompt_diff(difference: PromptDiff | None) -> Markup:
         parts += _changed(kind, changed)
     if difference.same_content:
         parts.append(el("p", "The same content: both versions send the same.", class_="note"))
-    return section("diff", "What differs between the prompts", parts)
+    return parts
 
 
 def _block(block: MessageBlock) -> list[Markup]:

@@ -33,7 +33,7 @@ _PLACES = {name: (_OF_HEAD | _COMPARED)[name] for name in ("tradeoffs", "fails",
 
 _MATRIX = {"versions": "Versions", "matrix": "Every case", "tradeoffs": "Trade-offs", "provenance": "Provenance"}
 _STEPS = {"steps": "Steps"}
-_GATED = {"rules": "Rules", "samples": "Samples", "provenance": "Provenance"}
+_GATED = {"rules": "Rules", "diff": "Prompt diff", "samples": "Samples", "provenance": "Provenance"}
 
 
 def html(reported: Sequence[RunReport], rows: Rows) -> str:
@@ -69,11 +69,12 @@ def compared_html(view: ComparisonView, head: RunReport | None, rows: Rows) -> s
 
 def gate_html(gate: GateDocument, rows: Rows, runs: Mapping[str, str]) -> str:
     """Return the page about a gate's decision; `runs` are head's whose samples the page holds, with their suites."""
-    parts: list[Child] = [gates.top(gate), gates.suites(gate)]
+    parts: list[Child] = [gates.top(gate), gates.suites(gate), differing := gates.differences(gate)]
     if runs:
         parts.append(samples(rows, several=len(runs) > 1, compared=True))
     parts.append(gates.provenance(gate, list(runs)))
-    places = {name: words for name, words in _GATED.items() if runs or name != "samples"}
+    there = {"samples": bool(runs), "diff": differing is not None}
+    places = {name: words for name, words in _GATED.items() if there.get(name, True)}
     return _document(f"gate {gates.title(gate)}", places, join(parts), (rows, list(runs.values())), live=bool(runs))
 
 
