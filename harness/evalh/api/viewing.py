@@ -115,7 +115,7 @@ class LiveLog(Struct):
 
     def matrix(self, suite: str | None, run_ids: Sequence[str]) -> bytes:
         """Return the page of runs side by side: a suite's newest, or these. Raises NotFound, UsageError, EvalhError."""
-        with self._looking() as looking:
+        with self.looking() as looking:
             runs = matrix.newest(looking, suite) if suite is not None else matrix.runs_of(looking, run_ids)
             state = [_of_head(looking, run) for run in runs]
             name = f"matrix {' '.join(run.record.id for run in runs)}"
@@ -123,7 +123,7 @@ class LiveLog(Struct):
 
     def compared(self, base: str, head: str) -> bytes:
         """Return the page of a comparison of two runs; nothing is written. Raises NotFound, EvalhError."""
-        with self._looking() as looking:
+        with self.looking() as looking:
             runs = _exactly(looking.log, base), _exactly(looking.log, head)
             state = [_of_head(looking, run) for run in runs]
             name = f"compare {base} {head}"

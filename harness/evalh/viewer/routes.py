@@ -47,7 +47,7 @@ class Routes(Struct):
         What goes wrong is a page that says so.
         """
         thing, workflow = _THING.fullmatch(path), _WORKFLOW.fullmatch(path)
-        depth = 1 if path.count("/") > 1 and not path.startswith("/live") else 0
+        depth = path.count("/") - 1
         try:
             page = self.viewing.report(*thing.groups()) if thing is not None else self._beside(path)
             if page is not None:

@@ -13,7 +13,7 @@ from evalh.report.terminal.console import BREAK, GAP, StyledText, lines
 from evalh.report.text import json_line, one_line, percent, plural, safe
 
 _MARKS = {Standing.GOOD: ("✓", "green"), Standing.BAD: ("✗", "red"), Standing.UNGRADED: ("?", "yellow")}
-_LEAST = 14  # characters of a cell
+_LEAST = 10  # characters of a cell
 _CASE = 16
 _LONG = 400
 
