@@ -42,8 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_suites_newest_versions_and_models_are_the_columns(folder: Path) -> None:
     assert here(folder, "run", "-p", "v1", "-m", "small").exit == 0
-    assert here(folder, "run", "-p", "v1", "--limit", "3").exit == 0
-    assert here(folder, "run", "-p", "v1", "-m", "small").exit == 0  # so that the whole suite is the newest again
+    assert here(folder, "run", "-p", "v1", "--limit", "3").exit == 0  # a part of the dataset is not the suite
 
     told = json.loads(here(folder, "matrix", "--json").out)
 

@@ -64,12 +64,14 @@ def _suite(parts: Parts, name: str | None) -> str | None:
 def newest(parts: Parts, suite: str) -> list[RunRow]:
     """Return a suite's newest complete run of every version and model with the same cases, graders and trials.
 
-    Those of the newest run count. Raises NotFound if the suite has no run.
+    Those of the newest run over the whole dataset count, or of the newest of all if each was over a part of it.
+    Raises NotFound if the suite has no run.
     """
     known = parts.log.suite_runs(suite)
     if not known:
         raise NotFound(f"suite {suite!r} has no run", hint=f"evalh run {suite}")
-    here = next((run for run in known if run.summary is not None), known[0])
+    counted = [run for run in known if run.summary is not None] or known
+    here = next((run for run in counted if not run.record.selection), counted[0])
     runs = [point.run for point in trade_off(known, here).points] or [here]
     ordered = sorted((run.record.prompt, run.record.model, run.record.id) for run in runs)
     return [parts.log.run(run_id) for *_, run_id in ordered[:MOST_COLUMNS]]

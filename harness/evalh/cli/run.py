@@ -122,8 +122,10 @@ def _to_look_at(results: "list[RunResult]") -> str:
 
     suites = {result.record.suite for result in results}
     if len(results) > 1 and len(suites) == 1:
-        suite = typable(suites.pop()) or ""
-        return f"evalh matrix {suite} --report matrix.html   every case under each of them, on one page"
+        names = [result.record.id for result in results]
+        if not results[0].record.selection and (suite := typable(suites.pop())):
+            names = [suite]  # its newest runs over the whole dataset are these
+        return f"evalh matrix {' '.join(names)} --report matrix.html   every case under each of them, on one page"
     reported = " ".join(result.record.id for result in results[-_MOST_REPORTED:])
     return f"evalh report {reported}   a page to look at: every sample, what to ship"
 
