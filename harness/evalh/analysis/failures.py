@@ -91,6 +91,17 @@ def _masked(reason: str) -> str:
     return _NUMBER.sub("#", reason)
 
 
+def why(story: SampleStory) -> str:
+    """Say why a sample is not good: its error, or what the required graders that did not pass say."""
+    if story.sample.error is not None:
+        return f"{story.sample.error_kind}: {story.sample.error}"
+    return "; ".join(
+        f"{graded.grader}: {graded.verdict.reason}"
+        for graded in story.sample.verdicts
+        if graded.required and graded.verdict.outcome is not Outcome.PASS
+    )
+
+
 class Heat(Value):
     """Grader × tag: samples that did not pass, of all with that tag."""
 

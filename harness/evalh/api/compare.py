@@ -25,7 +25,7 @@ from evalh.core.errors import CannotMeasure, EvalhError, NotFound, UsageError, d
 from evalh.core.log import ComparisonRow, RunRow
 from evalh.core.ports import Progress
 from evalh.core.prompt import DRAFT, PromptRef, PromptVersion, version_number
-from evalh.core.run import RunStatus
+from evalh.core.run import RunKind, RunStatus
 from evalh.core.suite import OutputValue
 from evalh.core.values import Value
 from evalh.engine.gate.confirm import Confirming
@@ -74,6 +74,16 @@ def compared(parts: Parts, request: CompareOptions, progress: Progress | None = 
     if request.confirm and comparison.regressed:
         comparison = replace(comparison, confirmed=_confirmed(parts, request, comparison, progress))
     return _kept(parts, comparison, request.examples, progress)
+
+
+def of_saved(parts: Parts, base: RunRow, head: RunRow) -> ComparisonView:
+    """Compare two runs of the log as `compared` does, and keep nothing. Raises WorkspaceError."""
+    runs = (base, head)
+    margin, value = _policy(parts, head.record.suite)
+    options = Method(margin=margin, value=value, seed=_seed([one.record for one in runs]))
+    sides = results_of(parts.log, base), results_of(parts.log, head)
+    comparison = _trusted(parts, compare(*sides, options), runs, sides, ())
+    return ComparisonView(id="", comparison=comparison, difference=_difference(parts, comparison), examples=())
 
 
 def _trusted(
@@ -255,7 +265,7 @@ def _options(request: CompareOptions, suite: str, side: SideRef, sides: Sequence
 
 
 def _run(parts: Parts, plan: Plan, options: RunOptions, progress: Progress | None) -> RunRow:
-    (result,) = execute(parts, [plan], options, progress)
+    (result,) = execute(parts, [plan], options, progress, kind=RunKind.COMPARE)
     record = result.record
     if result.status is RunStatus.INTERRUPTED:
         raise KeyboardInterrupt

@@ -127,8 +127,7 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
         lines.append(f"evalh show {last.record.id}   this run again")
         if last.summary.all_errors:
             lines.append("evalh calls --errors   what went wrong on the wire")
-    reported = " ".join(result.record.id for result in results)
-    lines.append(f"evalh report {reported}   a page to look at: every sample, what to ship")
+    lines.append(_to_look_at(results))
     app.hints.print()
     if any(_recorded(app, result) for result in results):
         note = "note: recorded answers were used, no model was asked"
@@ -138,6 +137,20 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
         app.hints.print(note, style="yellow", soft_wrap=True)
     for line in lines:
         app.hints.print(f"next: {line}", style="dim", soft_wrap=True)
+
+
+def _to_look_at(results: "list[RunResult]") -> str:
+    """Return the command that shows these runs: several of one suite side by side."""
+    from evalh.report.text import typable
+
+    suites = {result.record.suite for result in results}
+    if len(results) > 1 and len(suites) == 1:
+        names = [result.record.id for result in results]
+        if not results[0].record.selection and (suite := typable(suites.pop())):
+            names = [suite]  # its newest runs over the whole dataset are these
+        return f"evalh matrix {' '.join(names)} --report matrix.html   every case under each of them, on one page"
+    reported = " ".join(result.record.id for result in results)
+    return f"evalh report {reported}   a page to look at: every sample, what to ship"
 
 
 def _recorded(app: App, result: "RunResult") -> bool:

@@ -22,9 +22,10 @@ class RunStatus(StrEnum):
 
 
 class RunKind(StrEnum):
-    """What a run was made for. What asks for the newest run, or for a suite's history, means the first kind."""
+    """What a run was made for. What asks for the newest run, or for a suite's history, means the first two kinds."""
 
-    RUN = "run"  # a person's: `evalh run`, `evalh compare`
+    RUN = "run"  # a person asked for it: `evalh run`
+    COMPARE = "compare"  # a side of `evalh compare` that was not in the log
     GATE = "gate"
     BASELINE = "baseline"
     DRIFT = "drift"

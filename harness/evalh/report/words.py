@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from msgspec import field
 
+from evalh.analysis.confusion import LabelConfusion
 from evalh.analysis.failures import Failings, Reason
 from evalh.analysis.history import History
 from evalh.analysis.tradeoff import TradeOff
@@ -34,6 +35,7 @@ class RunReport(Value, kw_only=True):
     judges: Sequence[JudgeStanding] = ()  # whether they are calibrated now
     missed: Sequence[SampleStory] = ()  # samples that are not good, for reports in text
     traffic: Traffic | None = None  # of a pipeline, for the page
+    confusion: LabelConfusion | None = None  # of a suite whose gold is a label
 
 
 class Pointer(Value):

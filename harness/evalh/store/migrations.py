@@ -129,6 +129,11 @@ def m013_incidents(db: Database) -> None:
     db.execute(_WITHOUT_INCIDENTS)
 
 
+def m014_matrix(db: Database) -> None:
+    """Add a view for a suite's versions and models side by side: where one is good and another is not."""
+    db.execute(_MATRIX)
+
+
 _TABLES = (
     """create table runs (
   id text primary key,
@@ -394,3 +399,20 @@ from (
   group by run_id
 )
 order by started_at"""
+
+
+_MATRIX = """create view matrix as
+select r.suite, s.case_id, s.trial, r.prompt, r.model, s.run_id, s.standing,
+  coalesce(a.text, s.step_output) as output,
+  (select group_concat(v.grader || ': ' || v.reason, char(10)) from verdicts v
+    where v.sample_id = s.id and v.required and v.outcome <> 'pass') as reasons,
+  c.inputs, c.expected, c.tags, s.latency_ms, s.cost_usd + s.cached_cost_usd as cost_usd
+from (
+  select id, suite, prompt, model, row_number() over (partition by suite, prompt, model
+    order by started_at desc, id desc) as newest
+  from runs where kind in ('run', 'compare') and status = 'complete'
+) r
+join samples s on s.id > r.id || '/' and s.id < r.id || '0'
+left join attempts a on a.id = s.answered_by
+left join cases c on c.id = s.case_id and c.digest = s.case_digest
+where r.newest = 1"""

@@ -33,11 +33,12 @@ _RUNS = """select r.*, v.content from runs r
 _NEWEST_RUNS = """select id, suite, prompt, prompt_digest, model, model_sent, status, reason, started_at, finished_at,
   planned, trials, owner, git_commit, git_dirty, evalh_version, max_ungraded, fingerprint_prompt, fingerprint_dataset,
   fingerprint_graders, fingerprint_model, fingerprint_route, selection, '{}' as settings, null as graders,
-  kind, null as content, summary from runs where kind = 'run' order by started_at desc, id desc limit ?"""
+  kind, null as content, summary from runs where kind in ('run', 'compare') order by started_at desc, id desc limit ?"""
+_NEWEST_ADDED = _NEWEST_RUNS.replace("kind in ('run', 'compare')", "kind not in ('run', 'compare', 'production')")
 # Without its content, which holds every case that changed.
 _COMPARISONS = """select id, at, suite, base, head, base_model, head_model, base_run, head_run, verdict, comparable, n,
   wins, losses, difference, low, high, p_value, '' as content from comparisons order by at desc, id desc limit ?"""
-_NEWEST_FIRST = "select id from runs order by kind <> 'run', started_at desc, id desc"
+_NEWEST_FIRST = "select id from runs order by kind not in ('run', 'compare'), started_at desc, id desc"
 _ANSWERING = """select model_answered from attempts
   where model = ? and started_at >= ? and status = 'ok' and purpose = 'task' and model_answered is not null
   order by started_at desc limit 1"""
@@ -46,8 +47,9 @@ _ANSWERING = """select model_answered from attempts
 class Overview(Value):
     """What the log holds, newest first."""
 
-    runs: Sequence[RunRow]
+    runs: Sequence[RunRow]  # that a person asked for, and the sides of comparisons
     runs_in_all: int
+    added: Sequence[RunRow]  # that gates, baselines and other verbs made
     comparisons: Sequence[ComparisonRow]
     gates: Sequence[GateRow]
 
@@ -55,13 +57,13 @@ class Overview(Value):
 class Reader(SampleReader, TableReader, TotalsReader):
     """The log, read-only. Methods that take a run's id want it whole; `run` finds it by what a person types.
 
-    Lists of runs, and the newest one, are of the runs that a person made (`RunKind.RUN`). Where outputs are wanted,
-    all kinds count but BLAME: its samples were changed on purpose.
+    Lists of runs, and the newest one, are of the runs that a person made (`RunKind.RUN`, `RunKind.COMPARE`). Where
+    outputs are wanted, all kinds count but BLAME: its samples were changed on purpose.
     """
 
     def runs(self, limit: int = 20) -> list[RunRow]:
         """Return the newest runs, newest first."""
-        sql = f"{_RUNS} where r.kind = 'run' order by started_at desc, r.id desc limit ?"
+        sql = f"{_RUNS} where r.kind in ('run', 'compare') order by started_at desc, r.id desc limit ?"
         return [run_from(row) for row in self._rows(sql, limit)]
 
     def run(self, name: str) -> RunRow:
@@ -75,7 +77,7 @@ class Reader(SampleReader, TableReader, TotalsReader):
         raise NotFound(f"no run {name!r}", hint=f"have: {', '.join(known)}" if known else "evalh run")
 
     def _last(self) -> list[RunRow]:
-        sql = f"{_RUNS} order by r.kind <> 'run', started_at desc, r.id desc limit 1"
+        sql = f"{_RUNS} order by r.kind not in ('run', 'compare'), started_at desc, r.id desc limit 1"
         return [run_from(row) for row in self._rows(sql)]
 
     def _with_steps(self, run: RunRow) -> RunRow:
@@ -110,7 +112,7 @@ class Reader(SampleReader, TableReader, TotalsReader):
 
     def suite_runs(self, suite: str) -> list[RunRow]:
         """Return every run of a suite that a person made, newest first."""
-        sql = f"{_RUNS} where r.suite = ? and r.kind = 'run' order by started_at desc, r.id desc"
+        sql = f"{_RUNS} where r.suite = ? and r.kind in ('run', 'compare') order by started_at desc, r.id desc"
         rows = self._stream(sql, stored(suite))
         return [run_from(row) for row in rows]
 
@@ -224,7 +226,8 @@ class Reader(SampleReader, TableReader, TotalsReader):
         """
         return Overview(
             [run_from(row) for row in self._stream(_NEWEST_RUNS, most)],
-            self._rows("select count(*) from runs where kind = 'run'")[0][0],
+            self._rows("select count(*) from runs where kind in ('run', 'compare')")[0][0],
+            [run_from(row) for row in self._stream(_NEWEST_ADDED, most)],
             [comparison_from(row) for row in self._stream(_COMPARISONS, most)],
             [gate_from(row) for row in self._stream("select * from gates order by at desc, id desc limit ?", most)],
         )

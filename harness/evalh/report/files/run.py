@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
+from evalh.analysis.failures import why
 from evalh.core.log import RunRow, SampleStory
 from evalh.core.sample import Standing
-from evalh.core.verdict import Outcome
 from evalh.report.advice import advice
 from evalh.report.terminal.calibration import judge_facts
 from evalh.report.text import cost_per_good, incidents, inert, milliseconds, one_line, rate, usd
@@ -88,17 +88,6 @@ def _missed(missed: Sequence[SampleStory]) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
     if len(missed) > _ROWS:
         yield f"\n{len(missed) - _ROWS} more."
-
-
-def why(story: SampleStory) -> str:
-    """Say why a sample is not good: its error, or what the required graders that did not pass say."""
-    if story.sample.error is not None:
-        return f"{story.sample.error_kind}: {story.sample.error}"
-    return "; ".join(
-        f"{graded.grader}: {graded.verdict.reason}"
-        for graded in story.sample.verdicts
-        if graded.required and graded.verdict.outcome is not Outcome.PASS
-    )
 
 
 def inert_cell(text: str, longest: int | None = _CELL) -> str:

@@ -306,13 +306,14 @@ def _telling(tags: Sequence[PartComparison]) -> list[PartComparison]:
 
 def _parts(kind: str, parts: Sequence[PartComparison]) -> Table:
     table = columns(kind, ">cases", ">base", ">head", ">better", ">worse", "difference", "p adjusted", "")
+    table.columns[0].no_wrap = True  # what people group by stays whole
     for part in parts:
         counts = [str(count) if count else StyledText("·", "dim") for count in (part.wins, part.losses)]
         rates = [percent(estimate.value) for estimate in (part.base_rate, part.head_rate)]
         note = "shown" if part.shown else "" if part.required or kind == "tag" else "not required"
         style = "bold" if part.shown else "dim"
         cells = (points(part.difference).replace(" points", ""), p_text(part.p_adjusted), StyledText(note, style))
-        table.add_row(one_line(part.name, 24), str(part.n), *rates, *counts, *cells)
+        table.add_row(one_line(part.name, 60), str(part.n), *rates, *counts, *cells)
     return table
 
 
