@@ -80,8 +80,8 @@ def of_saved(parts: Parts, base: RunRow, head: RunRow) -> ComparisonView:
     """Compare two runs of the log as `compared` does, and keep nothing. Raises WorkspaceError."""
     runs = (base, head)
     margin, value = _policy(parts, head.record.suite)
-    options = Method(margin=margin, value=value, seed=_seed([one.record for one in runs]))
     sides = results_of(parts.log, base), results_of(parts.log, head)
+    options = Method(margin=margin, value=value, seed=_seed(sides))
     comparison = _trusted(parts, compare(*sides, options), runs, sides, ())
     return ComparisonView(id="", comparison=comparison, difference=_difference(parts, comparison), examples=())
 

@@ -133,7 +133,7 @@ class LiveLog(Struct):
 
     def workflows(self, query: "WorkflowQuery", limit: int, offset: int) -> "WorkflowList":
         """Return a part of the workflows that were traced. Raises NotFound if nothing was, EvalhError."""
-        with suppress(NotFound), self._looking() as looking:
+        with suppress(NotFound), self.looking() as looking:
             query = replace(query, poisoned=poisoned(looking))
         with self._production() as reader:
             return reader.listed(query, limit=limit, offset=offset)
