@@ -1,4 +1,4 @@
-"""Views of the log: what one good output costs without its incidents, and a suite's versions and models side by side."""
+"""Views of the log: what a good output costs without incidents; a suite's versions and models side by side."""
 
 COST_PER_GOOD = """create view cost_per_good as
 select run_id, suite, kind, prompt, model, status, samples, good,
