@@ -20,7 +20,7 @@ from evalh.api.targets import require_steps
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.case import Case
 from evalh.core.digest import RowsDigest, canonical
-from evalh.core.errors import NotFound, UsageError
+from evalh.core.errors import NotFound, UsageError, one_of
 from evalh.core.model import Traits
 from evalh.core.ports import Progress
 from evalh.core.production import Voted
@@ -138,7 +138,7 @@ class _Judging:
 
 
 def _which(parts: Parts) -> str:
-    raise UsageError("which suite?", hint=f"evalh grade {' | '.join(parts.suites())} --production")
+    raise UsageError("which suite?", hint=one_of("evalh grade {} --production", parts.suites()))
 
 
 # -- a run over what is known
@@ -155,7 +155,7 @@ class ProductionCases:
         rows, alike = RowsDigest(), ClusterIndex()
         for case in self._cases:
             rows.add(case.document())
-            alike.add(canonical(case.inputs), case.cluster)
+            alike.add(canonical(case.inputs), case.cluster, joins=not case.incident)
         self.digest, self.clusters = rows.value(), alike.numbers()
 
     def __len__(self) -> int:

@@ -76,7 +76,7 @@ class Workspace(Parts):
 
     def plan_all(self, options: RunOptions) -> list[tuple[str, str, str, Forecast]]:
         """Say what a run would send and cost at most: (suite, prompt, model, forecast) for every pair."""
-        return forecasts(self, options)
+        return forecasts(self, self.plans(options), fresh=options.fresh)
 
     def compare(self, base: str, head: str | None = None, **asked: Any) -> "Comparison":
         """Compare two sides; `asked` are the fields of `api.options.CompareOptions`."""

@@ -6,7 +6,7 @@ import click
 
 from evalh.cli.app import App, Count, RateType, Usd, takes, verb
 from evalh.cli.cost import Since
-from evalh.core.errors import UsageError
+from evalh.core.errors import UsageError, one_of
 
 if TYPE_CHECKING:
     from evalh.analysis.production import GradedProduction
@@ -44,7 +44,8 @@ def command(app: App, *, options: "GradeOptions", production: bool, at_least: fl
     from evalh.report.terminal.production import show_graded
 
     if not production:
-        raise UsageError("what is to be graded?", hint=f"evalh grade {options.suite or 'SUITE'} --production")
+        suites = (options.suite,) if options.suite else app.workspace.suites()
+        raise UsageError("what is to be graded?", hint=one_of("evalh grade {} --production", suites))
     found = grade(app.workspace, options, progress_for(app))
     app.show(found, graded_document, show_graded)
     return _exit_code(app, found, at_least)

@@ -19,6 +19,13 @@ Read: TypeAlias = Callable[[App], tuple[str, str | None]]
 """Waits for a person's answer: a key and a note."""
 
 _KEYS = "y good · n bad · s skip · u undo · q stop"
+_MEANING = (
+    ("y", "good: {yes}"),
+    ("n", "bad: {no}"),
+    ("s", "skip: you cannot say; it may be asked again another day"),
+    ("u", "undo: take the last answer back and ask that output again"),
+    ("q", "stop: every answer is saved already"),
+)
 
 
 @click.command("label")
@@ -82,6 +89,8 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 
 def _ask(app: App, work: "Labelling", read: "Read", questions: "list[LabelQuestion]", *, expected: bool) -> int:
     """Ask until nothing is left or the person stops; return the number of labels kept."""
+    if questions:
+        _begin(app, work)
     kept: list[tuple[int, int]] = []  # (question, where its answer stands in the file)
     at = 0
     while at < len(questions):
@@ -98,6 +107,19 @@ def _ask(app: App, work: "Labelling", read: "Read", questions: "list[LabelQuesti
             kept.append((at, work.answer(questions[at], good=key == "y", note=note)))
         at += 1
     return len(kept)
+
+
+def _begin(app: App, work: "Labelling") -> None:
+    """Show what is judged by, once, and what each key means."""
+    from evalh.core.calibration import GOOD
+    from evalh.report.terminal.calibration import show_rubrics
+
+    show_rubrics(app.console, work.rubrics())
+    yes, no = "you would let it out as it is", "you would not"
+    if work.about != GOOD:
+        yes, no = f"it should pass {work.about}", "it should not"
+    for key, meaning in _MEANING:
+        app.hints.print(f"{key}  {meaning.format(yes=yes, no=no)}", style="dim", markup=False)
 
 
 def _show(app: App, question: "LabelQuestion", title: str, *, expected: bool) -> None:

@@ -113,7 +113,8 @@ def _authorize(action: int, name: str | None, *_: str | None) -> int:
 
 _WAIT_S = 0.2
 _IDS = """select id, what from (
-  select id, prompt || ' on ' || model as what, started_at as at, kind <> 'run' as made_by_others from runs
+  select id, prompt || ' on ' || model as what, started_at as at, kind not in ('run', 'compare') as made_by_others
+    from runs
   union all select id, base || ' · ' || head, at, 0 from comparisons
   union all select id, decision, at, 0 from gates)
 where substr(id, 1, length(:begins)) = :begins order by made_by_others, at desc limit :most"""

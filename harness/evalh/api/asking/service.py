@@ -17,7 +17,7 @@ from evalh.api.event_loop import SystemClock
 from evalh.api.parts import Parts
 from evalh.api.production import folder_of
 from evalh.core.asking import Reply
-from evalh.core.errors import NotFound, UsageError
+from evalh.core.errors import NotFound, UsageError, one_of
 from evalh.core.ports import Cases
 from evalh.core.prompt import DRAFT, PromptRef, PromptVersion
 from evalh.core.strict_json import JsonValue
@@ -116,9 +116,9 @@ class WorkspaceService:
             return next(iter(named.items()))
         if version.model is not None:
             return version.model, version.path
-        known = " | ".join(sorted(named) or [*self.parts.config.models, *self.parts.config.routes])
+        known = sorted(named) or [*self.parts.config.models, *self.parts.config.routes]
         why = "its suites name several" if named else "neither its suites nor its file name one"
-        raise UsageError(f"which model? {version.label}: {why}", hint=f"model={known!r}")
+        raise UsageError(f"which model? {version.label}: {why}", hint=one_of("model={}", map(repr, known)))
 
     def _plan(self, version: PromptVersion, model: str | None) -> Plan:
         from evalh.api.pipelines import Choice, Planner

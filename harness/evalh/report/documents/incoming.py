@@ -1,4 +1,4 @@
-"""Documents about what comes in from production: imported files, and the cases that were made of failures."""
+"""Documents about what comes in: files of production and of other programs, cases that were made of failures."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -100,3 +100,31 @@ class FetchedDocument(Document, tag="evalh.fetched/1", kw_only=True):
     mistakes: tuple[LineMistake, ...]
     content: str
     trouble: str | None
+
+
+class ImportedPart(Value, kw_only=True):
+    """What became of a part of the source; equal parts are one item."""
+
+    where: tuple[str, ...]
+    what: str
+    subject: str
+    status: str
+    why: str | None
+    do: str | None
+    count: int
+
+
+class ImportedSuiteDocument(Document, tag="evalh.import-suite/1", kw_only=True):
+    """`evalh import promptfoo --json`, and of the other formats."""
+
+    source: str
+    format: str
+    into: str
+    written: tuple[str, ...]
+    dry_run: bool
+    cases: int
+    prompts: int
+    models: int
+    graders: Mapping[str, int]
+    items: tuple[ImportedPart, ...]
+    tables: str | None
