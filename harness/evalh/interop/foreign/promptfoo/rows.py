@@ -29,6 +29,7 @@ class ForeignRows(Struct):
 
     rows: list[Row] = field(default_factory=list)
     graders: list[JsonValue] = field(default_factory=list)  # of the suite
+    values: list[Mapping[str, JsonValue]] = field(default_factory=list)  # the source's variables of each row
     outputs: dict[str, str] = field(default_factory=dict)  # recorded answers, by id
     around: tuple[str, str] = ("", "")  # what stands before and after every prompt
     varying: bool = False  # that is an input of each row
@@ -102,7 +103,8 @@ class RowWriter:
             self._sheet.add(Fidelity.NOT, test.where, "test", exc.what, subject=Subject.CASE)
             return []
         rows = []
-        for values in combinations:
+        for resolved, values in combinations:
+            found.values.append(resolved)
             row: Row = {"id": "", "inputs": self._inputs(values, test, found)}
             if tags := self._tags(test):
                 row["tags"] = tags
