@@ -11,7 +11,7 @@ from evalh.analysis.explain import Statement, explain, explain_prices, explain_s
 from evalh.api.calibrate import JudgementLog, LogAsker
 from evalh.api.parts import Parts
 from evalh.core.attempt import Latency, NotSent
-from evalh.core.errors import EvalhError, NotFound, did_you_mean
+from evalh.core.errors import EvalhError, NotFound, did_you_mean, one_of
 from evalh.core.log import FirstAnswer
 from evalh.core.prompt import PromptRef
 from evalh.core.route import Route, direct
@@ -59,7 +59,7 @@ def _named(parts: Parts, name: str | None) -> tuple[Route, str | None]:
     suites = parts.suites()
     name = name or config.default_suite
     if name is None:
-        raise NotFound("explain what?", hint=f"evalh explain {' | '.join((*suites, *config.routes, *config.models))}")
+        raise NotFound("explain what?", hint=one_of("evalh explain {}", (*suites, *config.routes, *config.models)))
     suite, where = None, None
     if name in suites:
         suite, loaded = name, parts.suite(name)
@@ -99,6 +99,8 @@ async def _worth(parts: Parts, answers: Iterable[FirstAnswer], recall: Judgement
     graders: dict[str, tuple[Grader, ...]] = {}
     counts: Counter[str] = Counter()
     for answer in answers:
+        if answer.case.incident:  # chosen because it failed: it says nothing of what escalations are worth elsewhere
+            continue
         if (
             answer.key.step is not None
         ):  # a pipeline's graders judge the whole, and what would have followed is not known
