@@ -196,7 +196,7 @@ WRONG: dict[str, tuple[Edit, str, str | None]] = {
     "a prompt with a merge conflict": (
         change(PROMPT_FILE, "Sort the ticket.", "\n<<<<<<< HEAD\nSort it.\n=======\nSort the ticket.\n>>>>>>> topic\n"),
         f"{PROMPT_FILE}:10: a merge conflict is not settled: <<<<<<< HEAD",
-        "keep one side and delete the marker lines",
+        "git checkout --theirs prompts/triage/v1.prompt",
     ),
     "a suite with a merge conflict": (
         change(SUITE_FILE, "model: small\n", "<<<<<<< HEAD\nmodel: small\n=======\nmodel: big\n>>>>>>> topic\n"),

@@ -173,6 +173,8 @@ def _read(parts: Parts, suite: Suite, grader: Grader, about: str) -> _Runs:
 
 def _verdicts(parts: Parts, run_id: str, judge: str, about: str) -> Iterator[tuple[tuple[str, str], str, Outcome]]:
     for sample in parts.log.results(run_id):
+        if sample.incident:  # chosen because it failed: neither a rate nor agreement may rest on it
+            continue
         outcome = sample.outcomes.get(judge)
         if outcome is not None and sample.output_digest is not None and sample.row_digest is not None:
             stratum = str(sample.standing if about == GOOD else outcome)

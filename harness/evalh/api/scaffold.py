@@ -29,6 +29,14 @@ FILES = {
 """By service: where the file is in this package, and where it belongs in a repository."""
 
 
+def place_in_repository(parts: Parts) -> tuple[Path, str]:
+    """Return the repository's root, and the workspace's folder in it. Without git the workspace is the root."""
+    root, repository = parts.root.resolve(), parts.repository
+    top = root if repository is None else repository.top
+    folder = root.relative_to(top).as_posix()
+    return top, "" if folder == "." else folder
+
+
 def ci_file(service: str, folder: str = "") -> str:
     """Return the text of a service's file for a workspace in this folder of the repository; "": its root."""
     text = (files("evalh.api") / "ci" / FILES[service][0]).read_text(encoding="utf-8")
@@ -51,14 +59,6 @@ def write_ci_file(root: Path, service: str, folder: str = "") -> str:
         hint = f"evalh ci init {service} --print   shows what would stand there"
         raise UsageError("there is such a file already", where=name, hint=hint) from None
     return name
-
-
-def place_of(parts: Parts) -> tuple[Path, str]:
-    """Return the repository's root, and the workspace's folder in it. Without git the workspace is the root."""
-    root, repository = parts.root.resolve(), parts.repository
-    top = root if repository is None else repository.top
-    folder = root.relative_to(top).as_posix()
-    return top, "" if folder == "." else folder
 
 
 class Said(StrEnum):

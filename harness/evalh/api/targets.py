@@ -207,7 +207,7 @@ class RubricFront(FileModel):
 
 
 class WorkspaceTexts(Value):
-    """`graders.judges.asking.Texts`: rubric files, and prompt versions that judge."""
+    """`graders.judges.asking.Texts`: rubric files, prompt versions that judge, and files of code."""
 
     tree: Tree
     prompts: Callable[[str | None], Prompts]  # of a revision; None: of this one
@@ -229,6 +229,16 @@ class WorkspaceTexts(Value):
         if not source.body.strip():
             raise WorkspaceError("the rubric is empty", where=name)
         return RubricText(text=source.body.strip(), scale=scale)
+
+    def script(self, path: str, where: str) -> str | None:
+        """Read a file of code; None if there is none. Raises WorkspaceError."""
+        refuse_hidden(path, where)
+        try:
+            return read_text(self.tree, path)
+        except WorkspaceError as exc:
+            if exc.what == "no such file":
+                return None
+            raise
 
     def prompt(self, reference: str, where: str) -> JudgePrompt:
         """Load a prompt version that judges. Raises WorkspaceError."""

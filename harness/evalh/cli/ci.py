@@ -49,13 +49,13 @@ def init(app: App, service: str, *, doubt: str | None, only_print: bool) -> None
       evalh ci init github --doubt inconclusive
       evalh ci init gitlab --print
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.scaffold import FILES, ci_file, place_of, say_doubt, write_ci_file
+    from evalh.api.scaffold import FILES, ci_file, place_in_repository, say_doubt, write_ci_file
     from evalh.core.suite import Doubt
 
     if doubt and (only_print or service not in _GATES):
         why = "--print writes nothing" if only_print else f"{service} runs no gate"
         raise UsageError(f"--doubt is about the suites' gate, and {why}", hint="evalh ci init github --doubt " + doubt)
-    top, folder = place_of(app.workspace)
+    top, folder = place_in_repository(app.workspace)
     if service in _GATES and not (doubt or only_print or app.json):
         doubt = _ask()
     text = ci_file(service, folder)

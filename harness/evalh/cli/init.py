@@ -106,10 +106,10 @@ def _ask(question: str, name: str, choices: dict[str, str], default: str) -> str
 
 def _write_ci(target: Path, service: str) -> str:
     """Write the service's file; return its name, from the new workspace."""
-    from evalh.api.scaffold import place_of, write_ci_file
+    from evalh.api.scaffold import place_in_repository, write_ci_file
     from evalh.api.workspace import Workspace
 
-    top, folder = place_of(Workspace.open(target))
+    top, folder = place_in_repository(Workspace.open(target))
     name = write_ci_file(top, service, folder)
     return os.path.relpath(top / name, target.resolve())
 

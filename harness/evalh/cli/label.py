@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import click
 
 from evalh.cli.app import App, Count, verb
+from evalh.core.errors import UsageError
 
 if TYPE_CHECKING:
     from evalh.api.labels import Labelling, LabelQuestion
@@ -31,6 +32,10 @@ _MEANING = (
 @click.argument("suite", required=False)
 @click.option("--about", default="good", metavar="GRADER", help="Ask whether the output should pass this grader.")
 @click.option("--run", "runs", multiple=True, metavar="RUN", help="Only outputs of this run; repeats.")
+@click.option("--production", is_flag=True, help="Only production's answers, as evalh grade has judged them.")
+@click.option(
+    "--feedback", type=click.Choice(["good", "bad", "none"]), help="With --production: of which users said this."
+)
 @click.option("--author", metavar="NAME", help="Who labels.  [default: git's user.email]")
 @click.option("--number", type=Count(), default=20, show_default=True, help="Most outputs to ask about.")
 @click.option("--expected", is_flag=True, help="Show what the dataset expects.")
@@ -42,6 +47,8 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     suite: str | None,
     about: str,
     runs: tuple[str, ...],
+    production: bool,
+    feedback: str | None,
     author: str | None,
     number: int,
     expected: bool,
@@ -49,22 +56,27 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 ) -> None:
     """Label outputs of the log as good or bad, blind to version, model and order.
 
-    Asks for equally many outputs of each verdict of the judge or the graders. Every label is saved at once in
+    Asks for equally many outputs of each verdict of the judge or the graders, and of what users said of production's
+    answers. Every label is saved at once in
     <datasets>/labels/SUITE/AUTHOR.jsonl, for git.
 
     \b
       evalh label triage
       evalh label triage --about tone --number 50
+      evalh label triage --production --feedback bad
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.labels import labelling
+    from evalh.api.labels import LabelSource, labelling
 
-    work = labelling(app.workspace, suite, about=about, author=author, runs=runs)
+    if feedback is not None and not production:
+        raise UsageError("--feedback needs --production", hint=f"evalh label … --production --feedback {feedback}")
+    source = LabelSource(runs=runs, production=production, feedback=feedback)
+    work = labelling(app.workspace, suite, about=about, author=author, source=source)
     if not (status or app.json):
         with reader("ynsuq", _KEYS) as read:
             kept = _ask(app, work, read, list(work.questions(number)), expected=expected)
         if kept:
             app.hints.print(f"next: git add {work.file.path.relative_to(app.workspace.root)}", style="dim")
-        work = labelling(app.workspace, suite, about=about, author=author, runs=runs)
+        work = labelling(app.workspace, suite, about=about, author=author, source=source)
     from evalh.report.documents.judging import labels_document
     from evalh.report.terminal.calibration import show_status
 

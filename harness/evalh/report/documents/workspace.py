@@ -26,6 +26,7 @@ class CheckDocument(Document, tag="evalh.check/1", kw_only=True):
     problems: tuple[Problem, ...]
     notices: tuple[str, ...]
     counts: Mapping[str, int]
+    datasets: Mapping[str, int]
 
 
 class EndedWith(Problem, kw_only=True):
@@ -90,6 +91,14 @@ class CiDocument(Document, tag="evalh.ci/1", kw_only=True):
     suites: tuple[DoubtDocument, ...]
 
 
+class SkillDocument(Document, tag="evalh.skill/1", kw_only=True):
+    """`evalh skill --json`; `file` null: it was only printed."""
+
+    file: str | None
+    state: Literal["written", "updated", "current"] | None
+    text: str
+
+
 class AcceptedDocument(Document, tag="evalh.accepted/1", kw_only=True):
     """`evalh baseline accept --json`."""
 
@@ -124,6 +133,28 @@ class RecordedExport(Document, tag="evalh.export/1", kw_only=True):
     rows: int
 
 
+class ExportedFile(Value, kw_only=True):
+    """A file of `evalh export csv` or `parquet`."""
+
+    table: str
+    output: str
+    rows: int
+
+
+class TablesExport(Document, tag="evalh.export/1", kw_only=True):
+    """`evalh export csv -o FOLDER --json`, `evalh export parquet --json`."""
+
+    files: tuple[ExportedFile, ...]
+
+
+class SentRecords(Value, kw_only=True):
+    """Verdicts that were sent as log records."""
+
+    taken: int
+    rejected: int
+    message: str
+
+
 class SpansExport(Document, tag="evalh.export/1", kw_only=True):
     """`evalh export otel --json`."""
 
@@ -134,6 +165,7 @@ class SpansExport(Document, tag="evalh.export/1", kw_only=True):
     message: str | None
     batches: int
     retries: int
+    logs: SentRecords | None
 
 
 class ForwardedBatches(Value):
