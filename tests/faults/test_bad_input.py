@@ -344,4 +344,4 @@ def test_every_verb_says_where_a_suite_names_a_model_that_is_not_there(
     done = evalh(tmp_path, *verb)
 
     assert done.code == 2
-    assert f"{SUITE_FILE}:3: no model or route 'smal' in evalh.toml" in done.err + done.out
+    assert f"{SUITE_FILE}:3: no model or route 'smal'" in done.err + done.out

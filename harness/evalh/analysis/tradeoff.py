@@ -122,9 +122,13 @@ def has_rate(run: RunRow) -> bool:
 
 
 def measured_by(run: RunRow) -> tuple[object, ...]:
-    """Return what two runs must share to be compared: cases, graders, trials."""
+    """Return what two runs must share to be compared: cases, graders, trials; and whether incidents are in the rate.
+
+    A summary of an older evalh has them in it.
+    """
     prints = run.record.fingerprint
-    return prints.dataset, prints.graders, run.record.trials
+    apart = run.summary is not None and run.summary.apart.samples > 0
+    return prints.dataset, prints.graders, run.record.trials, apart
 
 
 def identity(run: RunRow) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from evalh.core.run import Forecast, RunKind
 from evalh.core.sample import SampleResult
 from evalh.core.values import Value
 from evalh.engine.plan import Known, Plan
-from evalh.engine.selection import Listed
+from evalh.engine.selection import Listed, counted
 from evalh.engine.session import Ends, Session, check_plans, together
 from evalh.stats.sequential import look_order, order_seed
 from evalh.workspace.kept.baselines import Baseline, baseline_path, baseline_paths, read_baseline
@@ -134,7 +134,7 @@ def _one(parts: Parts, suite: str, path: str, options: DriftOptions, progress: P
         prompt=plan.version.label,
         model=plan.target.name,
         date=baseline.header["date"],
-        of=len(plan.cases),
+        of=sum(not case.incident for case in plan.cases),
         move=move,
         notices=tuple(_notices(baseline, plan, known, cases if options.cases is None else None, now)),
     )
@@ -167,7 +167,10 @@ def _known(baseline: Baseline, plan: Plan, most: int | None) -> tuple[Known, Ind
         known = answers_of(replace(baseline, outputs=()), plan)  # they would get the same verdicts again
     else:
         known = answers_of(baseline, plan)
-    cases = [(place, case) for place, case in enumerate(plan.cases) if known.holds(plan, case, plan.trials)]
+    rows = counted(plan.cases)
+    cases = [(place, case) for place, case in rows.cases if known.holds(plan, case, plan.trials)]
+    if not rows.cases:
+        raise NotComparable("every case is an incident: these are in no rate that could move", where=baseline.path)
     if not cases:
         what = "the graders changed, and no outputs are kept" if not known.answers and not same_graders else ""
         raise NotComparable(
@@ -175,7 +178,7 @@ def _known(baseline: Baseline, plan: Plan, most: int | None) -> tuple[Known, Ind
             where=baseline.path,
             hint=f"{_ANEW} {baseline.header['prompt']}",
         )
-    seed = order_seed(plan.cases.digest, plan.version.digest, "drift")
+    seed = order_seed(rows.digest, plan.version.digest, "drift")
     order = look_order(seed, (case.id for _, case in cases))
     return known, [cases[position] for position in order[:most]]
 
@@ -240,8 +243,9 @@ def _notices(baseline: Baseline, plan: Plan, known: Known, all_of: Indexed | Non
     old = too_old(baseline, plan.suite.baseline, now)
     if old is not None:
         yield f"the baseline is {old}: {_ANEW} {plan.version.label}"
-    if all_of is not None and len(all_of) < len(plan.cases):
-        yield f"{len(plan.cases) - len(all_of)} cases are new or have changed: there is nothing to compare them with"
+    of = sum(not case.incident for case in plan.cases)
+    if all_of is not None and len(all_of) < of:
+        yield f"{of - len(all_of)} cases are new or have changed: there is nothing to compare them with"
     if baseline.header["fingerprint"]["graders"] != plan.fingerprint().graders:
         yield "the graders changed since: then and now are graded with today's"
     if known.results and any(asks_a_model(grader) for grader in plan.graders):

@@ -58,7 +58,11 @@ def ends_of(
 
 
 def execute(
-    parts: Parts, plans: Sequence[Plan], options: RunOptions, progress: Progress | None = None
+    parts: Parts,
+    plans: Sequence[Plan],
+    options: RunOptions,
+    progress: Progress | None = None,
+    kind: RunKind = RunKind.RUN,
 ) -> list[RunResult]:
     """Carry out plans, one after the other. Raises EvalhError.
 
@@ -68,7 +72,7 @@ def execute(
     results: list[RunResult] = []
     check_plans(plans, parts.prices, options)
     with parts.writing(progress) as store:
-        ends = ends_of(parts, store, options, progress)
+        ends = ends_of(parts, store, options, progress, kind=kind)
         for warning in dict.fromkeys(text for plan in plans for text in judge_warnings(parts, plan)):
             progress.note(f"warning: {warning}")
         for plan in plans:

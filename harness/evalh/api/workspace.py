@@ -109,10 +109,11 @@ class Workspace(Parts):
         return calibrate(self, judge, suite)
 
     def label(self, suite: str | None = None, **asked: Any) -> "Labelling":
-        """Gather outputs for a person to label; `asked` are the arguments of `api.labels.labelling`."""
-        from evalh.api.labels import labelling
+        """Gather outputs for a person to label; `asked`: about, author, and the fields of `api.labels.LabelSource`."""
+        from evalh.api.labels import LabelSource, labelling
 
-        return labelling(self, suite, **asked)
+        who = {name: asked.pop(name) for name in ("about", "author") if name in asked}
+        return labelling(self, suite, source=LabelSource(**asked), **who)
 
     def doctor(self) -> "list[Symptom]":
         """Say what this machine has and lacks."""

@@ -33,7 +33,7 @@ GROUPS = {
     "Start here": ("init", "run", "compare", "view"),
     "Measure": ("power", "render", "blame", "grade"),
     "Decide": ("gate", "baseline", "drift", "check"),
-    "Look": ("show", "calls", "explain", "cost", "report", "sql"),
+    "Look": ("show", "matrix", "calls", "explain", "cost", "report", "sql"),
     "Judge": ("label", "calibrate", "grader"),
     "Prompts and data": ("prompt", "dataset", "import", "export"),
     "Production": ("collect", "trace"),

@@ -11,7 +11,7 @@ from evalh.cli.output import report_option, write_report
 
 if TYPE_CHECKING:
     from evalh.api.options import RunOptions
-    from evalh.core.run import RunResult
+    from evalh.core.run import Incidents, RunResult, RunSummary
 
 
 @click.command("run")
@@ -37,7 +37,12 @@ if TYPE_CHECKING:
 @asking_options()
 @click.option("--dry-run", is_flag=True, help="Show the plan and the worst-case cost; send nothing.")
 @click.option("--watch", is_flag=True, help="Run again whenever a file is saved, until Ctrl-C.")
-@click.option("--at-least", type=RateType(), metavar="RATE", help="Exit 1 below this good rate.")
+@click.option(
+    "--at-least",
+    type=RateType(),
+    metavar="RATE",
+    help="Exit 1 below this good rate, or share of incidents.",
+)
 @report_option
 @verb
 @takes("RunOptions")
@@ -120,19 +125,32 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
         lines.append(f"evalh show {name}   what was sent, what came back, which grader failed")
     if len(results) == 1:
         lines.append(f"evalh show {last.record.id}   this run again")
-        if last.summary.errors:
+        if last.summary.all_errors:
             lines.append("evalh calls --errors   what went wrong on the wire")
-    reported = " ".join(result.record.id for result in results)
-    lines.append(f"evalh report {reported}   a page to look at: every sample, what to ship")
+    lines.append(_to_look_at(results))
     app.hints.print()
     if any(_recorded(app, result) for result in results):
         note = "note: recorded answers were used, no model was asked"
-        if any("not_recorded" in result.summary.errors for result in results):
+        if any("not_recorded" in result.summary.all_errors for result in results):
             note += "; they match only the prompt, inputs and params of the recording"
             lines[:0] = _askable(app)
         app.hints.print(note, style="yellow", soft_wrap=True)
     for line in lines:
         app.hints.print(f"next: {line}", style="dim", soft_wrap=True)
+
+
+def _to_look_at(results: "list[RunResult]") -> str:
+    """Return the command that shows these runs: several of one suite side by side."""
+    from evalh.report.text import typable
+
+    suites = {result.record.suite for result in results}
+    if len(results) > 1 and len(suites) == 1:
+        names = [result.record.id for result in results]
+        if not results[0].record.selection and (suite := typable(suites.pop())):
+            names = [suite]  # its newest runs over the whole dataset are these
+        return f"evalh matrix {' '.join(names)} --report matrix.html   every case under each of them, on one page"
+    reported = " ".join(result.record.id for result in results)
+    return f"evalh report {reported}   a page to look at: every sample, what to ship"
 
 
 def _recorded(app: App, result: "RunResult") -> bool:
@@ -168,14 +186,25 @@ def _tell_missed(app: App, results: "list[RunResult]", at_least: float) -> None:
     for result in results:
         if _misses(result, at_least):
             whose, found = result.record, result.summary
-            told = f"{found.good} of {found.samples} good ({percent(found.good_rate.value)})"
+            counted: RunSummary | Incidents = found if found.samples else found.apart
+            what = "" if found.samples else "incidents: "
+            told = f"{what}{counted.good} of {counted.samples} good ({percent(_share(result))})"
             line = f"no: {whose.prompt} on {whose.model}: {told}, at least {100 * at_least:g} % required"
             app.hints.print(safe(line), style="red", soft_wrap=True)
 
 
+def _share(result: "RunResult") -> float | None:
+    """Return what --at-least is about: the good rate, or where incidents alone were selected, their share of good."""
+    from evalh.core.run import RunStatus
+
+    summary = result.summary
+    alone = summary.of_incidents_alone and result.status is RunStatus.COMPLETE  # not: the others were still to come
+    return summary.apart.share if alone else summary.good_rate.value
+
+
 def _misses(result: "RunResult", at_least: float) -> bool:
-    rate = result.summary.good_rate.value
-    return rate is not None and rate < at_least
+    share = _share(result)
+    return share is not None and share < at_least
 
 
 def _exit_code(results: "list[RunResult]", at_least: float | None) -> int:
@@ -187,9 +216,11 @@ def _exit_code(results: "list[RunResult]", at_least: float | None) -> int:
         summary = result.summary
         if result.status is RunStatus.INTERRUPTED:
             codes.append(ExitCode.INTERRUPTED)
-        if result.status is RunStatus.STOPPED or summary.ungraded > result.record.max_ungraded * summary.samples:
+        most = result.record.max_ungraded
+        unmeasured = any(one.ungraded > most * one.samples for one in (summary, summary.apart))
+        if result.status is RunStatus.STOPPED or unmeasured:
             codes.append(ExitCode.CANNOT_MEASURE)
-        if at_least is not None and summary.good_rate.value is None:
+        if at_least is not None and _share(result) is None:
             codes.append(ExitCode.CANNOT_MEASURE)
         if at_least is not None and _misses(result, at_least):
             codes.append(ExitCode.NO)

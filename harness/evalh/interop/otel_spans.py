@@ -147,6 +147,8 @@ class Spans(Value, kw_only=True):
                 "evalh.samples.bad": summary.bad,
                 "evalh.samples.ungraded": summary.ungraded,
                 "evalh.good_rate": summary.good_rate.value,
+                "evalh.incidents": summary.apart.samples,
+                "evalh.incidents.good": summary.apart.good,
                 "evalh.cost.usd": usd(summary.cost_usd),
                 "evalh.cost.cached_usd": usd(summary.cached_cost_usd),
             }

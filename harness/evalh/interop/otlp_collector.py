@@ -59,9 +59,11 @@ class Collector:
         endpoint: str | None = None,
         protocol: str | None = None,
         signal: OtlpSignal = OtlpSignal.TRACES,
+        *,
+        option: str = "--endpoint",
     ) -> "Collector":
-        """Read OTEL_EXPORTER_OTLP_*; what is given comes first. Raises UsageError."""
-        url = _url(env, endpoint, signal)
+        """Read OTEL_EXPORTER_OTLP_*; what is given by an option comes first. Raises UsageError."""
+        url = _url(env, endpoint, signal, option)
         headers: dict[str, str] = {}
         for variable in ("OTEL_EXPORTER_OTLP_HEADERS", f"OTEL_EXPORTER_OTLP_{signal.upper()}_HEADERS"):
             headers |= _headers(variable, env.get(variable, ""))
@@ -99,10 +101,10 @@ def _headers(variable: str, text: str) -> dict[str, str]:
     return found
 
 
-def _url(env: Mapping[str, str], endpoint: str | None, signal: OtlpSignal) -> SplitResult:
+def _url(env: Mapping[str, str], endpoint: str | None, signal: OtlpSignal, option: str) -> SplitResult:
     own, path = f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", f"/v1/{signal}"
     for name, text in (
-        ("--endpoint", endpoint),
+        (option, endpoint),
         (own, env.get(own)),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", env.get("OTEL_EXPORTER_OTLP_ENDPOINT")),
     ):

@@ -84,7 +84,7 @@ def framed(
 
 def sorted_table(name: str, heads: Sequence[str], rows: Sequence[Markup]) -> Markup:
     """Build a table whose columns sort, intervals aside."""
-    return table(name, [head if head.startswith("95") else sort_button(head) for head in heads], rows)
+    return table(name, [head if not head or head.startswith("95") else sort_button(head) for head in heads], rows)
 
 
 def message(title: str, lines: Sequence[Child], *, depth: int | None, status: int) -> PageAnswer:

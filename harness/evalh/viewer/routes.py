@@ -21,6 +21,9 @@ from evalh.viewer.production_page import SHOWN, nothing_traced, production_page,
 from evalh.viewer.workflow_page import workflow_page
 
 _THING = re.compile(rf"/(run|comparison|gate)/({ID.pattern})")
+_SIDES = re.compile(rf"/compare/({ID.pattern}),({ID.pattern})")
+_MATRIX = re.compile(rf"/matrix/((?:{ID.pattern})(?:,{ID.pattern}){{0,31}})")
+_SUITE = re.compile(rf"/suite/({ID.pattern})")
 _ASKED = re.compile(rf"/live/((?:{ID.pattern})(?:,{ID.pattern}){{0,31}})?")
 _WORKFLOW = re.compile(r"/production/((?:[A-Za-z0-9._~-]|%[0-9A-F]{2}){1,600})")
 _CASE = re.compile(_WORKFLOW.pattern + "/case")
@@ -44,10 +47,11 @@ class Routes(Struct):
         What goes wrong is a page that says so.
         """
         thing, workflow = _THING.fullmatch(path), _WORKFLOW.fullmatch(path)
-        depth = 1 if thing or workflow else 0
+        depth = path.count("/") - 1
         try:
-            if thing is not None:
-                return PageAnswer(self.viewing.report(*thing.groups()), policy=REPORT_POLICY)
+            page = self.viewing.report(*thing.groups()) if thing is not None else self._beside(path)
+            if page is not None:
+                return PageAnswer(page, policy=REPORT_POLICY)
             live = _ASKED.fullmatch(path)
             if live is not None:
                 return self._live(live[1])
@@ -83,6 +87,15 @@ class Routes(Struct):
         if case:
             return self.desk.case_page(unquote(case[1], errors="replace"), asked)
         return self.desk.label_page(label[1] if label else None, asked)
+
+    def _beside(self, path: str) -> bytes | None:
+        """Return a page of several runs side by side; None if the path names none."""
+        sides, runs, suite = _SIDES.fullmatch(path), _MATRIX.fullmatch(path), _SUITE.fullmatch(path)
+        if sides is not None:
+            return self.viewing.compared(*sides.groups())
+        if runs is not None:
+            return self.viewing.matrix(None, runs[1].split(","))
+        return None if suite is None else self.viewing.matrix(suite[1], ())
 
     def _page(self, path: str, asked: str) -> PageAnswer:
         if path == "/production":

@@ -62,4 +62,4 @@ def test_every_question_of_the_guide_is_sql_that_runs(tmp_path: Path) -> None:
             db.execute(query, {"run": "r", "base": "b"}).fetchall()
 
     db.close()
-    assert len(queries) == 12
+    assert len(queries) == 14

@@ -57,12 +57,21 @@ class DoctorDocument(Document, tag="evalh.doctor/1", kw_only=True):
     findings: tuple[SymptomDocument, ...]
 
 
+class InitColumn(Value, kw_only=True):
+    """A column of the file that `--from` names: what it is, and what an input is called in the prompt."""
+
+    column: str
+    role: Literal["id", "input", "expected", "tags", "cluster", "skip"]
+    name: str
+
+
 class InitDocument(Document, tag="evalh.init/1", kw_only=True):
     """`evalh init --json`."""
 
     folder: str
     written: tuple[str, ...]
-    model: Literal["small", "recorded"]
+    model: Literal["small", "recorded", "openai", "anthropic", "gemini", "server"]
+    columns: tuple[InitColumn, ...] = ()
 
 
 class DoubtDocument(Value, kw_only=True):

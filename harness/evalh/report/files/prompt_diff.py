@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import groupby
 
-from evalh.analysis.prompt_diff import Change, Edit, Op, PromptDiff, SectionDiff
+from evalh.analysis.prompt_diff import Change, Edit, MessageBlock, Op, PromptDiff, SectionDiff
 from evalh.core.case import ABSENT
 from evalh.report.text import inert, json_line, one_line, plural
 
@@ -25,7 +25,7 @@ def diff_markdown(difference: PromptDiff) -> str:
     messages = [one for one in difference.sections if one.changed]
     settings = [line for part, changes in difference.changes.items() for line in _settings(part, changes)]
     counted = [*_counted(messages), *([plural(len(settings), "setting") + " changed"] if settings else [])]
-    body = "".join(f"<p><b>{_role(one)}</b></p>\n<pre>{_shown(one)}</pre>\n" for one in messages)
+    body = "".join(f"<p><b>{escape(inert(one.title))}</b></p>\n<pre>{_part(one)}</pre>\n" for one in difference.parts)
     if settings:
         body += "<pre>{}</pre>\n".format("\n".join(settings))
     heading = f"What differs between the prompts: {', '.join(counted) or 'nothing that is sent'}"
@@ -39,9 +39,17 @@ def _counted(messages: Sequence[SectionDiff]) -> Iterator[str]:
             yield f"{plural(count, 'word')} {said}"
 
 
-def _role(one: SectionDiff) -> str:
-    roles = dict.fromkeys(str(role or "nothing") for role in (one.base_role, one.head_role))
-    return escape(inert(" → ".join(roles)))
+def _part(one: SectionDiff | MessageBlock) -> str:
+    if isinstance(one, SectionDiff):
+        return _shown(one)
+    # The title says that all of it came or went; who says what is left.
+    lines = (f"{part.head_role or part.base_role}  {_plain(part)}" for part in one.sections)
+    text = escape(inert("\n".join(lines)), quote=False)
+    return text if len(text) <= _MOST else f"{text[:_MOST].rpartition(chr(10))[0]}\n… the rest is in evalh gate --json"
+
+
+def _plain(one: SectionDiff) -> str:
+    return "".join(edit.text for edit in one.edits)
 
 
 def _shown(one: SectionDiff) -> str:

@@ -5,12 +5,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
+from evalh.analysis.failures import why
 from evalh.core.log import RunRow, SampleStory
 from evalh.core.sample import Standing
-from evalh.core.verdict import Outcome
 from evalh.report.advice import advice
 from evalh.report.terminal.calibration import judge_facts
-from evalh.report.text import cost_per_good, inert, milliseconds, one_line, rate, usd
+from evalh.report.text import cost_per_good, incidents, inert, milliseconds, one_line, rate, usd
 from evalh.report.words import RunReport, pointers
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -67,11 +67,14 @@ def markdown(report: RunReport) -> Iterator[str]:
 
 def _counts(run: RunRow) -> str:
     summary = run.summary
-    if summary is None or not summary.samples:
+    if summary is None or not summary.evaluated:
         return "no finished sample"
+    more = f" · incidents: {incidents(summary.apart)}" if summary.apart.samples else ""
+    if not summary.samples:
+        return f"no good rate ({run.status.value}){more}"
     counts = f"{summary.good} good, {summary.bad} bad, {summary.ungraded} ungraded of {summary.samples}"
     price = cost_per_good(summary.cost_per_good_usd)
-    return f"{rate(summary.good_rate)} ({counts}; {run.status.value}) · cost per good output {price}"
+    return f"{rate(summary.good_rate)} ({counts}; {run.status.value}) · cost per good output {price}{more}"
 
 
 def _missed(missed: Sequence[SampleStory]) -> Iterator[str]:
@@ -85,17 +88,6 @@ def _missed(missed: Sequence[SampleStory]) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
     if len(missed) > _ROWS:
         yield f"\n{len(missed) - _ROWS} more."
-
-
-def why(story: SampleStory) -> str:
-    """Say why a sample is not good: its error, or what the required graders that did not pass say."""
-    if story.sample.error is not None:
-        return f"{story.sample.error_kind}: {story.sample.error}"
-    return "; ".join(
-        f"{graded.grader}: {graded.verdict.reason}"
-        for graded in story.sample.verdicts
-        if graded.required and graded.verdict.outcome is not Outcome.PASS
-    )
 
 
 def inert_cell(text: str, longest: int | None = _CELL) -> str:
@@ -144,7 +136,10 @@ def csv_line(cells: Sequence[str | float]) -> str:
 def junit(run: RunRow, stories: Iterable[SampleStory]) -> Iterator[str]:
     """Yield JUnit XML: a sample is a test; failure = bad, error = ungraded."""
     summary = run.summary
-    counts = (summary.samples, summary.bad, summary.ungraded) if summary is not None else (0, 0, 0)
+    counts = (0, 0, 0)
+    if summary is not None:  # incidents too: a test is a sample, and no rate
+        apart = summary.apart
+        counts = (summary.evaluated, summary.bad + apart.bad, summary.ungraded + apart.ungraded)
     told = f'tests="{counts[0]}" failures="{counts[1]}" errors="{counts[2]}"'
     yield f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="evalh" {told}>\n'
     yield f"<testsuite name={attribute(run.record.suite)} {told}>\n"
