@@ -27,6 +27,9 @@ class NoTexts:
     def prompt(self, reference: str, where: str) -> JudgePrompt:
         raise WorkspaceError(f"no prompt {reference!r} can be read here", where=where)
 
+    def script(self, path: str, where: str) -> str | None:
+        raise WorkspaceError(f"no code {path!r} can be read here", where=where)
+
 
 def no_functions(path: str) -> Callable[..., Any]:
     raise WorkspaceError(f"{path!r} cannot be loaded: graders were given no function loader")

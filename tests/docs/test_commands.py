@@ -4,7 +4,8 @@ In a ```console block every `$ evalh …` line is a command; the lines under it 
 for any text (a line of its own: any lines). Under `<!-- numbers vary -->` a block shows real numbers, and any others in
 their place will do: a page is for its reader. `# exit N` behind a command states its exit code. `$ sed …` and `$ git …` are
 run too: a page edits a file, or commits one. `$ python app.py` runs the block that begins with `# app.py`; what it asks
-of OpenAI is answered by a server here. Blocks in other languages, and commands of other programs, are not run.
+of OpenAI is answered by a server here. A ```csv or ```yaml block under a line that only names a file (`faq.csv`:) is
+that file. Blocks in other languages, and commands of other programs, are not run.
 Each page begins in a fresh copy with an empty log, so that no page depends on another.
 """
 
@@ -34,6 +35,7 @@ VARY = "<!-- numbers vary -->"
 NUMBER = re.compile(r"(?<![\w-])\d[\d,]*(?:\\\.\d+)?(\\ (?:ms|s|min)\b)?")
 RUN = ("evalh", "git", "python", "sed")
 PROGRAM = re.compile(r"^```python\n# (\w+\.py)\n.*?(?=^```$)", re.DOTALL | re.MULTILINE)
+FILE = re.compile(r"^`(?P<name>[\w.-]+)`:\n\n```(?:csv|yaml)\n(?P<content>.*?)^```$", re.DOTALL | re.MULTILINE)
 TIMEOUT_S = 1200.0  # the README's whole run takes a minute on a quiet machine, many on one that is shared
 
 
@@ -82,6 +84,8 @@ def workspace(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_prints_what_the_page_says(page: Path, workspace: Path) -> None:
     found = commands(page)
+    for file in FILE.finditer(page.read_text(encoding="utf-8")):
+        (workspace / file["name"]).write_text(file["content"], encoding="utf-8")
     with ExitStack() as stack:
         environment = {**os.environ, "COLUMNS": "100"}
         if any(command.text.startswith("python ") for command in found):

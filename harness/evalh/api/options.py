@@ -30,6 +30,7 @@ class GradeOptions(AskOptions, kw_only=True):
     suite: str | None = None  # None: the default suite
     since: str | None = None  # an instant of the log's form; None: everything
     against: str | None = None  # an earlier instant: what lies between the two is compared with what came after
+    feedback: str | None = None  # good, bad or none: only workflows of which users said so
     sample: int | None = None  # workflows, drawn by `seed`; None: all
     seed: int = 1
 
@@ -113,6 +114,7 @@ class OtelOptions(Value, kw_only=True):
     endpoint: str | None = None
     protocol: str | None = None
     content: bool = False
+    verdicts: str = "both"  # `interop.otel_spans.VerdictForm`
 
 
 class BlameOptions(AskOptions, kw_only=True):

@@ -187,7 +187,7 @@ def _gate_text(row: GateRow, form: str) -> str:
         case "junit":
             return gate_junit(kept_gate(row))
         case _:
-            hint = f"evalh report {row.id} --format markdown | junit | json; its runs' ids are in the last"
+            hint = f"evalh report {row.id} --format markdown, or junit, or json; its runs' ids are in the last"
             raise UsageError(f"a gate's decision is not a table: it has no form {form}", hint=hint)
 
 

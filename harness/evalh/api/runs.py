@@ -113,9 +113,8 @@ def _rare_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
-def forecasts(parts: Parts, options: RunOptions) -> list[tuple[str, str, str, Forecast]]:
-    """Say what a run would send and cost at most: (suite, prompt, model, forecast) for every pair."""
-    plans = parts.plans(options)
+def forecasts(parts: Parts, plans: Sequence[Plan], *, fresh: bool) -> list[tuple[str, str, str, Forecast]]:
+    """Say what plans would send and cost at most: (suite, prompt, model, forecast) for each."""
     store = parts.open_store() if os.path.isdir(parts.store_folder) else None  # noqa: PTH112 (it raises nothing)
     try:
         return [
@@ -123,7 +122,7 @@ def forecasts(parts: Parts, options: RunOptions) -> list[tuple[str, str, str, Fo
                 plan.suite.name,
                 plan.version.label,
                 plan.target.name,
-                _forecast(plan, store, parts, fresh=options.fresh),
+                _forecast(plan, store, parts, fresh=fresh),
             )
             for plan in plans
         ]

@@ -14,7 +14,7 @@ from evalh.api import matrix, report
 from evalh.api.compare import of_saved
 from evalh.api.judges import standings_of
 from evalh.api.parts import Parts
-from evalh.api.production import production
+from evalh.api.production import poisoned, production
 from evalh.core.errors import NotFound
 from evalh.core.log import RunRow, UnderWay
 from evalh.report.documents.gate import kept_gate
@@ -133,6 +133,8 @@ class LiveLog(Struct):
 
     def workflows(self, query: "WorkflowQuery", limit: int, offset: int) -> "WorkflowList":
         """Return a part of the workflows that were traced. Raises NotFound if nothing was, EvalhError."""
+        with suppress(NotFound), self.looking() as looking:
+            query = replace(query, poisoned=poisoned(looking))
         with self._production() as reader:
             return reader.listed(query, limit=limit, offset=offset)
 

@@ -1,11 +1,14 @@
-"""`evalh import`: what other programs recorded."""
+"""`evalh import`: what other programs recorded, and their suites."""
 
 from typing import TYPE_CHECKING
 
 import click
 
 from evalh.cli.app import App, verb
+from evalh.cli.bring_data import auto, github_prompt, inspect, langfuse_dataset, oaieval, openai_evals, rows
 from evalh.cli.bring_otel import otel
+from evalh.cli.bring_services import langfuse, phoenix
+from evalh.cli.bring_suites import promptfoo
 from evalh.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group("import")
 def command() -> None:
-    """Bring in what other programs recorded."""
+    """Bring in what other programs recorded, or their suites."""
 
 
 @command.command("calls")
@@ -63,3 +66,7 @@ def _show(app: App, found: "Imported") -> int:
 
 
 command.add_command(otel)
+command.add_command(langfuse)
+command.add_command(phoenix)
+for _format in (promptfoo, openai_evals, oaieval, github_prompt, langfuse_dataset, inspect, rows, auto):
+    command.add_command(_format)

@@ -37,7 +37,7 @@ GROUPS = {
     "Judge": ("label", "calibrate", "grader"),
     "Prompts and data": ("prompt", "dataset", "import", "export"),
     "Production": ("collect", "trace"),
-    "Set up": ("model", "ci", "doctor", "completion", "help"),
+    "Set up": ("model", "ci", "skill", "mcp", "doctor", "completion", "help"),
 }
 """The verbs as `evalh --help` lists them: what a person does first comes first."""
 

@@ -172,7 +172,7 @@ class _Rows:
         for grader in _every(part.grader):
             if grader.compiled.forms:
                 raise scope.wrong(f"asks a model ({grader.kind.name}), as no row of base does", _REVIEWED)
-            if grader.kind.name not in BUILT_IN:
+            if grader.kind.name not in BUILT_IN or grader.compiled.runs_code:
                 raise scope.wrong(f"runs the code of {grader.kind.name!r}, as no row of base does", _REVIEWED)
         return part
 

@@ -58,6 +58,7 @@ class Compiled(Value):
     models: tuple[str, ...] = ()  # the models and routes that it asks by name
     forms: tuple[Form, ...] = ()  # what its questions have in common
     questions: Questions | None = None  # what it asks about a sample at most
+    runs_code: bool = False  # code that stands in its entry or in a file that it names
     needs_logprobs: bool = False  # it reads what a model gives only when it is asked for
     reads: tuple[str, ...] = ()  # the steps of a pipeline whose outputs it looks at
     judges_by: Callable[[], JsonValue] | None = None  # what a digest covers where names stand for contents

@@ -123,7 +123,13 @@ def m012_case_graders(db: Database) -> None:
 
 
 @migration
-def m013_matrix(db: Database) -> None:
+def m013_incidents(db: Database) -> None:
+    """Leave incidents out of a run's good rate: they were chosen because they failed."""
+    db.execute("drop view cost_per_good")
+    db.execute(_WITHOUT_INCIDENTS)
+
+
+def m014_matrix(db: Database) -> None:
     """Add a view for a suite's versions and models side by side: where one is good and another is not."""
     db.execute(_MATRIX)
 
@@ -369,6 +375,31 @@ from (
   group by s.run_id
 )
 order by started_at"""
+
+_WITHOUT_INCIDENTS = """create view cost_per_good as
+select run_id, suite, kind, prompt, model, status, samples, good,
+  case when graded then 1.0 * good / samples end as good_rate, task_usd,
+  task_usd / nullif(good, 0) as cost_per_good_usd, incidents, incidents_good
+from (
+  select run_id, suite, kind, prompt, model, status, started_at,
+    count(*) filter (where not incident) as samples,
+    count(*) filter (where not incident and standing = 'good') as good,
+    count(*) filter (where not incident and standing <> 'ungraded') as graded,
+    case when count(*) filter (where not incident) = count(usd) filter (where not incident)
+      then total(usd) filter (where not incident) end as task_usd,
+    count(*) filter (where incident) as incidents,
+    count(*) filter (where incident and standing = 'good') as incidents_good
+  from (
+    select s.run_id, r.suite, r.kind, r.prompt, r.model, r.status, r.started_at, s.standing,
+      s.cost_usd + s.cached_cost_usd as usd,
+      s.case_digest in (select c.digest from cases c where instr(c.tags, '"incident"')
+        and exists (select 1 from json_each(c.tags) where value = 'incident')) as incident
+    from samples s join runs r on r.id = s.run_id
+  )
+  group by run_id
+)
+order by started_at"""
+
 
 _MATRIX = """create view matrix as
 select r.suite, s.case_id, s.trial, r.prompt, r.model, s.run_id, s.standing,

@@ -98,9 +98,12 @@ def _last(work: Labelling, state: LabelState) -> Markup | None:
 
 
 def _rubric(work: Labelling) -> Child:
-    asked = [one for one in work.suite.graders if one.name == work.about]
-    texts = [one.params["rubric"] for one in asked if isinstance(one.params.get("rubric"), str)]
-    return [el("details", el("summary", "The rubric"), el("pre", str(text))) for text in texts]
+    """Show the judges' rubrics, folded: a person labels by the same words."""
+    told = []
+    for one in work.rubrics():
+        text = f"evalh prompt show {one.where}" if one.text is None else one.text
+        told.append(el("details", el("summary", f"The rubric of {one.judge}"), el("pre", text)))
+    return told
 
 
 def _abouts(work: Labelling) -> Markup:

@@ -113,6 +113,8 @@ def _run(row: FoldedRun) -> Markup:
     rate = None if summary is None else summary.good_rate
     cost = None if summary is None else summary.cost_per_good_usd
     done = f"of {record.planned:,}" if summary is None else f"{summary.samples:,}"
+    if summary is not None and summary.apart.samples:
+        done += f" + {summary.apart.samples:,} of incidents"
     ticked = {"data_run": record.id, "data_suite": record.suite, "data_name": f"{record.prompt} on {record.model}"}
     return el(
         "tr",

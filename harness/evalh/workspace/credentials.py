@@ -1,7 +1,7 @@
 """Keys in files: text that looks like a key is refused, and no message repeats it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from evalh.core.errors import WorkspaceError
 from evalh.core.located import Located, Path
@@ -17,6 +17,11 @@ _VALUE = re.compile(
     r"|xox[a-z]-[\w-]{10,}|AIza[\w-]{20,}|(AKIA|ASIA)[0-9A-Z]{16}|eyJ[\w-]{10,}\.[\w-]+\.[\w-]*"
     r"|(?i:bearer|basic)\s+\S{8,}"
 )
+_IN_TEXT = re.compile(
+    r"(?<![\w-])(?:(?:sk|pk|rk|gsk|hf|xai|nvapi|pplx|r8|ghp|gho|ghu|ghs|ghr|github_pat)[-_][\w-]{16,}"
+    r"|xox[a-z]-[\w-]{10,}|AIza[\w-]{20,}|(?:AKIA|ASIA)[0-9A-Z]{16}|eyJ[\w-]{10,}\.[\w-]+\.[\w-]*"
+    r"|(?i:bearer|basic)[ \t]+(?P<value>[\w.~+/=-]{20,}))"
+)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADERS_ENV = 'headers_env = {Authorization = "APP_AUTH"}'
 _OF_APPLICATIONS = (("headers_env",), ("body",))
@@ -31,6 +36,12 @@ def names_key(name: str) -> bool:
 def is_key(value: str) -> bool:
     """Whether a text has the form of a key."""
     return _VALUE.fullmatch(value.strip()) is not None
+
+
+def keys_in(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each part of a longer text that has the form of a key, with its place."""
+    for found in _IN_TEXT.finditer(text):
+        yield found.start(), found["value"] or found[0]
 
 
 def _stands_for_one(path: Path, value: str) -> bool:

@@ -21,6 +21,8 @@ __all__ = ["Located", "parse_yaml"]
 
 _DEEPEST = 100
 _MOST_ALIASED = 100_000
+_MOST_ALIASED_FOREIGN = 1_000_000  # tests by the thousand share their assertions
+_MERGE = "<<"
 _INT = re.compile(r"[-+]?[0-9]+")
 _OCTAL_OR_HEX = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -33,14 +35,15 @@ _WORDS: dict[str, bool | None] = {
 _STR_TAGS = ("!", "tag:yaml.org,2002:str")
 
 
-def parse_yaml(text: str, path: str, *, first_line: int = 1) -> Located:
+def parse_yaml(text: str, path: str, *, first_line: int = 1, foreign: bool = False) -> Located:
     """Read one document; an empty one is null. `first_line` is the line of the file on which the text begins.
 
+    `foreign`: read what other programs take, too: merges (`<<`), keys that are not text, many aliases.
     Raises WorkspaceError with `path:line`.
     """
     import yaml
 
-    document = _Document(path, first_line)
+    document = _Document(path, first_line, foreign=foreign)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # builds without libyaml exist
     try:
         for event in yaml.parse(text, Loader=loader):
@@ -80,8 +83,10 @@ class _Open(Struct):
 class _Document:
     """Builds one document from events, without recursion."""
 
-    def __init__(self, file: str, first_line: int) -> None:
+    def __init__(self, file: str, first_line: int, *, foreign: bool) -> None:
         self.value: JsonValue = None
+        self._foreign = foreign
+        self._most_aliased = _MOST_ALIASED_FOREIGN if foreign else _MOST_ALIASED
         self.lines: dict[Path, int] = {(): first_line}
         self._file = file
         self._first_line = first_line
@@ -125,7 +130,8 @@ class _Document:
                 "write plain YAML without tags; text that begins with ! is quoted",
             )
         if self._awaits_key():
-            if event.tag is None and event.implicit[0] and not isinstance(self._plain(event), str):
+            bare = event.tag is None and event.implicit[0] and not self._foreign
+            if bare and not isinstance(self._plain(event), str):
                 raise self._refusal(event, f"the key {event.value} is not text", f'quote it: "{event.value}"')
             self._take_key(event)
             return
@@ -174,8 +180,8 @@ class _Document:
             what = "lies inside itself" if inside else f"has no anchor &{name} before it"
             raise self._refusal(event, f"*{name} {what}")
         self._aliased += anchor.nodes
-        if self._aliased > _MOST_ALIASED:
-            raise self._refusal(event, f"aliases unfold to more than {_MOST_ALIASED:,} values")
+        if self._aliased > self._most_aliased:
+            raise self._refusal(event, f"aliases unfold to more than {self._most_aliased:,} values")
         if len(self._open) + anchor.depth > _DEEPEST:
             raise self._refusal(event, f"nested more than {_DEEPEST} levels deep")
         self._place(event, anchor.value, anchor.nodes, anchor.depth)
@@ -203,6 +209,8 @@ class _Document:
 
     def _end(self) -> None:
         closed = self._open.pop()
+        if self._foreign and isinstance(closed.value, dict) and _MERGE in closed.value:
+            _merge(closed.value)
         if self._open:
             parent = self._open[-1]
             parent.nodes += closed.nodes
@@ -232,6 +240,20 @@ class _Document:
         self.lines[path] = self._first_line + _line(event)
         parent.value.append(value)
         return path
+
+
+def _merge(mapping: dict[str, JsonValue]) -> None:
+    """Put the keys of the mappings under `<<` in its place, except those that the mapping states itself."""
+    stated = dict(mapping)
+    mapping.clear()
+    for key, value in stated.items():
+        if key != _MERGE:
+            mapping[key] = value
+            continue
+        for source in value if isinstance(value, list) else [value]:
+            for name, item in source.items() if isinstance(source, dict) else ():
+                if name not in stated:
+                    mapping.setdefault(name, item)
 
 
 def _line(event: "yaml.Event") -> int:

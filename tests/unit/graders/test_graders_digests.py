@@ -15,6 +15,7 @@ from evalh.core.digest import digest
 from evalh.core.suite import GraderSpec
 from evalh.graders.judges.prefer import build_prefer
 from evalh.graders.registry import BUILT_IN, build_all, built_in_kind, graders_digest
+from grading import NoTexts
 from grading import environment as grading_environment
 
 GOLDEN = Path(__file__).parent / "golden" / "digests.json"
@@ -56,6 +57,17 @@ EACH: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
     ),
     "equals": ({}, {**COMPARED, "value": ["a", None, 1, 1.0, True, {"a": [1, 2.5]}, []]}),
     "hedging": ({}, {"max_per_100_words": [0.0, 0, 2, 1.5], "also": [[], ["sort of"]]}),
+    "javascript": (
+        {"code": "true"},
+        {
+            "code": ["output > 1"],
+            "transform": ["output.trim()", ["a", "b"], []],
+            "parse": [True, False],
+            "config": [{"a": 1}, None],
+            "threshold": [0.5, 1, None],
+            "throws": ["fail", "error"],
+        },
+    ),
     "json": ({}, {"fenced": [True, False]}),
     "json_fields": (
         {"fields": {"label": 2, "order.id": 1.5}},
@@ -179,6 +191,7 @@ MORE: list[dict[str, Any]] = [
     {"contains": {"expected": "label"}},
     {"contains": {"expected": "label", "required": False}},
     {"contradiction": {"path": "answer", "rationale": "why"}},
+    {"javascript": {"file": "evals/a.js:name"}},
     {"judge": {"rubric": "It is polite.", "models": ["m", "m", "n"], "scale": "1-5", "pass_mark": 4}},
     {"not": {"equals": "a"}},
     *({kind: {"value": value}} for kind, value in (("latency", 800), ("hedging", 2), ("pii", ["email"]))),
@@ -226,9 +239,14 @@ class Anybody:
         return name is None
 
 
+class Scripts(NoTexts):
+    def script(self, path: str, where: str) -> str:
+        return "exports.name = () => true"
+
+
 def found() -> dict[str, str]:
     environment = grading_environment(
-        models=Anybody(), load_function=lambda path: Model if path.endswith(":M") else polite
+        models=Anybody(), load_function=lambda path: Model if path.endswith(":M") else polite, texts=Scripts()
     )
     digests = {}
     for entry in entries():

@@ -11,12 +11,14 @@ import pytest
 import yaml
 from pydantic.fields import FieldInfo
 
+from evalh.api.targets import WorkspaceTexts
 from evalh.core.attempt import Logprobs
 from evalh.core.case import ABSENT
 from evalh.core.declared import keys_of
 from evalh.core.verdict import StepOutput
 from evalh.graders.registry import BUILT_IN, built_in_kind
 from evalh.plugins import function_loader, load_plugins
+from evalh.workspace.files import WorkTree
 
 DOCS = Path(__file__).parents[3] / "docs"
 REFERENCE = (DOCS / "reference/graders.md").read_text(encoding="utf-8")
@@ -24,6 +26,7 @@ GUIDE = (DOCS / "guide/own-grader.md").read_text(encoding="utf-8")
 
 _EXAMPLE = re.compile(r"^```yaml\n(?P<entry>- .*?)^```\n\n(?P<table>(?:\|[^\n]*\n)+)", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"^```python\n# (?P<path>\S+\.py)\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL)
+_SCRIPT = re.compile(r"^```js\n// (?P<path>\S+\.js)\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,10 @@ def workspace(tmp_path: Path):
         file.write_text(found["source"], encoding="utf-8")
         paths.append(found["path"])
     plugins = [path for path in paths if "@grader" in (tmp_path / path).read_text(encoding="utf-8")]
-    return {"load_function": function_loader(tmp_path), "kinds": load_plugins(tmp_path, plugins)}
+    for found in _SCRIPT.finditer(REFERENCE):
+        (tmp_path / found["path"]).write_text(found["source"], encoding="utf-8")
+    texts = WorkspaceTexts(WorkTree(tmp_path), lambda revision: None)
+    return {"load_function": function_loader(tmp_path), "kinds": load_plugins(tmp_path, plugins), "texts": texts}
 
 
 @pytest.mark.parametrize(

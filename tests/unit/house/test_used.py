@@ -24,6 +24,7 @@ ALLOWED = {
     "Options": "providers.registry reads it, in the module that it loads for a kind",
     "TRAITS": "providers.registry reads it, in the module that it loads for a kind",
     "build": "providers.registry calls it, in the module that it loads for a kind",
+    "read_suite": "interop.foreign.formats calls it, in the module that it loads for a format",
     # Methods that other libraries call.
     "connection_made": "asyncio.Protocol",
     "data_received": "asyncio.Protocol",

@@ -68,8 +68,9 @@ class SuiteDecision(Value, kw_only=True):
     margin: float
     detectable_drop: float | None  # None if unknown, or not even a drop from 1 to 0
     cases_needed: int | None
-    stopped_at: int  # cases
+    stopped_at: int  # cases, without incidents
     of: int
+    incidents: int = 0  # cases, which are asked for must_pass alone
     saved: int  # samples that did not have to be evaluated
     asked: int  # samples whose answer was neither in the log nor in a baseline
     comparison: Comparison | None

@@ -4,15 +4,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from difflib import SequenceMatcher
 
-from evalh.analysis.compare.comparison import Comparison, Flip
+from evalh.analysis.compare.comparison import Comparison, Flip, listed
 from evalh.analysis.compare.pairing import CaseResult, Pair
 from evalh.analysis.drift import DriftResult
 from evalh.analysis.gate.decision import Evidence, Finding, MustPassCase
 from evalh.analysis.prompt_diff import PromptDiff, diff
-from evalh.core.case import Case
+from evalh.core.case import INCIDENT, Case
 from evalh.core.errors import ExitCode
 from evalh.core.money import plus
 from evalh.core.prompt import Pipeline
+from evalh.core.suite import GatePolicy, MustPass
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 from evalh.engine.gate.change import SuiteChange
@@ -34,6 +35,23 @@ def must_pass_case(case: Case, results: Mapping[str, CaseResult], trials: int) -
     if found is None:
         return MustPassCase(case.id, 0, trials, trials)
     return MustPassCase(case.id, found.goods, found.ungraded + trials - found.trials, trials)
+
+
+def unguarded(rule: MustPass | None, incidents: Sequence[Case]) -> Iterator[str]:
+    """Say how many incidents no rule holds: they are in no rate, so a change could lose them unseen."""
+    free = [case.id for case in incidents if rule is None or not rule.takes(case.id, case.tags)]
+    if free:
+        whose = f"{len(free)} of {len(incidents)} incidents ({listed(free, 3)})"
+        told = f"no rule holds {whose}, and they are in no rate: nothing would show that one is lost"
+        yield f"{told}; gate: must_pass: {{tags: [{INCIDENT}]}}"
+
+
+def incidents_alone(policy: GatePolicy) -> Finding:
+    """Return the finding of a suite whose cases are all incidents."""
+    what = "every case is an incident: there is nothing to compare"
+    if policy.must_pass is None:
+        return Finding("good", ExitCode.INCONCLUSIVE, f"{what}, and no rule; gate: must_pass: {{tags: [{INCIDENT}]}}")
+    return Finding("good", ExitCode.YES, f"{what}; must_pass alone applies")
 
 
 def fails(case: CaseResult, graders: Sequence[str]) -> bool:

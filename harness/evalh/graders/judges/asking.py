@@ -57,13 +57,16 @@ class JudgePrompt(Value, kw_only=True):
 
 
 class Texts(Protocol):
-    """Where rubrics and judges' prompts come from."""
+    """Where rubrics, judges' prompts and code for the `javascript` grader come from."""
 
     def rubric(self, path: str, where: str) -> RubricText:
         """Read a rubric file. Raises WorkspaceError."""
 
     def prompt(self, reference: str, where: str) -> JudgePrompt:
         """Load a prompt version. Raises WorkspaceError."""
+
+    def script(self, path: str, where: str) -> str | None:
+        """Read a file of code; None if there is none. Raises WorkspaceError."""
 
 
 class UnreadableReplyError(Exception):

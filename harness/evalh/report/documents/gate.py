@@ -47,6 +47,7 @@ class SuiteDocument(Value, kw_only=True):
     cases_needed: int | None
     stopped_at: int
     of: int
+    incidents: int | None = None
     saved: int
     asked: int
     findings: tuple[FindingDocument, ...]

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from evalh.analysis.compare.comparison import Comparison, PartComparison, listed
 from evalh.analysis.prompt_diff import Change, Edit, MessageBlock, PromptDiff, SectionDiff
-from evalh.core.case import ABSENT
+from evalh.core.case import ABSENT, INCIDENT
 from evalh.core.run import Downstream, DownstreamComparison, Estimate
 from evalh.core.strict_json import JsonValue
 from evalh.report.documents.compare import ComparisonDocument, DownstreamDocument
 from evalh.report.html.markup import Child, Markup, el, join
 from evalh.report.html.parts import SIDES, figure, row, section, shown_json, side_row, table
-from evalh.report.terminal.compare import ComparisonView, doubts, labels, points, preference, sentence
+from evalh.report.terminal.compare import ComparisonView, doubts, labels, points, preference, sentence, told_incidents
 from evalh.report.text import in_clusters, plural, short_cost_per_good
 from evalh.report.words import Pointer, anchor, consequences_line, cost_range, worth
 
@@ -69,6 +69,7 @@ def look_at(comparison: Comparison) -> list[Pointer]:
     if comparison.missing:
         alone = listed(sorted({one.case_id for one in comparison.missing}), 6)
         found.append(Pointer(f"On one side only, so not compared: {alone}"))
+    found += [Pointer(line, anchor(tag=INCIDENT)) for line in told_incidents(comparison.incidents)]
     for name, cases in changes(comparison).items():
         if cases:
             found.append(Pointer(f"{plural(len(cases), 'case')} {name}: {listed(cases, 4)}", anchor(change=name)))

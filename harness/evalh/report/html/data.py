@@ -87,7 +87,8 @@ class Rows(Struct):
         # A cost or a latency that is left out is not known; nothing and none else go without saying.
         row |= {key: one for key, one in numbers.items() if one not in (None, 0, []) or (one == 0 and key in _TOLD)}
         if run in self.shapes:
-            self.shapes[run].traffic.add(sample)
+            if not story.case.incident:
+                self.shapes[run].traffic.add(sample)
             row |= self._with_steps(self.shapes[run], story, good=good)
         else:
             row |= self._texts(texts_of(story), good=good)

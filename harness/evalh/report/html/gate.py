@@ -10,7 +10,7 @@ from evalh.report.html.comparison import changes, differing, net
 from evalh.report.html.markup import Child, Markup, el
 from evalh.report.html.parts import SIDES, facts, figure, look_at, section, side_row, table
 from evalh.report.terminal.compare import points
-from evalh.report.terminal.gate import RELATIVE, asked_line, certainty, decision_word, named_sides
+from evalh.report.terminal.gate import RELATIVE, asked_line, certainty, decision_word, incidents_line, named_sides
 from evalh.report.text import one_line, plural
 from evalh.report.words import Pointer, anchor
 
@@ -98,6 +98,7 @@ def _suite(suite: SuiteDocument, base: str) -> list[Child]:
     parts: list[Child] = [
         el("h3", f"{suite.suite}: {_decision(suite)}"),
         el("p", f"{sides} · changed: {changed}", class_="note"),
+        el("p", told, class_="note") if (told := incidents_line(suite)) is not None else None,
         table(f"Rules of {suite.suite}", ("rule", "says", "found", "cases"), rows),
     ]
     if (compared := suite.comparison) is not None:

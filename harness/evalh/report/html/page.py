@@ -147,7 +147,7 @@ def _verdict(one: RunReport) -> Markup:
     return el(
         "header",
         el("h1", verdict(one.run)),
-        sections.numbers(summary) if summary is not None and summary.samples else None,
+        sections.numbers(summary) if summary is not None and summary.evaluated else None,
         look_at(pointers(one.run, one.failings, one.traffic)),
         class_="verdict",
     )

@@ -13,7 +13,7 @@ from evalh.core.strict_json import JsonValue
 from evalh.report.documents.gate import FindingDocument, GateDocument, SuiteDocument
 from evalh.report.terminal.compare import points, preference, show_confirmed
 from evalh.report.terminal.console import BREAK, StyledText
-from evalh.report.text import cost_per_good, dollars, inert, json_line, one_line, percent, safe
+from evalh.report.text import cost_per_good, dollars, inert, json_line, one_line, percent, plural, safe
 from evalh.report.words import worth
 
 RELATIVE = "judge-relative"
@@ -136,7 +136,9 @@ def _facts(suite: SuiteDocument, base: str) -> Iterator[str]:
 
 
 def asides(suite: SuiteDocument) -> Iterator[str]:
-    """Say what was measured beside the good rate: consequences, preferences, whether base's model moved."""
+    """Say what was measured beside the good rate: incidents, consequences, preferences, whether base's model moved."""
+    if (told := incidents_line(suite)) is not None:
+        yield told
     if (compared := suite.comparison) is not None and compared.n:
         if (downstream := compared.downstream) is not None:
             nets = (cost_per_good(side.net_cost_per_good_usd) for side in (downstream.base, downstream.head))
@@ -146,6 +148,13 @@ def asides(suite: SuiteDocument) -> Iterator[str]:
             yield f"{one_line(preferred.grader, 40)} {' · '.join(preference(preferred))}"
     if suite.canary is not None:
         yield f"canary: {suite.canary.told}"
+
+
+def incidents_line(suite: SuiteDocument) -> str | None:
+    """Say which of the cases are in no number of a gate; None: none are."""
+    if not suite.incidents:
+        return None
+    return f"{plural(suite.incidents, 'incident')} counted apart: asked for must_pass alone"
 
 
 def certainty(estimate: Estimate, alpha: float) -> str:

@@ -93,7 +93,8 @@ def _history(past: History) -> Table:
         summary = moment.summary
         name, model = one_line(moment.version, 16), one_line(moment.record.model, 16)
         rate, cost = percent(summary.good_rate.value), short_cost_per_good(summary.cost_per_good_usd)
-        table.add_row(name, moment.commit, model, rate, bar(summary.good_rate), cost, "this run" if moment.here else "")
+        here = "this version" if moment.here else ""
+        table.add_row(name, moment.mark, model, rate, bar(summary.good_rate), cost, here)
     return table
 
 

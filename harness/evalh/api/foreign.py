@@ -1,0 +1,122 @@
+"""`evalh import` of a suite of another program: read it, then write the files of a workspace, all or none."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+from evalh.core.errors import UsageError
+from evalh.core.values import Value
+from evalh.interop.foreign.formats import reader_of
+from evalh.interop.foreign.layout import config_text, files_of, models_text
+from evalh.interop.foreign.transfer import ImportRequest, NewDataset, Row, Subject, free_name
+from evalh.report.documents.document import document_of
+from evalh.report.documents.incoming import ImportedSuiteDocument
+from evalh.report.files.imported import import_sheet
+from evalh.workspace.files import WorkTree, read_text
+from evalh.workspace.toml import parse_toml
+from evalh.workspace.writing import new_file
+
+_CONFIG = "evalh.toml"
+
+
+class SuiteImportOptions(Value, kw_only=True):
+    """What the user chose."""
+
+    into: Path
+    name: str | None = None
+    dry_run: bool = False
+    allow_code: bool = False
+    mapping: tuple[str, ...] = ()
+    data_only: bool = False
+
+
+def import_suite(form: str, source: Path, options: SuiteImportOptions) -> ImportedSuiteDocument:
+    """Read a suite of this format and write its files into a folder; nothing of it is run, fetched or asked.
+
+    Nothing is overwritten: if one of the files is there already, none is written. In a workspace the models' tables
+    are only returned. Raises EvalhError.
+    """
+    taken = _tables(options.into)
+    transfer = reader_of(form)(_request(source, options, taken))
+    counted = [_CountedRows(dataset.rows) for dataset in transfer.datasets]
+    transfer.datasets = [NewDataset(one.name, rows) for one, rows in zip(transfer.datasets, counted, strict=True)]
+    files = dict(files_of(transfer, str(source)))
+    if taken is None and not options.data_only:
+        files[_CONFIG] = [config_text(transfer.models, next(iter(transfer.suites), None)).encode()]
+    sheet_name = _sheet_name(options.into)
+    _refuse_overwriting(options.into, files)
+    with ExitStack() as all_or_none:
+        for name, pieces in files.items():
+            file = None if options.dry_run else _opened(all_or_none, options.into / name)
+            for piece in pieces:
+                if file is not None:
+                    file.write(piece)
+        document = document_of(
+            ImportedSuiteDocument,
+            options,
+            source=str(source),
+            format=form,
+            into=str(options.into),
+            written=(*files, sheet_name),
+            cases=sum(rows.count for rows in counted),
+            prompts=sum(map(len, transfer.prompts.values())),
+            models=len(transfer.models),
+            graders=transfer.sheet.count(Subject.GRADER),
+            items=transfer.sheet.items(),
+            tables=models_text(transfer.models) if taken is not None and transfer.models else None,
+        )
+        if not options.dry_run:
+            text = "".join(f"{line}\n" for line in import_sheet(document))
+            _opened(all_or_none, options.into / sheet_name).write(text.encode())
+    return document
+
+
+def _request(source: Path, options: SuiteImportOptions, taken: set[str] | None) -> ImportRequest:
+    return ImportRequest(
+        source=source,
+        into=options.into,
+        name=options.name,
+        allow_code=options.allow_code,
+        taken=frozenset(taken or ()),
+        mapping=options.mapping,
+        data_only=options.data_only,
+    )
+
+
+class _CountedRows:
+    """A dataset's rows; counts them as they are written."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._rows = rows
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Row]:
+        for row in self._rows:
+            self.count += 1
+            yield row
+
+
+def _tables(folder: Path) -> set[str] | None:
+    """Return the models and routes that a folder's evalh.toml names; None if it has none. Raises WorkspaceError."""
+    if not (folder / _CONFIG).exists():
+        return None
+    value = parse_toml(read_text(WorkTree(folder), _CONFIG), str(folder / _CONFIG)).value
+    tables = (value.get(kind) for kind in ("models", "routes"))
+    return {name for table in tables if isinstance(table, dict) for name in table}
+
+
+def _sheet_name(folder: Path) -> str:
+    taken = {path.stem for path in folder.glob("IMPORT*.md")} if folder.is_dir() else ()
+    return f"{free_name('IMPORT', taken)}.md"
+
+
+def _refuse_overwriting(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        if (folder / name).exists():
+            hint = "choose another name for what is imported (--name NAME), or another folder (--into FOLDER)"
+            raise UsageError("would overwrite a file", where=str(folder / name), hint=hint)
+
+
+def _opened(stack: ExitStack, path: Path) -> BinaryIO:
+    return stack.enter_context(new_file(path, replace=False))

@@ -1,0 +1,1 @@
+export default class { id() { return 'agent'; } async callApi(p: string) { return { output: p }; } }

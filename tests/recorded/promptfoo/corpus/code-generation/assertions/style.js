@@ -1,0 +1,1 @@
+export default function (output) { return !/style=/.test(output); }

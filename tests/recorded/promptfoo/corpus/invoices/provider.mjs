@@ -1,0 +1,1 @@
+export default { callApi: async (prompt) => ({ output: prompt }) };

@@ -1,0 +1,1 @@
+module.exports.build = ({ vars }) => `Is it an alert? ${vars.message}`;
