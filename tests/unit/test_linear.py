@@ -48,6 +48,7 @@ NO_MODEL_TEXT = {
     "api/completion": "names that a shell completes",
     "cli/cost": "an age on the command line",
     "core/prompt": "names of prompts and versions",
+    "report/files/prompt_diff": "prompt files, one class of characters",
     "interop/foreign/bodies": "prompts of other programs, two characters at a time",
     "interop/foreign/github_prompt": "prompts of other programs: what stands between braces",
     "interop/foreign/oaieval": "escapes what is expected",
