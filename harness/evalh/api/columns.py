@@ -7,7 +7,6 @@
 import csv
 import io
 import json
-import re
 from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +21,6 @@ from evalh.workspace.files import decode, refuse_conflict, refuse_other_encoding
 
 _LARGEST = 200_000_000  # bytes: the file is read whole, once
 _MOST_COLUMNS = 200
-_WORD = re.compile(r"[^a-z0-9]+")
 _SUFFIXES = (".jsonl", ".csv", ".tsv")
 _RESERVED = frozenset("role media history messages input this if each else unless with lookup log".split())  # noqa: SIM905
 _LONGEST_ID = 200
@@ -51,7 +49,7 @@ _GOLD = (
 """Names of the column with what is expected, the surest first: only one column is it."""
 
 
-class Column(Value):
+class OwnColumn(Value):
     """One column: its name in the file, what it is for, and its name in a case."""
 
     name: str
@@ -59,7 +57,7 @@ class Column(Value):
     key: str
 
 
-class Case(Value, kw_only=True):
+class OwnCase(Value, kw_only=True):
     """One row, as the dataset holds it."""
 
     id: str
@@ -84,8 +82,8 @@ class OwnRows(Value, kw_only=True):
     """A file's rows as cases, and which column became what."""
 
     name: str  # of the dataset, the suite and the prompt
-    columns: tuple[Column, ...]
-    cases: tuple[Case, ...]
+    columns: tuple[OwnColumn, ...]
+    cases: tuple[OwnCase, ...]
 
     def content(self) -> bytes:
         """Return the dataset's file."""
@@ -200,7 +198,7 @@ def _stated(mapping: Sequence[str], names: Sequence[str], path: Path) -> dict[st
 
 def _columns(
     names: Sequence[str], rows: Sequence[Mapping[str, JsonValue]], stated: Mapping[str, tuple[ColumnRole, str | None]]
-) -> tuple[Column, ...]:
+) -> tuple[OwnColumn, ...]:
     roles = {name: role for name, (role, _) in stated.items()}
     for role, words in _GUESSES.items():
         free = [name for name in names if name not in roles and _bare(name) in words]
@@ -211,12 +209,12 @@ def _columns(
         gold = next((name for word in _GOLD for name in free if _bare(name) == word), None)
         if (gold is not None and len(free) > 1) or (gold is not None and any(n.startswith("inputs.") for n in names)):
             roles[gold] = ColumnRole.EXPECTED
-    columns: list[Column] = []
+    columns: list[OwnColumn] = []
     for name in names:
         role = roles.get(name, ColumnRole.INPUT)
         key = stated[name][1] if name in stated else None
         taken = {column.key for column in columns}
-        columns.append(Column(name, role, key or _free(_identifier(name.removeprefix("inputs.")) or "text", taken)))
+        columns.append(OwnColumn(name, role, key or _free(_identifier(name.removeprefix("inputs.")) or "text", taken)))
     return tuple(columns)
 
 
@@ -226,8 +224,8 @@ def _distinct(name: str, rows: Sequence[Mapping[str, JsonValue]]) -> bool:
 
 
 def _cases(
-    rows: Sequence[tuple[int, Mapping[str, JsonValue]]], columns: Sequence[Column], stem: str, path: Path
-) -> Iterator[Case]:
+    rows: Sequence[tuple[int, Mapping[str, JsonValue]]], columns: Sequence[OwnColumn], stem: str, path: Path
+) -> Iterator[OwnCase]:
     by_role = {role: [column for column in columns if column.role is role] for role in ColumnRole}
     gold = by_role[ColumnRole.EXPECTED]
     seen: dict[str, int] = {}
@@ -243,7 +241,7 @@ def _cases(
         expected = row.get(gold[0].name) if gold else None
         tags = row.get(by_role[ColumnRole.TAGS][0].name) if by_role[ColumnRole.TAGS] else None
         cluster = row.get(by_role[ColumnRole.CLUSTER][0].name) if by_role[ColumnRole.CLUSTER] else None
-        yield Case(
+        yield OwnCase(
             id=case_id,
             inputs={column.key: _text(row.get(column.name)) for column in by_role[ColumnRole.INPUT]},
             expected=None if expected == "" else expected,
@@ -253,7 +251,11 @@ def _cases(
 
 
 def _tags(value: JsonValue) -> tuple[str, ...]:
-    parts = [_text(one) for one in value] if isinstance(value, list) else re.split(r"[\s;,]+", _text(value))
+    parts = (
+        [_text(one) for one in value]
+        if isinstance(value, list)
+        else _text(value).replace(";", " ").replace(",", " ").split()
+    )
     return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
 
 
@@ -264,16 +266,21 @@ def _text(value: JsonValue) -> str:
 
 
 def _bare(name: str) -> str:
-    return _WORD.sub("", normalize("NFKC", name).casefold())
+    return _plain(normalize("NFKC", name)).replace(" ", "")
 
 
 def _identifier(name: str) -> str:
     """Return a name as a prompt's slot takes it: small letters, digits and _."""
-    plain = _WORD.sub("_", normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()).strip("_")[:40]
+    plain = _plain(normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()).replace(" ", "_")[:40]
     if not plain:
         return ""
     plain = plain if plain[0].isalpha() else f"c_{plain}"
     return f"{plain}_text" if plain in _RESERVED else plain
+
+
+def _plain(text: str) -> str:
+    """Return the words of a text: ASCII letters and digits, in small letters, a blank between."""
+    return " ".join("".join(one if one.isascii() and one.isalnum() else " " for one in text.casefold()).split())
 
 
 def _free(name: str, taken: "set[str]") -> str:

@@ -68,7 +68,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 
     from evalh.api.columns import read_rows
     from evalh.api.first_suite import first_suite
-    from evalh.api.new_workspace import Task, Wanted, usable_model, write_workspace
+    from evalh.api.new_workspace import NewWorkspace, Task, usable_model, write_workspace
 
     if mapping and source is None:
         raise UsageError("--map is about --from", hint=f"evalh init {folder} --from FILE --map {mapping[0]}")
@@ -82,7 +82,9 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         task = task or (_ask("What does the prompt do?", "task", _TASKS, "label") if rows is None else None)
         model = model or _ask("Which model answers?", "model", _offered(own=rows is not None), usual)
         ci = ci or _ask("Check the prompts of every change in CI?", "ci", _SERVICES, "none")
-    wanted = Wanted(task=Task(task or "label"), model=model or usual, own=None if rows is None else first_suite(rows))
+    wanted = NewWorkspace(
+        task=Task(task or "label"), model=model or usual, own=None if rows is None else first_suite(rows)
+    )
     target = Path(app.folder) / folder
     written = write_workspace(target, wanted)
     if ci not in (None, "none"):

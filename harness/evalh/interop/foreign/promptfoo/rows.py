@@ -75,8 +75,9 @@ class RowWriter:
         if lost_all:
             for row in unchecked:
                 row["graders"] = [_NOTHING]
-        if any("graders" in row for row in found.rows) or not found.graders:
-            found.graders.append("case" if lost_all or not unchecked else {"case": {"none": "pass"}})
+        owners = sum("graders" in row for row in found.rows)
+        if owners or not found.graders:
+            found.graders.append("case" if lost_all or owners == len(found.rows) else {"case": {"none": "pass"}})
 
     def _shared(self, tests: Sequence[ForeignTest], default: ForeignTest) -> bool:
         """Whether the default assertions are the suite's: the same for every test."""

@@ -57,6 +57,8 @@ def _accepted(
 
 
 def _refusal(version: NewVersion) -> str | None:
+    if "\0" in version.body:
+        return "holds a NUL byte"
     try:
         parse_version(version_text(version), Position("prompt", "v1", "v1.prompt"), no_partial)
     except WorkspaceError as exc:
