@@ -1,5 +1,8 @@
 """What tracing costs the program: CPU of the caller's thread for each call, the slowest of them, and the import.
 
+Then what a busy program beside it costs a suite's run in the same workspace: 50 × CALLS traced calls of 8 threads, at
+2,000 a second. Rounds alternate between a run alone and a run beside it, so that both see the same machine.
+
 python benchmarks/tracing.py [CALLS]
 """
 
@@ -10,15 +13,43 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
+from throughput import server, timed, workspace
 
+from evalh.api.workspace import Workspace
 from evalh_trace import call, client, configure, flush, step, workflow
 
 CALLS = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000
 SIZES = (0, 10, 100)  # kB of the prompt
 TARGET_US, TARGET_US_PER_KB, TARGET_P99_MS = 50.0, 1.0, 1.0
+ROUNDS, BESIDE, PACE, TARGET_RATIO = 5, 50 * CALLS, 2_000, 1.1
+DELAY_MS, IN_FLIGHT = 50.0, 16
+PROGRAM = """
+import sys, threading, time
+from evalh import trace
+
+store, calls, pace = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+trace.configure(store=store, content=True)
+request = {"model": "m", "messages": [{"role": "user", "content": "x" * 1000}]}
+
+def work():
+    began = time.perf_counter()
+    for number in range(calls // 8):
+        with trace.workflow("refund"):
+            trace.call(request, "four", input_tokens=3)
+        time.sleep(max(0.0, began + (number + 1) * 8 / pace - time.perf_counter()))
+
+threads = [threading.Thread(target=work) for _ in range(8)]
+print("begins", flush=True)
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+trace.flush(60)
+"""
 
 
 def _answer(_: httpx.Request) -> httpx.Response:
@@ -89,6 +120,37 @@ def main() -> None:
 
     for kb in SIZES:
         _around_functions(kb)
+    _beside()
+
+
+def _beside() -> None:
+    calls = BESIDE // ROUNDS // 8 * 8
+    cases = max(IN_FLIGHT, int(calls / PACE / (DELAY_MS / 1000) * IN_FLIGHT))
+    alone, beside = [], []
+    with server(DELAY_MS) as port, tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        workspace(folder, cases, port)
+        asking = ("--fresh", "--concurrency", str(IN_FLIGHT))
+        timed(folder, *asking)  # what is compiled, is compiled now
+        for _ in range(ROUNDS):
+            alone.append(timed(folder, *asking)[:2])
+            program = [sys.executable, "-c", PROGRAM, str(folder / ".evalh"), str(calls), str(PACE)]
+            with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as running:
+                assert running.stdout is not None
+                running.stdout.readline()
+                beside.append(timed(folder, *asking)[:2])
+        reader = Workspace.open(folder).production
+        (((stored,),), ((lost,),)) = (
+            list(reader.query(f"select coalesce({what}, 0) from {table}")[1])
+            for what, table in (("count(*)", "calls"), ("sum(count)", "losses"))
+        )
+    wall, cpu = ([beside[at][which] / alone[at][which] for at in range(ROUNDS)] for which in (0, 1))
+    ratio = statistics.median(wall)
+    verdict = "ok" if ratio <= TARGET_RATIO else "OVER"
+    print(
+        f"a run of {cases:,} cases beside {stored:,} traced calls ({lost:,} lost): {ratio:.3f} x alone (target "
+        f"{TARGET_RATIO}; {min(wall):.3f} to {max(wall):.3f}), its CPU {statistics.median(cpu):.3f} x  {verdict}"
+    )
 
 
 def _around_functions(kb: int) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 TIMEOUT_S = 120.0
 AT_START = ("PYTHON", "LC_", "LANG", "LD_", "OPENBLAS")
 """Beginnings of variables that an interpreter reads once: other values take an interpreter of their own."""
+_NOT_AT_START = "LANGFUSE_"
 _SCRIPTED = '[models.small]\nprovider = "scripted"\ntable = {"s-001" = "x"}\n'
 
 
@@ -72,6 +73,7 @@ class CommandLine:
 
     def _may_start_with(self, env: Mapping[str, str]) -> bool:
         settings = {name for name in {*env, *self._started_with} if name.startswith(AT_START)}
+        settings = {name for name in settings if not name.startswith(_NOT_AT_START)}
         return all(name not in env or env[name] == self._started_with.get(name) for name in settings)
 
     def close(self) -> None:

@@ -31,7 +31,9 @@ place, args = os.environ["JOB_TOOLS"] + "/comments.json", sys.argv[1:]
 comments = json.load(open(place))
 if comments is None or not os.environ.get("GH_TOKEN"):
     sys.exit("gh: HTTP 503")
-if args[:2] == ["pr", "view"]:
+if args[:2] == ["pr", "view"] and args[args.index("--json") + 1] == "labels":
+    print("\\n".join(json.load(open(os.environ["JOB_TOOLS"] + "/labels.json"))))
+elif args[:2] == ["pr", "view"]:
     assert args[args.index("--json") + 1] == "comments"
     if comments:  # jq stands in for the one that is built into gh
         told = json.dumps({"comments": comments})
@@ -165,6 +167,7 @@ class Event:
     poisoned: Path | None = None  # a log that code of the pull request put into its scope's caches
     comments: list[dict[str, Any]] = field(default_factory=list)  # on the pull request; grows
     gh_down: bool = False
+    labels: tuple[str, ...] = ()  # of the pull request
 
     def context(self, temp: Path) -> dict[str, Any]:
         return {
@@ -219,6 +222,7 @@ def run_steps(
     outputs.touch()
     comments = machine.tools / "comments.json"
     comments.write_text(json.dumps(None if event.gh_down else event.comments))
+    comments.with_name("labels.json").write_text(json.dumps(event.labels))
     for step in steps:
         failed = machine.job.code != 0
         if not shown.holds(step.get("if", "'yes'"), failed=failed):

@@ -6,15 +6,17 @@ import json
 import socket
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 
 from evalh.api.event_loop import in_loop
 from evalh.api.viewing import LiveLog
 from evalh.api.workspace import Workspace
 from evalh.viewer.access import Door
+from evalh.viewer.desk import Desk
 from evalh.viewer.routes import Routes
 from evalh.viewer.server import Server, listen
 
@@ -43,6 +45,16 @@ class Viewer:
         return self.ask(
             f"{method} /{self.door.token}/{path} HTTP/1.1", f"Host: {host or self.door.authority}", *headers
         )
+
+    def post(self, path: str, form: Mapping[str, str], *headers: str, origin: str | None = "own") -> Got:
+        """Send a form, as a page of this server does."""
+        body = urlencode(form).encode()
+        own = [] if origin is None else [f"Origin: {f'http://{self.door.authority}' if origin == 'own' else origin}"]
+        head = [f"POST /{self.door.token}/{path} HTTP/1.1", f"Host: {self.door.authority}", *own, *headers]
+        if not any(line.lower().startswith("content-type") for line in headers):
+            head.append("Content-Type: application/x-www-form-urlencoded")
+        lines = [*head, f"Content-Length: {len(body)}", "Connection: close", "", ""]
+        return parsed(self.raw("\r\n".join(lines).encode() + body))
 
     def ask(self, *lines: str) -> Got:
         """Send a request's head as it is; return what is answered until the server hangs up."""
@@ -99,11 +111,12 @@ def keep_gate(folder: Path, gate_id: str, text: str) -> None:
 
 
 @contextmanager
-def viewing(folder: Path, most: int | None = None) -> Iterator[Viewer]:
-    """Serve a workspace, to so many connections at once."""
+def viewing(folder: Path, most: int | None = None, author: str | None = None) -> Iterator[Viewer]:
+    """Serve a workspace, to so many connections at once; with an author its pages write."""
     listening = listen("127.0.0.1", 0)
-    door = Door(*listening.getsockname()[:2])
-    server = Server(listening, door, Routes(LiveLog(Workspace.open(folder))), most)
+    door = Door(*listening.getsockname()[:2], writes=author is not None)
+    log = LiveLog(Workspace.open(folder))
+    server = Server(listening, door, Routes(log, None if author is None else Desk(log, author)), most)
     ready = threading.Event()
     running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
 

@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -14,6 +14,8 @@ from evalh_trace.wires import Fields, error_fields
 from evalh_trace.wires.reading import at, list_at
 
 MOST_DECODED = 16 * 1024 * 1024
+_WIDEST_ZSTD = 8 * 1024 * 1024  # as HTTP has it
+_PIECE_ZSTD, _PIECE_BROTLI = 256, 16  # so few bytes can become some 10 MB
 _OK = range(200, 300)
 
 
@@ -136,11 +138,11 @@ def _decoded(exchange: Exchange) -> Iterator[tuple[float, bytes]]:
     if encoding == "identity":
         yield from chunks
         return
-    decoder = _decoder(encoding)
+    unpack = _unpacking(encoding)
     size = 0
     for when, chunk in chunks:
         try:
-            data = b"" if decoder is None else decoder(chunk)
+            data = b"" if unpack is None else unpack(chunk, MOST_DECODED + 1 - size)
         except Exception:  # noqa: BLE001 (each library has errors of its own)
             return
         size += len(data)
@@ -149,18 +151,44 @@ def _decoded(exchange: Exchange) -> Iterator[tuple[float, bytes]]:
         yield when, data
 
 
-def _decoder(encoding: str) -> Any:
+def _unpacking(encoding: str) -> Callable[[bytes, int], bytes] | None:
+    """Return what unpacks the next bytes into not much more than so many; None: nothing here does."""
     if encoding in {"gzip", "x-gzip", "deflate"}:
-        inflate = zlib.decompressobj(wbits=47 if encoding != "deflate" else 15)
-        return lambda chunk: inflate.decompress(chunk, MOST_DECODED)
+        return zlib.decompressobj(wbits=47 if encoding != "deflate" else 15).decompress
     try:
         if encoding == "br":
-            return imported("brotli").Decompressor().process
+            return _unbrotli(imported("brotli").Decompressor())
         if encoding == "zstd":
-            return imported("zstandard").ZstdDecompressor().decompressobj().decompress
+            unpacker = imported("zstandard").ZstdDecompressor(max_window_size=_WIDEST_ZSTD).decompressobj()
+            return _in_pieces(unpacker.decompress, _PIECE_ZSTD)
     except ImportError:
         pass
     return None
+
+
+def _unbrotli(unpacker: Any) -> Callable[[bytes, int], bytes]:
+    def unpack(chunk: bytes, most: int) -> bytes:
+        whole = bytearray(unpacker.process(chunk, output_buffer_limit=most))
+        while len(whole) < most and not unpacker.can_accept_more_data():
+            whole += unpacker.process(b"", output_buffer_limit=most - len(whole))
+        return bytes(whole)
+
+    bounded = hasattr(unpacker, "can_accept_more_data")  # brotli 1.2 and later
+    return unpack if bounded else _in_pieces(unpacker.process, _PIECE_BROTLI)
+
+
+def _in_pieces(decompress: Callable[[bytes], bytes], size: int) -> Callable[[bytes, int], bytes]:
+    """Unpack a few bytes after the other, for libraries that cannot be told when to stop."""
+
+    def unpack(chunk: bytes, most: int) -> bytes:
+        whole = bytearray()
+        for start in range(0, len(chunk), size):
+            whole += decompress(chunk[start : start + size])
+            if len(whole) >= most:
+                break
+        return bytes(whole)
+
+    return unpack
 
 
 def _seconds(text: str | None) -> float | None:

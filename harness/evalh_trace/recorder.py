@@ -3,6 +3,7 @@
 import os
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,16 @@ class Recorder:
         self._workflows = Workflows(Sample(), self._write, self._lose)
         self._spool: Spool | None = None
         self._loaded: Policy | None = None
+        self._takes: dict[str, Callable[[Any], None]] = {
+            "begin": self._begin,
+            "end": self._end,
+            "sent": self._sent,
+            "answered": self._answered,
+            "call": self._called,
+            "feedback": self._feedback,
+            "score": self._score,
+            "mark": lambda event: self._workflows.mark(*event),
+        }
 
     def was_written(self) -> bool:
         """Whether all that came since the last time could be written."""
@@ -58,21 +69,7 @@ class Recorder:
             return
         if self._loaded is None:
             self._load(self._tracer.inherited)
-        match kind:
-            case "begin":
-                self._begin(event)
-            case "end":
-                self._end(event)
-            case "sent":
-                self._sent(event)
-            case "answered":
-                self._answered(event)
-            case "call":
-                self._called(event)
-            case "feedback":
-                self._feedback(event)
-            case "score":
-                self._score(event)
+        self._takes[kind](event)
 
     def tick(self, *, tell: bool = False) -> None:
         """Write what is there, and now and then what was lost: at once if asked to `tell`."""

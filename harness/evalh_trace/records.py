@@ -25,7 +25,7 @@ class Workflow(Record, tag="workflow", frozen=True, kw_only=True):
     name: str
     door: str  # trace, otel, calls, langfuse, phoenix, whowhen
     started_at: float
-    dialect: str | None = None  # of spans: genai, openllmetry, openinference
+    dialect: str | None = None  # of spans: genai, openllmetry, openinference, langfuse
     ended_at: float | None = None
     status: str | None = None  # ok or error; None: it has not ended
     error: str | None = None

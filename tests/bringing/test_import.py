@@ -1,6 +1,8 @@
 """`evalh import`: recorded calls in the forms that programs write, and files that lie."""
 
 import json
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,8 @@ import pytest
 
 from command_line import Done, command_line
 from evalh.api.workspace import Workspace
+from evalh.core.errors import WorkspaceError
+from evalh.interop.recorded_calls.lines import rows as rows_of_lines
 
 REQUEST = {
     "model": "gpt-5-mini",
@@ -426,3 +430,54 @@ def test_without_a_word_about_content_no_text_is_kept_and_it_is_said(folder: Pat
     stored = b"".join(path.read_bytes() for path in (folder / ".evalh").glob("production.db*"))
     assert b"SECRET" not in stored
     assert b"It broke" not in stored
+
+
+# -- what is no file
+
+
+@pytest.mark.parametrize("form", ["calls", "feedback", "otel", "langfuse", "phoenix"])
+@pytest.mark.parametrize(("path", "said"), [("/dev/zero", "is a device, not a file"), (".", "is a folder, not a file")])
+def test_what_has_no_end_is_not_read(folder: Path, form: str, path: str, said: str) -> None:
+    done = command_line().run(["import", form, path], cwd=str(folder))
+
+    assert done.code == 2
+    assert said in done.err
+    assert f"evalh import {form} FILE" in done.err
+
+
+def test_a_pipe_is_read(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    line = json.dumps({"request": REQUEST, "response": ANSWER})
+    writer = threading.Thread(target=lambda: (folder / "pipe").write_text(line + "\n"))
+    writer.start()
+    done = command_line().run(["import", "calls", "pipe"], cwd=str(folder))
+    writer.join()
+
+    assert done.code == 0
+    assert "1 call" in done.out
+
+
+def test_a_file_of_votes_that_is_not_there_is_asked_for_by_its_own_verb(folder: Path) -> None:
+    done = command_line().run(["import", "feedback", "nowhere.jsonl"], cwd=str(folder))
+
+    assert done.code == 2
+    assert "evalh import feedback FILE.jsonl" in done.err
+
+
+class Endless:
+    """Bytes without a line end, and without an end."""
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    def readline(self, size: int = -1) -> bytes:
+        self.given += size
+        return b"x" * size
+
+
+def test_a_line_without_end_ends() -> None:
+    endless = Endless()
+
+    with pytest.raises(WorkspaceError, match="has a line without end"):
+        list(rows_of_lines(endless, "in"))  # type: ignore[arg-type]
+    assert endless.given < 2**31

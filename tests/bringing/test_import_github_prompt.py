@@ -152,5 +152,6 @@ responseFormat: json_schema
     made = Import(tmp_path, "github-prompt", written(tmp_path, "", text=text))
 
     assert made.done.code == 1
-    assert len(made.items("not")) >= 7
+    assert len(made.items("not")) >= 6
+    assert any(item.startswith("modelParameters.odd") for item in made.items("note"))
     assert made.check().code == 0, made.check().out

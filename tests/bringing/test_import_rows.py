@@ -26,6 +26,12 @@ def written(folder: Path, name: str, rows: list[dict[str, object]] = ROWS) -> Pa
     elif "jsonl" in name:
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
         path.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    elif name.endswith(".arrow"):
+        pyarrow = pytest.importorskip("pyarrow")
+        table = pyarrow.Table.from_pylist(rows)
+        write = pyarrow.ipc.new_stream if "stream" in name else pyarrow.ipc.new_file
+        with write(str(path), table.schema) as writer:
+            writer.write_table(table)
     elif name.endswith(".parquet"):
         table = pytest.importorskip("pyarrow").Table.from_pylist(rows)
         pytest.importorskip("pyarrow.parquet").write_table(table, path)
@@ -38,7 +44,9 @@ def written(folder: Path, name: str, rows: list[dict[str, object]] = ROWS) -> Pa
     return path
 
 
-@pytest.mark.parametrize("name", ["q.jsonl", "q.jsonl.gz", "q.json", "q.csv", "semi.csv", "q.tsv", "q.parquet"])
+@pytest.mark.parametrize(
+    "name", ["q.jsonl", "q.jsonl.gz", "q.json", "q.csv", "semi.csv", "q.tsv", "q.parquet", "stream.arrow", "q.arrow"]
+)
 def test_every_form_gives_the_same_rows_with_the_same_ids(tmp_path: Path, name: str) -> None:
     made = Import(tmp_path, "rows", written(tmp_path, name), *MAP)
 
@@ -56,6 +64,7 @@ def test_a_folder_of_files_is_one_dataset(tmp_path: Path) -> None:
     (tmp_path / "shards").mkdir()
     written(tmp_path / "shards", "b.jsonl", ROWS[:1])
     written(tmp_path / "shards", "a.jsonl", ROWS[1:])
+    (tmp_path / "shards/dataset_info.json").write_text('{"about": "the rows"}')
 
     made = Import(tmp_path, "rows", tmp_path / "shards", *MAP)
 

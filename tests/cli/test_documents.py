@@ -16,12 +16,14 @@ from msgspec import Struct
 from command_line import command_line
 from evalh.analysis.blame import BlameCost, Blamed
 from evalh.analysis.compare.comparison import Comparison
+from evalh.analysis.confusion import LabelConfusion
 from evalh.analysis.drift import Drift
 from evalh.analysis.duplicates import Duplicates
 from evalh.analysis.explain import Statement
 from evalh.analysis.failures import Failings
 from evalh.analysis.gate.decision import GateDecision
 from evalh.analysis.history import History
+from evalh.analysis.matrix import Cell, Matrix, MatrixColumn, MatrixRow
 from evalh.analysis.near_duplicates import Proposals
 from evalh.analysis.power import Power
 from evalh.analysis.prompt_diff import PromptDiff
@@ -29,6 +31,7 @@ from evalh.analysis.subsets import DatasetParts
 from evalh.analysis.tradeoff import TradeOff
 from evalh.api.check import CheckOutcome
 from evalh.core.calibration import Calibration, JudgeStanding, Label, LabelCandidate
+from evalh.core.case import Case
 from evalh.core.errors import WorkspaceError
 from evalh.core.log import CallRow, CaseDetail, RunRow, SampleDetail
 from evalh.core.production import Spent
@@ -42,6 +45,7 @@ from evalh.report.documents.drift import drift_document
 from evalh.report.documents.gate import gate_document, undecided_document
 from evalh.report.documents.judging import explain_document, labels_document
 from evalh.report.documents.log import calls_document, cost_document, entry_document
+from evalh.report.documents.matrix import MatrixDocument, matrix_document
 from evalh.report.documents.prompts import diff_document
 from evalh.report.documents.report import report_document
 from evalh.report.documents.run import plan_document, run_document
@@ -73,7 +77,14 @@ def _told() -> RunReport:
         chosen=filled(TradeOff),
         past=filled(History),
         judges=[filled(JudgeStanding)],
+        confusion=LabelConfusion(grader="equals", golds=("a", "b"), said=("a", "b"), counts={("a", "b"): 2}),
     )
+
+
+def _matrix() -> MatrixDocument:
+    columns = [MatrixColumn(filled(RunRow), "read"), MatrixColumn(filled(RunRow))]
+    row = MatrixRow(case=filled(Case), cells=[Cell(trials=2, good=1, bad=1, output="text", reason="why"), None])
+    return matrix_document(Matrix(columns, {("t-1", "d"): row}), [row])
 
 
 MADE: dict[str, Callable[[], Struct]] = {
@@ -102,6 +113,7 @@ MADE: dict[str, Callable[[], Struct]] = {
     "calibration": lambda: calibration_document(filled(Calibration)),
     "prompt-diff": lambda: diff_document(filled(PromptDiff)),
     "report": lambda: report_document(filled(RunResult), _told()),
+    "matrix": _matrix,
     "check": lambda: document_of(
         CheckDocument,
         CheckOutcome(

@@ -116,3 +116,24 @@ def test_a_damaged_label_is_named_with_its_line(labelled: Path) -> None:
 
     assert done.exit == 2
     assert "datasets/labels/triage/ada.jsonl:2" in done.err
+
+
+def test_a_person_reads_the_rubric_and_what_each_key_does_before_the_first_output(tmp_path: Path) -> None:
+    write_workspace(tmp_path, cases=2)
+    with (tmp_path / "evals/triage.yaml").open("a") as suite:
+        suite.write("  - judge: {rubric: The answer is a label., model: judge, scale: pass/fail}\n")
+    with (tmp_path / "evalh.toml").open("a") as config:
+        config.write('\n[models.judge]\nprovider = "scripted"\nfunction = "evals/answers.py:judge"\n')
+    with (tmp_path / "evals/answers.py").open("a") as answers:
+        answers.write("\n\ndef judge(request, case_id, trial):\n    return 'Verdict: pass'\n")
+    assert here(tmp_path, "run").exit == 0
+
+    whole = label(tmp_path, "y\nq\n")
+    judge = label(tmp_path, "u\nn\nq\n", "--about", "judge")
+
+    for shown in (whole, judge):
+        assert shown.exit == 0, shown.err
+        assert shown.out.index("rubric of judge") < shown.out.index("The answer is a label.") < shown.out.index("1 of")
+    assert "y  good: you would let it out as it is" in whole.err
+    assert "n  bad: it should not" in judge.err
+    assert "u  undo: take the last answer back and ask that output again" in judge.err

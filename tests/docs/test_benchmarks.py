@@ -20,6 +20,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
         (["peers/side_by_side.py", "--help"], "--in-flight"),
         (["tracing.py", "50"], "trace.client, one call"),
         (["asking.py", "--calls", "50", "--in-flight", "8", "--delay-ms", "1", "--rounds", "1"], "ask_async"),
+        (["elsewhere.py", "--help"], "--only {pandas,duckdb,mlflow,wandb,inspect}"),
         (["house.py"], "modules under 60 lines"),
         pytest.param(
             ["whowhen.py"],

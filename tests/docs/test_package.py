@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from evalh import __version__
-from evalh.api.scaffold import write_starter
+from evalh.api.new_workspace import RECORDED, NewWorkspace, write_workspace
 from workspaces import document, evalh
 
 ROOT = Path(__file__).parents[2]
@@ -25,24 +25,24 @@ def run(*command: str | Path, folder: Path) -> str:
 
 
 def test_the_recordings_that_are_shipped_answer_the_prompts_that_are_shipped(tmp_path: Path) -> None:
-    write_starter(tmp_path, local=False)
+    write_workspace(tmp_path, NewWorkspace(model=RECORDED))
 
     for version in ("v1", "v2", "draft"):
         done = evalh(tmp_path, "run", "--prompt", version, "--json")
         assert done.returncode == 0, done.stderr
         (result,) = document(done)["results"]
-        assert (result["model"], result["samples"], result["ungraded"]) == ("recorded", 12, 0)
+        assert (result["model"], result["samples"], result["ungraded"]) == ("recorded", 24, 0)
 
 
 def test_a_shipped_recording_does_not_answer_for_an_edited_prompt(tmp_path: Path) -> None:
-    write_starter(tmp_path, local=False)
+    write_workspace(tmp_path, NewWorkspace(model=RECORDED))
     prompt = tmp_path / "prompts/sentiment/draft.prompt"
-    prompt.write_text(prompt.read_text().replace("Is the review", "Is this review"))
+    prompt.write_text(prompt.read_text().replace("Is the customer", "Is this customer"))
 
     done = evalh(tmp_path, "run", "--json")
 
     assert done.returncode == 4
-    assert document(done)["results"][0]["errors"] == {"not_recorded": 12}
+    assert document(done)["results"][0]["errors"] == {"not_recorded": 24}
 
 
 @pytest.mark.slow
@@ -67,8 +67,8 @@ def test_the_wheel_works_in_a_clean_environment_and_the_archive_holds_no_stray_f
     begun = run(program, "init", folder=tmp_path / "new")
     told = run(program, "run", folder=tmp_path / "new")
 
-    assert "the first run uses the recorded answers" in begun
+    assert "the first run uses recorded answers" in begun
     assert "sentiment@draft on recorded" in told
     assert "note: recorded answers were used, no model was asked" in told
-    assert "12: 6 good · 6 bad · 0 ungraded" in told
+    assert "24: 19 good · 5 bad · 0 ungraded" in told
     assert run(program, "--version", folder=tmp_path).strip() == f"evalh {__version__}"

@@ -25,6 +25,12 @@ class Dialect:
     refusal: Any  # an answer that declines; None: the service has no such answer
     filtered: Any  # a filtered answer: a document, or (status, document)
     errors: Mapping[str, tuple[int, Any]]  # kind → status, document
+    api: str | None = None  # where a kind has several
+
+    @property
+    def name(self) -> str:
+        """The kind, or its API."""
+        return self.api or self.kind
 
     def answer(self, text: str) -> Act:
         """Answer with this text."""
@@ -51,9 +57,10 @@ class Dialect:
 
     def config(self, port: int, *, model: str | None = None, more: str = "") -> str:
         """Write the body of `[models.<name>]`."""
+        api = f'api = "{self.api}"\n' if self.api else ""
         return (
             f'provider = "{self.kind}"\nmodel = "{model or self.model}"\nbase_url = "http://127.0.0.1:{port}{self.base}"\n'
-            f"price = {{input = 0.25, output = 2.0}}\n{more}"
+            f"price = {{input = 0.25, output = 2.0}}\n{api}{more}"
         )
 
 
@@ -178,4 +185,34 @@ GEMINI = Dialect(
     },
 )
 
-DIALECTS = (OPENAI, ANTHROPIC, GEMINI)
+
+def _response(*content: Any, **top: Any) -> Any:
+    message = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": list(content)}
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "status": "completed",
+        "error": None,
+        "model": "test-1",
+        "output": [message],
+        "usage": {"input_tokens": INPUT_TOKENS, "output_tokens": OUTPUT_TOKENS, "total_tokens": 28},
+        **top,
+    }
+
+
+def _response_text(text: str, finish: str) -> Any:
+    return _response({"type": "output_text", "text": text, "annotations": []})
+
+
+RESPONSES = Dialect(
+    kind="openai",
+    api="responses",
+    model="test-1",
+    base="/v1",
+    said=_response_text,
+    refusal=_response({"type": "refusal", "refusal": "I can't help with that."}),
+    filtered=_response(status="incomplete", incomplete_details={"reason": "content_filter"}),
+    errors=OPENAI.errors,
+)
+
+DIALECTS = (OPENAI, ANTHROPIC, GEMINI, RESPONSES)

@@ -196,7 +196,7 @@ WRONG: dict[str, tuple[Edit, str, str | None]] = {
     "a prompt with a merge conflict": (
         change(PROMPT_FILE, "Sort the ticket.", "\n<<<<<<< HEAD\nSort it.\n=======\nSort the ticket.\n>>>>>>> topic\n"),
         f"{PROMPT_FILE}:10: a merge conflict is not settled: <<<<<<< HEAD",
-        "keep one side and delete the marker lines",
+        "git checkout --theirs prompts/triage/v1.prompt",
     ),
     "a suite with a merge conflict": (
         change(SUITE_FILE, "model: small\n", "<<<<<<< HEAD\nmodel: small\n=======\nmodel: big\n>>>>>>> topic\n"),
@@ -344,4 +344,4 @@ def test_every_verb_says_where_a_suite_names_a_model_that_is_not_there(
     done = evalh(tmp_path, *verb)
 
     assert done.code == 2
-    assert f"{SUITE_FILE}:3: no model or route 'smal' in evalh.toml" in done.err + done.out
+    assert f"{SUITE_FILE}:3: no model or route 'smal'" in done.err + done.out

@@ -179,7 +179,7 @@ def test_hostile_outputs_stay_inert_side_by_side(folder: Path) -> None:
         (["last", "v2"], "no runs here yet"),
         (["v1@small", "v2", "--model", "small"], "'v1@small' names its model"),
         (["v1", "@small"], "does not name a prompt version"),
-        (["other@v1", "other@v2"], "no suite is about a prompt 'other'"),
+        (["other@v1", "other@v2"], "no suite has the prompt 'other'"),
         (["v1", "v2", "--suite", "triaje"], "triaje"),
         (["v1", "v2", "--pass-at", "3", "--trials", "2"], "pass@3 takes 3 trials of each case; this runs 2"),
     ],

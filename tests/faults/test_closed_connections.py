@@ -35,7 +35,7 @@ def test_a_server_that_closes_its_connections_answers_everything_once(
     assert decisions(folder) == []
 
 
-@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.kind)
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 def test_a_connection_closed_under_a_request_is_no_failure_of_the_provider(tmp_path: Path, dialect: Dialect) -> None:
     """The server closes each connection at its second request: half of all, with defaults that allow for none of it."""
 

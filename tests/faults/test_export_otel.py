@@ -172,6 +172,95 @@ def test_what_is_sent_twice_is_the_same_spans_in_either_encoding(folder: Path, p
     assert set(receiver.paths) == {"/v1/traces"}
 
 
+@pytest.mark.parametrize("protocol", ["http/json", "http/protobuf"])
+def test_a_verdict_is_a_log_record_of_its_samples_span(folder: Path, protocol: str) -> None:
+    with otlp_receiver() as receiver:
+        done = export(folder, receiver, "--protocol", protocol, "--json")
+    samples = {(span.trace_id, span.span_id): span for span in named(receiver.spans, "evalh.sample")}
+    logged = rows(folder, "select sample_id, grader, outcome from verdicts")
+
+    assert json.loads(done.out)["logs"] == {"taken": len(logged), "rejected": 0, "message": ""}
+    assert {record.event_name for record in receiver.records} == {"gen_ai.evaluation.result"}
+    found = Counter()
+    for record in receiver.records:
+        sample, verdict = samples[record.trace_id, record.span_id], told(record)
+        assert record.time_unix_nano == record.observed_time_unix_nano == sample.end_time_unix_nano
+        label = verdict["gen_ai.evaluation.score.label"]
+        assert verdict.get("error.type") == ("_OTHER" if label == "error" else None)
+        found[told(sample)["evalh.case.id"], verdict["gen_ai.evaluation.name"], label] += 1
+    assert found == Counter((row["sample_id"].split("/")[1], row["grader"], row["outcome"]) for row in logged)
+
+
+def test_records_that_are_sent_twice_have_the_same_ids(folder: Path) -> None:
+    with otlp_receiver() as receiver:
+        export(folder, receiver)
+        once = receiver.records
+        receiver.logs.clear()
+        export(folder, receiver, "--protocol", "http/protobuf")
+
+    assert receiver.records == once
+    assert len({told(record)["log.record.uid"] for record in once}) == len(once) > 0
+
+
+@pytest.mark.parametrize(("form", "events", "records"), [("both", 12, 12), ("spans", 12, 0), ("logs", 0, 12)])
+def test_verdicts_are_sent_in_the_form_that_is_asked_for(folder: Path, form: str, events: int, records: int) -> None:
+    with otlp_receiver() as receiver:
+        done = export(folder, receiver, "--verdicts", form)
+
+    assert done.exit == 0
+    assert sum(len(span.events) for span in named(receiver.spans, "evalh.sample")) == events
+    assert len(receiver.records) == records
+
+
+def test_reasons_are_in_records_only_if_content_is_asked_for(folder: Path) -> None:
+    with otlp_receiver() as receiver:
+        export(folder, receiver)
+        without = [told(record) for record in receiver.records]
+        receiver.logs.clear()
+        export(folder, receiver, "--content")
+
+    assert not [one for one in without if "gen_ai.evaluation.explanation" in one]
+    assert all(told(record)["gen_ai.evaluation.explanation"] for record in receiver.records)
+
+
+def test_a_receiver_without_logs_gets_the_spans_with_their_verdicts(folder: Path) -> None:
+    with otlp_receiver() as receiver:
+        receiver.log_reply = (404, {}, b"not found")
+        done = export(folder, receiver)
+        only_logs = export(folder, receiver, "--verdicts", "logs")
+
+    assert done.exit == 0
+    assert "the spans hold the verdicts too: --verdicts spans" in done.err
+    assert only_logs.exit == 4
+    assert "HTTP 404" in only_logs.err
+
+
+def test_records_that_were_not_taken_are_told(folder: Path) -> None:
+    with otlp_receiver() as receiver:
+        body = b'{"partialSuccess": {"rejectedLogRecords": "5", "errorMessage": "too old"}}'
+        receiver.log_reply = (200, {}, body)
+        done = export(folder, receiver, "--verdicts", "logs")
+
+    assert done.exit == 4
+    assert "5 log records were refused" in done.out
+    assert "too old" in done.err
+
+
+def test_logs_may_have_an_address_and_headers_of_their_own(folder: Path) -> None:
+    with otlp_receiver() as traces, otlp_receiver() as logs:
+        env = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": traces.url,
+            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": f"{logs.url}/v1/logs",
+            "OTEL_EXPORTER_OTLP_LOGS_HEADERS": f"x-api-key={SECRET}",
+        }
+        done = export(folder, None, env=env)
+
+    assert done.exit == 0, done.err
+    assert (len(traces.records), len(logs.records), len(logs.spans)) == (0, 12, 0)
+    assert logs.log_headers[0]["x-api-key"] == SECRET
+    assert "x-api-key" not in traces.headers[0]
+
+
 def test_an_answer_of_the_log_links_to_the_attempt_that_bought_it(folder: Path) -> None:
     run(folder)
     with otlp_receiver() as receiver:
@@ -299,17 +388,21 @@ def test_a_collector_that_others_wrote_takes_a_run_and_passes_it_on(folder: Path
                 done = export(folder, None, "--protocol", "http/protobuf", "--endpoint", f"http://127.0.0.1:{ports[0]}")
                 assert done.exit == 0, done.err
                 expected = int(done.out.split()[0])
-                until(lambda: len(receiver.spans) >= expected)
+                verdicts = rows(folder, "select count(*) as n from verdicts")[0]["n"]
+                until(lambda: len(receiver.spans) >= expected and len(receiver.records) >= verdicts)
             finally:
                 collector.send_signal(signal.SIGTERM)
-        forwarded = receiver.spans
+        forwarded, records = receiver.spans, receiver.records
         receiver.requests.clear()
+        receiver.logs.clear()
         export(folder, receiver)
 
     def by_id(span: Span) -> bytes:
         return bytes(span.span_id)
 
     assert sorted(forwarded, key=by_id) == sorted(receiver.spans, key=by_id)
+    uids = [sorted(told(record)["log.record.uid"] for record in some) for some in (records, receiver.records)]
+    assert uids[0] == uids[1]
 
 
 def _listening(port: int) -> None:

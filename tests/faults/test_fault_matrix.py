@@ -34,8 +34,9 @@ def _empty(dialect: Dialect) -> Act:
         "openai": {**dialect.said("", "stop"), "choices": []},
         "anthropic": {"type": "message", "role": "assistant"},
         "gemini": {"candidates": []},
+        "responses": {"object": "response", "output": None},
     }
-    return act(documents[dialect.kind])
+    return act(documents[dialect.name])
 
 
 BAD_RESPONSES: dict[str, Fault] = {
@@ -67,7 +68,7 @@ SLOW: dict[str, Fault] = {
 ONCE = ("bad_request", "context_length")
 FATAL = ("auth", "quota")
 
-each_service = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.kind)
+each_service = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 
 
 def _write(folder: Path, dialect: Dialect, port: int, *, route: str = ROUTE, timeout_s: float = 20.0) -> Path:
@@ -159,7 +160,7 @@ def test_a_filtered_answer_is_told_apart_and_never_asked_again(tmp_path: Path, d
     assert (done.exit, done.result["errors"]) == ((4, {"content_filter": CASES}) if answer.status == 400 else (0, {}))
 
 
-@pytest.mark.parametrize("dialect", [one for one in DIALECTS if one.refusal], ids=lambda dialect: dialect.kind)
+@pytest.mark.parametrize("dialect", [one for one in DIALECTS if one.refusal], ids=lambda dialect: dialect.name)
 def test_a_refusal_is_an_answer_that_graders_judge(tmp_path: Path, dialect: Dialect) -> None:
     with fault_server(lambda _: act(dialect.refusal)) as server:
         folder = _write(tmp_path, dialect, server.port)

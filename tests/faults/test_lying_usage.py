@@ -20,6 +20,7 @@ COUNTS: dict[str, tuple[str, ...]] = {
     "openai": ("prompt_tokens", "completion_tokens", "total_tokens"),
     "anthropic": ("input_tokens", "output_tokens", "total"),
     "gemini": ("promptTokenCount", "candidatesTokenCount", "totalTokenCount"),
+    "responses": ("input_tokens", "output_tokens", "total_tokens"),
 }
 LIES: dict[str, dict[str, Any]] = {
     "more cached than read": {"cached": 20_000},
@@ -37,7 +38,7 @@ def lying(dialect: Dialect, lie: dict[str, Any], asked: Asked) -> Act:
     document = dialect.said(label_of(asked.case), "stop")
     name = "usageMetadata" if dialect.kind == "gemini" else "usage"
     usage = dict(document[name])
-    for key, field in zip(("read", "written", "total"), COUNTS[dialect.kind], strict=True):
+    for key, field in zip(("read", "written", "total"), COUNTS[dialect.name], strict=True):
         if key in lie:
             usage[field] = lie[key]
     if "cached" in lie:
@@ -48,7 +49,8 @@ def lying(dialect: Dialect, lie: dict[str, Any], asked: Asked) -> Act:
                 "cache_creation_input_tokens": 1,
             },
             "gemini": {"cachedContentTokenCount": lie["cached"]},
-        }[dialect.kind]
+            "responses": {"input_tokens_details": {"cached_tokens": lie["cached"]}},
+        }[dialect.name]
     return act({**document, name: usage})
 
 
@@ -56,7 +58,7 @@ def config(dialect: Dialect, port: int) -> str:
     return dialect.config(port).replace("price = {input = 0.25, output = 2.0}\n", CACHED)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.kind)
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 @pytest.mark.parametrize("name", LIES)
 def test_a_budget_trips_whatever_the_server_says_of_its_tokens(tmp_path: Path, dialect: Dialect, name: str) -> None:
     with fault_server(lambda asked: lying(dialect, LIES[name], asked)) as server:

@@ -58,7 +58,7 @@ def assert_all_answered(folder: Path, done: Any, cases: int) -> None:
     assert rows(folder, "select case_id from attempts where status = 'ok' group by case_id having count(*) > 1") == []
 
 
-@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.kind)
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 def test_ten_answers_in_so_long_answer_all_of_eighty_cases_with_the_defaults(tmp_path: Path, dialect: Dialect) -> None:
     script = Taking(dialect, 10, 0.6)
     with served(tmp_path, script, cases=80, dialect=dialect) as (server, folder):
@@ -157,7 +157,7 @@ def unnamed(dialect: Dialect, _wait_s: float) -> Act:
     return dialect.error("rate_limit")
 
 
-@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.kind)
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 def test_a_limit_without_a_wait_loses_no_case_either(tmp_path: Path, dialect: Dialect) -> None:
     script = Taking(dialect, 10, 0.6, refuse=unnamed)
     with served(tmp_path, script, cases=60, dialect=dialect) as (server, folder):

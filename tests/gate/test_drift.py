@@ -249,3 +249,20 @@ def test_what_an_interrupted_one_paid_for_is_kept(
     (ok,) = rows(repo.folder, "select count(*) as n from attempts where status = 'ok'")
     assert len(model[0].tickets) - paid <= ok["n"] + 12  # in flight: 4 a side, and the canary's 4
     assert interrupted >= 20
+
+
+def test_a_dry_run_says_what_would_be_asked_and_asks_nothing(tmp_path: Path, model: tuple[Moving, FaultServer]) -> None:
+    repo = accepted(tmp_path, model[1])
+    asked = model[0].count(10)
+
+    document, _ = drift(repo.folder, "--dry-run", "--cases", "20", code=0)
+    table = here(repo.folder, "drift", "--dry-run")
+    nowhere = here(repo.folder, "drift", "nosuch", "--dry-run")
+
+    assert document["schema"] == "evalh.plan/1"
+    (plan,) = document["plans"]
+    assert (plan["suite"], plan["samples"], plan["to_ask"], plan["answered"]) == ("triage", 20, 20, 0)
+    assert 0 < plan["worst_case_usd"] < 0.01
+    assert (table.exit, "100" in table.out) == (0, True)
+    assert nowhere.exit == 2
+    assert model[0].count(10) == asked

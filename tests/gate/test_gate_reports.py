@@ -63,7 +63,8 @@ def test_a_comment_calls_nobody_and_runs_nothing() -> None:
 
 
 def test_a_comment_stays_below_the_limit_and_keeps_the_verdict() -> None:
-    text = gate_markdown(gate_document(decision(ExitCode.NO, evidence=200, output="ü" * 5000)), COMMENT_BYTES)
+    one = decision(ExitCode.NO, evidence=200, output="ü" * 5000)
+    text = gate_markdown(gate_document(replace(one, suites=one.suites * 9)), COMMENT_BYTES)
 
     assert len(text.encode()) <= COMMENT_BYTES
     assert "evalh gate: refuse" in text
@@ -93,7 +94,7 @@ def test_limits_say_how_sure_they_are() -> None:
 
 def test_junit_tells_failures_errors_and_what_is_undecided_apart() -> None:
     codes = (ExitCode.YES, ExitCode.NO, ExitCode.CANNOT_MEASURE, ExitCode.INCONCLUSIVE)
-    root = ET.fromstring(gate_junit(gate_document(decision(*codes))))
+    root = ET.fromstring(gate_junit(gate_document(decision(*codes, evidence=0))))
 
     (suite,) = root
     assert {name: root.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
@@ -106,7 +107,7 @@ def test_junit_tells_failures_errors_and_what_is_undecided_apart() -> None:
 
 
 def test_junit_says_on_whose_word_a_decision_rests() -> None:
-    document = gate_document(decision(ExitCode.YES))
+    document = gate_document(decision(ExitCode.YES, evidence=0))
     suite = replace(document.suites[0], judge_relative=(f"tone: {HOSTILE}",))
 
     properties, _ = ET.fromstring(gate_junit(replace(document, suites=(suite,))))[0]

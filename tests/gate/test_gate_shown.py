@@ -21,7 +21,7 @@ def test_a_gates_id_shows_it_again(tmp_path: Path) -> None:
     assert document(as_json)["schema"] == "evalh.gate/1"
     assert document(as_json)["gate"] == kept
     assert document(as_json)["suites"][0]["evidence"][0]["head_output"] == '{"label": "bug"}'
-    assert "does not name a run" in evalh(repo.folder, "show", "g20200101-000000-000000").stderr
+    assert "gate or case" in evalh(repo.folder, "show", "g20200101-000000-000000").stderr
 
 
 def test_a_head_without_recorded_answers_could_not_be_measured_and_says_so(tmp_path: Path) -> None:

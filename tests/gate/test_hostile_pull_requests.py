@@ -382,6 +382,20 @@ def test_a_fork_whose_prompt_alone_changed_is_told_the_same(stage: Stage, tmp_pa
     assert "with the full id of the commit that you have read" in jobs["gate"].log
 
 
+@pytest.mark.parametrize("labels", [(), ("bug", "evalh-allow-dataset-change")])
+def test_only_a_label_of_the_pull_request_allows_changed_rows(
+    stage: Stage, tmp_path: Path, labels: tuple[str, ...]
+) -> None:
+    stage.prompt(wrong=1000)
+    stage.rows([row(number, expected={"label": "bug"}) if number == 3 else row(number) for number in range(1, 41)])
+    stage.commit("Relabel")
+
+    jobs = run_workflow(ci_file("github"), stage.folder, tmp_path / "jobs", Event(secrets=KEYS, labels=labels))
+
+    assert jobs["gate"].code == (0 if labels else 1), jobs["gate"].log
+    assert "::warning" not in jobs["gate"].log
+
+
 def test_a_run_by_hand_measures_the_commit_that_was_read(stage: Stage, tmp_path: Path) -> None:
     attack(stage, "worse")
 

@@ -361,6 +361,30 @@ def test_a_tag_that_made_a_case_pass_is_a_rewritten_case(tmp_path: Path) -> None
     refused(repo, "rewritten (t-0030)")
 
 
+def test_a_failing_case_that_is_given_the_tag_incident_is_a_rewritten_case(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=60, wrong=1000)
+    repo.rows([row(number, **({"tags": ["incident"]} if number == 30 else {})) for number in range(1, 61)])
+    repo.prompt(wrong=30)
+
+    refused(repo, "rewritten (t-0030)")
+
+
+def test_an_incident_ties_no_cases_together(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=60, wrong=1000)
+    found = [row(number, cluster=f"c-{number}") for number in range(1, 61)]
+    with repo.on_main():
+        repo.rows(found)
+    tying = {"tags": ["incident"], "inputs": found[0]["inputs"], "cluster": "c-2"}
+    repo.rows([*found, row(61, **tying)])
+    repo.prompt(wrong=999)
+
+    (suite,) = repo.gate().suites
+
+    assert [finding.rule for finding in suite.findings] == ["good"]
+    assert suite.comparison is not None
+    assert suite.comparison.clusters == suite.comparison.n
+
+
 def test_another_image_is_another_case(tmp_path: Path) -> None:
     repo = Repo(tmp_path / "repo", cases=5)
     with repo.on_main():

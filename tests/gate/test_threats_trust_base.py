@@ -52,6 +52,19 @@ def test_plugins_of_head_are_not_run_where_its_prompt_is_measured(repo: Hostile)
     assert "workspace.plugins" in told(decision)
 
 
+def test_a_program_that_heads_model_would_get_its_token_from_is_not_run(repo: Hostile) -> None:
+    repo.evil("evals/evil.py")
+    asks = f'provider = "openai"\nmodel = "m"\nbase_url = "http://127.0.0.1:9"\nauth = {{command = ["{sys.executable}", "evals/evil.py"]}}\n'
+    repo.config(first=CONFIG.partition('provider = "scripted"')[0] + asks)
+    repo.worse()
+
+    decision = repo.trusted()
+
+    assert not repo.ran
+    assert decision.exit is ExitCode.NO
+    assert "models.small" in told(decision)
+
+
 @pytest.mark.parametrize("trust_base", [True, False])
 def test_one_line_that_takes_a_bad_version_live_is_refused(repo: Hostile, trust_base: bool) -> None:
     repo.config(live="v1")

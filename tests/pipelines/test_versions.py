@@ -129,7 +129,7 @@ def test_check_finds_nothing_wrong_with_a_good_workspace(folder: Path) -> None:
             f"{STEPS}:9: 'equals' compares with what a case expects",
         ),
         (STEPS, "  reply:\n", "  reply:\n    checks: [equal]\n", f"{STEPS}:9: no grader 'equal'"),
-        (STEPS, "  reply:\n", "  reply:\n    model: smal\n", f"{STEPS}:8: no model or route 'smal' in evalh.toml"),
+        (STEPS, "  reply:\n", "  reply:\n    model: smal\n", f"{STEPS}:8: no model or route 'smal'"),
         ("evals/refund.yaml", "  extract: [", "  extrct: [", "evals/refund.yaml:5: refund@draft has no step 'extrct'"),
         ("evals/refund.yaml", "[{equals:", "[{equal:", "evals/refund.yaml:5: no grader 'equal'"),
         ("evals/refund.yaml", "prompt: refund", "prompt: reply", "evals/refund.yaml:5: reply@v1 has no step 'extract'"),

@@ -1,6 +1,7 @@
 """What production answered is judged by a suite; nobody is asked for the task."""
 
 import json
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,80 @@ def test_a_judge_is_held_beside_users_votes_which_are_no_sample(workspace: Works
     assert found["confusion"] == {"both_good": 2, "judge_only": 1, "people_only": 1, "both_bad": 1}
     shown = evalh(workspace.root, "calibrate", "schema", "--against", "feedback").stdout
     assert "users who voted: 6 of 40 workflows; not a sample, and never gold" in shown
+
+
+def voted(number: int, *good: bool) -> list[AnyRecord]:
+    """Return users' votes of a workflow."""
+    return [
+        Feedback(id=f"f-{number}-{place}", workflow_id=f"w-{number}", at=NOW, good=one)
+        for place, one in enumerate(good)
+    ]
+
+
+def test_the_rate_is_split_by_what_users_said_and_beside_the_whole(workspace: Workspace) -> None:
+    write(workspace, *(asked(number, GOOD) for number in range(4)), *(asked(number, BAD) for number in (4, 5)))
+    write(workspace, voted(0, True), voted(1, True, False), voted(4, False))
+
+    found = grade(workspace)
+
+    counted = {said: (one["answers"], one["good"], one["bad"]) for said, one in found["by_feedback"].items()}
+    assert counted == {"good": (1, 1, 0), "bad": (2, 1, 1), "none": (3, 2, 1)}
+    assert (found["whole"]["answers"], found["whole"]["good"]) == (6, 4)
+    shown = evalh(workspace.root, "grade", "triage", "--production", env={**os.environ, "COLUMNS": "100"}).stdout
+    assert "voted bad" in shown
+    assert "users who vote are no sample of those who do not" in shown
+
+
+def test_the_parts_are_weighted_as_the_whole_is(workspace: Workspace) -> None:
+    write(workspace, asked(0, GOOD, probability=0.1, kept="rate"), asked(1, BAD, kept="feedback"), voted(1, False))
+
+    found = grade(workspace)["by_feedback"]
+
+    assert {said: one["stands_for"] for said, one in found.items()} == {"bad": 1.0, "none": 10.0}
+
+
+@pytest.mark.parametrize(("said", "answers"), [("good", 1), ("bad", 2), ("none", 3)])
+def test_only_workflows_of_which_users_said_so_are_judged(workspace: Workspace, said: str, answers: int) -> None:
+    write(workspace, *(asked(number, GOOD) for number in range(6)))
+    write(workspace, voted(0, True), voted(1, True, False), voted(4, False))
+
+    found = grade(workspace, "--feedback", said)
+
+    assert found["whole"]["answers"] == answers
+    drawn = grade(workspace, "--feedback", said, "--sample", "1")
+    assert drawn["whole"]["answers"] == 1
+
+
+def test_where_nobody_voted_nothing_is_split_and_a_filter_says_so(workspace: Workspace) -> None:
+    write(workspace, asked(0, GOOD))
+
+    assert grade(workspace)["by_feedback"] == {}
+    done = evalh(workspace.root, "grade", "triage", "--production", "--feedback", "bad")
+    assert done.returncode == 2
+    assert "nothing of production of which users said bad can be graded" in done.stderr
+
+
+def test_answers_of_which_users_said_bad_are_put_before_a_person_and_are_not_gold(workspace: Workspace) -> None:
+    write(workspace, *(asked(number, GOOD) for number in range(6)))
+    write(workspace, voted(0, True), voted(4, False))
+    arguments = ("triage", "--production", "--feedback", "bad", "--author", "ada")
+    before = evalh(workspace.root, "label", *arguments)
+    grade(workspace)
+
+    status = document(evalh(workspace.root, "label", *arguments, "--json"))
+    work = Workspace.open(workspace.root).label("triage", author="ada", production=True, feedback="bad")
+    (question,) = work.questions(20)
+    work.answer(question, good=False, note=None)
+    everything = Workspace.open(workspace.root).label("triage", author="ada", production=True)
+    alone = evalh(workspace.root, "label", "triage", "--feedback", "bad", "--author", "ada")
+
+    assert before.returncode == 2
+    assert "evalh grade triage --production" in before.stderr
+    assert status["outputs"] == 1
+    assert question.case.inputs == {"ticket": "ticket 4"}
+    assert {one.stratum for one in everything.candidates} == {"good, good", "good, bad", "good, none"}
+    assert alone.returncode == 2
+    assert "--feedback needs --production" in alone.stderr
 
 
 def weighed(good: bool, weight: float, session: str) -> Weighed:

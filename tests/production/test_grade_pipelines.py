@@ -1,6 +1,7 @@
 """Recorded workflows are judged as samples of a pipeline: steps by name, the first bad one, the money behind it."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from evalh.api.workspace import Workspace
 from evalh_trace.records import AnyRecord, Attempt, Call, Step, Workflow
 from stepping import write_pipeline
+from viewing import viewing
 from workspaces import evalh
 
 NOW = 1_800_000_000.0
@@ -78,6 +80,38 @@ def test_each_workflow_is_clean_poisoned_or_recovered(workspace: Workspace) -> N
     steps = {one["step"]: one for one in found["steps"]}
     assert (steps["extract"]["first_bad"], steps["reply"]["first_bad"]) == (5, 1)
     assert (found["good"], found["bad"]) == (7, 4)
+
+
+def test_poisoned_workflows_are_a_list_by_their_newest_grading(workspace: Workspace) -> None:
+    graded(
+        workspace,
+        ran(1, GOOD, "Your order 7 is late"),
+        *(ran(number, {"order_id": "7"}, "I cannot say") for number in (2, 3)),
+    )
+
+    found = json.loads(evalh(workspace.root, "trace", "list", "--poisoned", "--json").stdout)
+
+    assert sorted(one["id"] for one in found["workflows"]) == ["w-2", "w-3"]
+    assert (found["counts"]["poisoned"], found["counts"]["all"]) == (2, 3)
+    graded(workspace, ran(2, GOOD, "Your order 7 is late"))  # it came again, and is graded anew
+    again = json.loads(evalh(workspace.root, "trace", "list", "--poisoned", "--json").stdout)
+    assert [one["id"] for one in again["workflows"]] == ["w-3"]
+    with viewing(workspace.root) as viewer:
+        page = viewer.get("production?kind=poisoned").text
+    assert re.findall(r'<th scope="row"><a href="production/([^"]*)"', page) == ["w-3"]
+    assert '<i id="n-poisoned">1</i>' in page
+
+
+def test_nothing_is_poisoned_before_anything_was_graded(workspace: Workspace) -> None:
+    with workspace.production_writer() as production:
+        production.write(ran(1, GOOD, "x"))
+
+    done = evalh(workspace.root, "trace", "list", "--poisoned", "--json")
+    both = evalh(workspace.root, "trace", "list", "--poisoned", "--failed")
+
+    assert json.loads(done.stdout)["workflows"] == []
+    assert both.returncode == 2
+    assert "two lists" in both.stderr
 
 
 def test_the_money_behind_the_first_bad_step_is_productions(workspace: Workspace) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from evalh.api.workspace import Workspace
-from evalh_trace.records import Attempt, Call, Step, Workflow
+from evalh_trace.records import Attempt, Call, Feedback, Score, Step, Workflow
 from workspaces import evalh
 
 NOW = 1_800_000_000.0
@@ -88,3 +88,45 @@ def test_a_long_error_takes_no_room_from_a_workflows_id_and_name(
     assert line.startswith(ID[:shown])
     assert "  order_status  error" in line
     assert max(len(title), len(line)) <= width
+
+
+def test_many_votes_and_scores_are_shown_in_part_and_the_others_counted(workspace: Workspace) -> None:
+    with workspace.production_writer() as production:
+        production.write(
+            record
+            for one in range(50)
+            for record in (
+                Feedback(id=f"f-{one}", workflow_id=ID, at=NOW, good=False, note=f"vote {one}"),
+                Score(id=f"o-{one}", workflow_id=ID, name="polite", score=0.5, at=NOW),
+                Score(id=f"p-{one}", workflow_id=ID, step_id="s-2", name="short", score=0.5, at=NOW),
+            )
+        )
+
+    shown = evalh(workspace.root, "show", ID).stdout
+    step = evalh(workspace.root, "show", "s-2").stdout
+
+    assert (shown.count("a user:"), shown.count("polite")) == (20, 20)
+    assert "and 30 votes more: evalh sql --production" in shown
+    assert "and 30 scores more: evalh sql --production" in shown
+    assert (step.count("short"), step.count("30 scores more")) == (20, 1)
+
+
+def test_a_damaged_file_is_told_in_words_of_production(workspace: Workspace) -> None:
+    file = workspace.root / ".evalh/production.db"
+    for left in workspace.root.glob(".evalh/production.db*"):
+        left.unlink()
+    file.write_bytes(b"not a database" * 1000)
+
+    for arguments in (("trace", "list"), ("sql", "--production", "select 1"), ("show", "last")):
+        done = evalh(workspace.root, *arguments)
+        assert done.returncode == 2
+        assert "production.db: not a database" in done.stderr
+        assert "a new one is made with the next workflow" in done.stderr
+        assert "evalh run" not in done.stderr
+
+
+def test_a_wrong_query_names_the_page_of_its_file(workspace: Workspace) -> None:
+    done = evalh(workspace.root, "sql", "--production", "select * from nothing")
+
+    assert "columns: docs/reference/production.md" in done.stderr
+    assert "docs/reference/log.md" not in done.stderr

@@ -18,8 +18,8 @@ from evalh.providers.repaired_json import RepairedJson
 from wire.odd_fields import ODD, RECORDED, Place, Recorded, odd_at
 from wire.talking import SERVICES, spec_of
 
-BY_KIND = {service.kind: service for service in SERVICES}
-WIRES = {kind: service.build(spec_of(service, None), {})._wire for kind, service in BY_KIND.items()}
+BY_NAME = {service.name: service for service in SERVICES}
+WIRES = {name: service.build(spec_of(service, None), {})._wire for name, service in BY_NAME.items()}
 PRICE = Price(input=Decimal(1), output=Decimal(10), cached_input=Decimal("0.1"))
 """USD per million tokens; nothing is cheaper than what was cached."""
 _SLOW_S = 1.0
@@ -114,6 +114,7 @@ def test_bytes_that_are_damaged_anywhere_raise_nothing_but_what_the_reader_says(
 
 FIELDS = {
     "openai": ("prompt_tokens", "completion_tokens", "total_tokens", "cached", "reasoning"),
+    "responses": ("input_tokens", "output_tokens", "total_tokens", "read", "reasoning_there"),
     "gemini": (
         "promptTokenCount",
         "candidatesTokenCount",
@@ -137,6 +138,8 @@ def usage_document(kind: str, values: dict[str, Any]) -> dict[str, Any]:
         "cached": ("prompt_tokens_details", "cached_tokens"),
         "reasoning": ("completion_tokens_details", "reasoning_tokens"),
         "thinking": ("output_tokens_details", "thinking_tokens"),
+        "read": ("input_tokens_details", "cached_tokens"),
+        "reasoning_there": ("output_tokens_details", "reasoning_tokens"),
     }
     for name, (outer, inner) in nested.items():
         if name in document:
@@ -151,8 +154,9 @@ def with_usage(recorded: Recorded, usage: Any) -> tuple[Any, ...]:
     for document in documents:
         if isinstance(document, dict) and document.get(name) is not None:
             document[name] = usage
-        if isinstance(document, dict) and isinstance(document.get("message"), dict):
-            document["message"]["usage"] = usage
+        for outer in ("message", "response"):
+            if isinstance(document, dict) and isinstance(document.get(outer), dict):
+                document[outer]["usage"] = usage
     return tuple(documents)
 
 

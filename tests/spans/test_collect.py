@@ -6,8 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -110,7 +112,8 @@ def test_with_json_stdout_is_one_document_whatever_the_program_prints(tmp_path: 
         (("--host", "example.org"), "'example.org' is not an address of this machine"),
         (("--host", "203.0.113.7", "--token", "t"), "this machine has no 203.0.113.7"),
         (("--token", ""), "a token is written in ASCII"),
-        (("--forward", "ftp://x", "--", "true"), "--endpoint is not an http or https URL"),
+        (("--forward", "ftp://x", "--", "true"), "--forward is not an http or https URL"),
+        (("--forward", "http://u:p@x", "--", "true"), "--forward holds a login"),
     ],
 )
 def test_what_cannot_be_done_is_said_plainly(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
@@ -236,6 +239,23 @@ def test_votes_are_kept_the_last_one_counts_and_notes_are_content(tmp_path: Path
     found = workspace.production.detail(TRACE).feedback
     assert [(one.kind, one.good, one.note) for one in found] == [("vote", False, None), ("copied", None, None)]
     assert b"s3cret" not in (tmp_path / ".evalh/production.db").read_bytes()
+
+
+def test_bodies_that_do_not_come_keep_nobody_waiting(tmp_path: Path) -> None:
+    workspace_in(tmp_path)
+    head = (
+        b"POST /v1/traces HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 999\r\n\r\n{"
+    )
+    with collecting(tmp_path) as running, ExitStack() as slow:
+        parts = urlsplit(running.url)
+        for _ in range(200):
+            connection = slow.enter_context(socket.create_connection((parts.hostname, parts.port), timeout=60))
+            connection.sendall(head)
+
+        answers = [running.post("/v1/traces", request(chat(one)))[0] for one in range(1, 20)]
+
+    assert answers == [200] * 19
+    assert running.told["calls"] == 19
 
 
 def test_what_arrives_is_sent_on_as_it_came(tmp_path: Path) -> None:

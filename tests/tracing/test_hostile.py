@@ -1,6 +1,8 @@
 """Whatever a server sends and a program hands over: the program gets it unchanged, and the records stay readable."""
 
 import json
+import tracemalloc
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalh import trace
-from evalh_trace import values
+from evalh_trace import http_answers, values
 from evalh_trace.config import Config
 from evalh_trace.privacy import Policy
 from evalh_trace.records import Feedback, decode, encode
@@ -64,20 +66,62 @@ def test_half_characters_that_two_events_share_are_one(recorded: Read) -> None:
     assert recorded().attempts[0].text == "\U0001f600"
 
 
-def test_a_gzip_bomb_is_not_unpacked(recorded: Read) -> None:
-    import zlib
+def packing(encoding: str) -> tuple[Callable[[bytes], bytes], Callable[[], bytes]]:
+    """Return what packs bytes, and what ends the packed text."""
+    if encoding == "gzip":
+        pack = zlib.compressobj(wbits=31)
+        return pack.compress, pack.flush
+    if encoding == "br":
+        brotli = pytest.importorskip("brotli").Compressor(quality=5)
+        return brotli.process, brotli.finish
+    zstd = pytest.importorskip("zstandard").ZstdCompressor().compressobj()
+    return zstd.compress, zstd.flush
 
-    pack = zlib.compressobj(wbits=31)
-    bomb = b"".join([*(pack.compress(b"0" * 1_000_000) for _ in range(400)), pack.flush()])
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "zstd"])
+def test_an_answer_is_read_in_each_encoding(recorded: Read, encoding: str) -> None:
+    pack, end = packing(encoding)
+    packed = pack(json.dumps(completion("squeezed " * 100)).encode()) + end()
+    response = httpx.Response(200, stream=httpx.ByteStream(packed), headers={"content-encoding": encoding})
+
+    client = trace.client(httpx.Client(transport=httpx.MockTransport(lambda _: response)))
+    ask: Any = ("POST", "http://model/v1/chat/completions")
+    with client, client.stream(*ask, json={"model": "m", "messages": []}) as got:
+        assert b"".join(got.iter_raw()) == packed
+
+    assert recorded().attempts[0].text == "squeezed " * 100
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "zstd"])
+def test_a_bomb_is_not_unpacked(recorded: Read, encoding: str) -> None:
+    pack, end = packing(encoding)
+    bomb = b"".join([*(pack(b"0" * 1_000_000) for _ in range(400)), end()])
     stream = httpx.ByteStream(bomb)
-    response = httpx.Response(200, stream=stream, headers={"content-encoding": "gzip"})
+    response = httpx.Response(200, stream=stream, headers={"content-encoding": encoding})
 
     ask: Any = ("POST", "http://model/v1/chat/completions")
     client = trace.client(httpx.Client(transport=httpx.MockTransport(lambda _: response)))
-    with client, client.stream(*ask, json={"model": "m", "messages": []}) as got:
-        assert b"".join(got.iter_raw()) == bomb
+    tracemalloc.start()
+    try:
+        with client, client.stream(*ask, json={"model": "m", "messages": []}) as got:
+            assert b"".join(got.iter_raw()) == bomb
+        assert recorded().attempts[0].error_kind == "bad_response"
+        assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    finally:
+        tracemalloc.stop()
 
-    assert recorded().attempts[0].error_kind == "bad_response"
+
+@pytest.mark.parametrize("encoding", ["br", "zstd"])
+def test_a_decoder_that_cannot_be_bounded_is_fed_a_few_bytes_at_a_time(encoding: str) -> None:
+    pack, end = packing(encoding)
+    bomb = b"".join([*(pack(b"0" * 1_000_000) for _ in range(400)), end()])
+    unpacker = (
+        pytest.importorskip("brotli").Decompressor().process
+        if encoding == "br"
+        else pytest.importorskip("zstandard").ZstdDecompressor().decompressobj().decompress
+    )
+
+    assert 1_000_000 <= len(http_answers._in_pieces(unpacker, 16)(bomb, 1_000_000)) < 50_000_000
 
 
 ANY = st.recursive(

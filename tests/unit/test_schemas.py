@@ -5,11 +5,13 @@ import os
 import re
 import subprocess
 import sys
+from itertools import repeat
 from pathlib import Path
 
 import jsonschema_rs
 import pytest
 
+from evalh.api.new_workspace import NewWorkspace, Task, write_workspace
 from evalh.api.schemas import published
 from evalh.core.declared import read
 from evalh.core.errors import EvalhError
@@ -24,7 +26,8 @@ from evalh.workspace.yaml import parse_yaml
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "schemas"
 PIPELINES = ROOT / "docs/reference/pipelines.md"
-WORKSPACES = (ROOT, ROOT / "harness/evalh/api/starter")
+STARTERS = tuple(ROOT / "harness/evalh/api/starter" / task for task in Task)
+WORKSPACES = (ROOT, *STARTERS)
 PUBLISHED = published()
 
 SUITE = "prompt: p\ndataset: d\n"
@@ -149,6 +152,11 @@ def test_a_published_schema_is_current(name: str) -> None:
     jsonschema_rs.meta.validate(PUBLISHED[name])
 
 
+def _begun(task: Task, folder: Path) -> Path:
+    write_workspace(folder / task, NewWorkspace(task=task, model="openai"))
+    return folder / task / "evalh.toml"
+
+
 def test_every_file_of_this_repository_is_accepted(tmp_path: Path) -> None:
     prompts = [file for root in WORKSPACES for file in root.glob("prompts/*/*.prompt")]
     rows = [
@@ -157,7 +165,7 @@ def test_every_file_of_this_repository_is_accepted(tmp_path: Path) -> None:
     fronts = [cut(file.read_text(), file.name).front or "{}" for file in prompts]
     files = {
         "suite": [file for root in WORKSPACES for file in root.glob("evals/*.yaml")],
-        "evalh-toml": [root / "evalh.toml" for root in WORKSPACES],
+        "evalh-toml": [ROOT / "evalh.toml", *map(_begun, Task, repeat(tmp_path))],
         "front-matter": written(tmp_path, "front-matter", fronts),
         "pipeline": written(tmp_path, "pipeline", re.findall(r"```yaml\n(.*?)```", PIPELINES.read_text(), re.DOTALL)),
         "dataset-row": written(tmp_path, "dataset-row", [row for row in rows if row.strip()]),

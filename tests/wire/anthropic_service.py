@@ -140,6 +140,7 @@ def _text_events(pieces: Sequence[str]) -> list[bytes]:
 
 ANTHROPIC = Service(
     kind="anthropic",
+    name="anthropic",
     model="claude-sonnet-4-5",
     base="",
     wire=lambda spec: anthropic.Messages(read_options(spec, anthropic.Options)),

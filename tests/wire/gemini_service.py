@@ -22,6 +22,11 @@ def _wrong_content(seen: Seen) -> Iterator[str]:
     path = re.fullmatch(r"/v1beta/models/[a-z0-9.-]+:(generateContent|streamGenerateContent)", seen.path)
     if path is None or (path[1] == "streamGenerateContent") != (seen.query == "alt=sse"):
         yield f"no such path {seen.path}?{seen.query}"
+    yield from wrong_content_body(body, signed="gemini-3" in seen.path or "latest" in seen.path)
+
+
+def wrong_content_body(body: Any, *, signed: bool = False) -> Iterator[str]:
+    """Say what the service would refuse a body for."""
     yield from unknown(body, _CONTENT, "Unknown name")
     config = body.get("generationConfig", {})
     yield from unknown(config, _CONFIG, "Unknown name at generation_config")
@@ -31,7 +36,6 @@ def _wrong_content(seen: Seen) -> Iterator[str]:
         yield "stopSequences is no list"
     if not body.get("contents"):
         yield "contents is not specified"
-    signed = "gemini-3" in seen.path or "latest" in seen.path
     called: list[str] = []
     for turn in body["contents"]:
         yield from _wrong_content_turn(turn, called, signed=signed)
@@ -102,6 +106,7 @@ def _content_events(pieces: Sequence[str]) -> list[bytes]:
 
 GEMINI = Service(
     kind="gemini",
+    name="gemini",
     model="gemini-2.5-flash",
     base="/v1beta",
     wire=lambda spec: gemini.GenerateContent(spec, read_options(spec, gemini.Options)),

@@ -9,6 +9,7 @@ from typing import Any
 from wire.anthropic_service import message, message_events
 from wire.gemini_service import content
 from wire.openai_service import chat, chat_chunk
+from wire.responses_service import called, response, response_events, said
 from wire.service import event
 
 ODD: tuple[Any, ...] = (
@@ -77,10 +78,11 @@ def _paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str |
 
 _DECIDING = {
     "openai": ("choices", "message", "delta", "content", "tool_calls", "function", "name", "arguments"),
+    "responses": ("response", "output", "content", "text", "name", "arguments"),
     "anthropic": ("content", "content_block", "delta", "text", "name", "input", "partial_json"),
     "gemini": ("candidates", "content", "parts", "text", "thought", "functionCall", "name", "args"),
 }
-_ENDS = ("finish_reason", "stop_reason", "finishReason")
+_ENDS = ("finish_reason", "stop_reason", "finishReason", "status")
 
 
 def _decides(kind: str, path: tuple[str | int, ...], document: Any) -> bool:
@@ -97,7 +99,7 @@ def _decides(kind: str, path: tuple[str | int, ...], document: Any) -> bool:
 
 
 def _tagged(kind: str, path: tuple[str | int, ...]) -> bool:
-    return kind == "anthropic" or (kind == "openai" and "content" in path)
+    return kind in {"anthropic", "responses"} or (kind == "openai" and "content" in path)
 
 
 _TALK = ("Grüße, ", "😀 ", "done.")
@@ -172,11 +174,16 @@ def _contents(*, calls: bool, streamed: bool) -> tuple[Any, ...]:
 
 _ONE = (("search", '{"q": "a"}'),)
 _SAID = "".join(_TALK)
+_FUNCTIONS = [called(name, text, f"call_{number}") for number, (name, text) in enumerate(_CALLS)]
 RECORDED = (
     Recorded("openai", _chat_documents(calls=False), False, _SAID),
     Recorded("openai", _chat_documents(calls=True), False, "", _CALLS),
     Recorded("openai", _chat_stream(calls=False), True, _SAID),
     Recorded("openai", _chat_stream(calls=True), True, "", _CALLS),
+    Recorded("responses", (response(said(_SAID)),), False, _SAID),
+    Recorded("responses", (response(*_FUNCTIONS),), False, "", _CALLS),
+    Recorded("responses", _read(response_events(_TALK)), True, _SAID),
+    Recorded("responses", _read(response_events([], *_FUNCTIONS)), True, "", _CALLS),
     Recorded("anthropic", (message(*_blocks(calls=False)),), False, _SAID),
     Recorded("anthropic", (message(*_blocks(calls=True), finish="tool_use"),), False, "", _ONE),
     Recorded("anthropic", _message_stream(calls=False), True, _SAID),

@@ -16,9 +16,13 @@ _CHAT = (
 
 
 def _wrong_chat(seen: Seen) -> Iterator[str]:
-    body = seen.body
     yield from keyed(seen, "authorization", "Bearer ")
     yield from at_path(seen, "/v1/chat/completions")
+    yield from wrong_chat_body(seen.body)
+
+
+def wrong_chat_body(body: Any) -> Iterator[str]:
+    """Say what the service would refuse a body for."""
     yield from unknown(body, _CHAT, "body")
     if not isinstance(body.get("model"), str) or not body.get("messages"):
         yield "you must provide a model parameter, and messages"
@@ -44,7 +48,7 @@ def _wrong_format(wanted: Any) -> Iterator[str]:
             if strict and (schema.get("type") != "object" or "anyOf" in schema):
                 yield "schema must be a JSON Schema of 'type: \"object\"'"
             if strict:
-                yield from _not_strict(schema)
+                yield from not_strict(schema)
         case _:
             yield "response_format.type"
 
@@ -90,7 +94,7 @@ def _wrong_chat_part(part: Any) -> Iterator[str]:
 _NOT_PERMITTED = "allOf oneOf not dependentRequired if then else minLength maxLength default uniqueItems"
 
 
-def _not_strict(schema: Any) -> Iterator[str]:
+def not_strict(schema: Any) -> Iterator[str]:
     """The rules of structured outputs: everything typed, objects closed, all required, no unknown keyword."""
     if "$ref" in schema:
         if len(schema) > 1:
@@ -105,7 +109,7 @@ def _not_strict(schema: Any) -> Iterator[str]:
         if sorted(schema.get("required", [])) != sorted(schema.get("properties", {})):
             yield "'required' is required to include every key in properties"
     for inner in inner_schemas(schema):
-        yield from _not_strict(inner)
+        yield from not_strict(inner)
 
 
 def chat(text: str | None, *, finish: str = "stop", usage: Any = None, **message: Any) -> Any:
@@ -162,6 +166,7 @@ def _chat_events(pieces: Sequence[str]) -> list[bytes]:
 
 OPENAI = Service(
     kind="openai",
+    name="openai",
     model="gpt-5-mini",
     base="/v1",
     wire=lambda spec: openai.ChatCompletions(spec, read_options(spec, openai.Options)),

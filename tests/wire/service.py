@@ -38,6 +38,7 @@ class Service:
     """One provider's service."""
 
     kind: str
+    name: str  # the kind, or the API where a kind has several
     model: str
     base: str  # the path of its base URL
     wire: Callable[[ModelSpec], Wire]

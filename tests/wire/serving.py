@@ -23,6 +23,7 @@ class Seen:
     headers: dict[str, str]  # names in lower case
     body: Any
     peer: tuple[str, int]
+    raw: bytes = b""
 
 
 @dataclass
@@ -41,7 +42,7 @@ Handler = Callable[[web.Request, Seen], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def serving(handler: Handler, *, tls: bool = False) -> AsyncIterator[Served]:
+async def serving(handler: Handler, *, tls: bool = False, certificate: Path = CERTIFICATE) -> AsyncIterator[Served]:
     """Answer POSTs by `handler`; what was asked is kept in `seen`."""
     served = Served("")
 
@@ -53,7 +54,7 @@ async def serving(handler: Handler, *, tls: bool = False) -> AsyncIterator[Serve
             body = text
         headers = {name.lower(): value for name, value in request.headers.items()}
         peer = request.transport.get_extra_info("peername")[:2]
-        seen = Seen(request.path, request.query_string, headers, body, peer)
+        seen = Seen(request.path, request.query_string, headers, body, peer, text)
         served.seen.append(seen)
         return await handler(request, seen)
 
@@ -64,7 +65,7 @@ async def serving(handler: Handler, *, tls: bool = False) -> AsyncIterator[Serve
     context = None
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(CERTIFICATE)
+        context.load_cert_chain(certificate)
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
     await site.start()
     port = site._server.sockets[0].getsockname()[1]
@@ -73,6 +74,34 @@ async def serving(handler: Handler, *, tls: bool = False) -> AsyncIterator[Serve
         yield served
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def proxying(port: int) -> AsyncIterator[str]:
+    """A proxy that leads every CONNECT to one port here, whatever host is asked for; hand out its address."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    async def lead(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.readuntil(b"\r\n\r\n")
+        assert asked.startswith(b"CONNECT "), asked
+        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await asyncio.gather(pump(reader, there_writer), pump(there_reader, writer))
+
+    server = await asyncio.start_server(lead, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
 
 
 @asynccontextmanager

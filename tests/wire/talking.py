@@ -11,19 +11,23 @@ from aiohttp import web
 from evalh.core.attempt import Call, CallError, CallKey, Completion
 from evalh.core.model import ModelSpec
 from evalh.core.request import Message, Request, Role, Settings
+from evalh.core.route import RetryPolicy
 from evalh.providers.hosted import Hosted
 from evalh.providers.http.direct import DirectTransport
 from evalh.providers.http.egress import Egress
 from evalh.providers.http.transport import Response
+from evalh.routing.retry import Retrying
+from unit.routing.staging import Stage
 from wire.anthropic_service import ANTHROPIC
 from wire.gemini_service import GEMINI
 from wire.openai_service import OPENAI
+from wire.responses_service import RESPONSES
 from wire.service import Reply, Service
 from wire.serving import Handler, Seen, Served, serving
 
 KEY = "sk-live-4f9c2a7e8b1d"
 ENV = {"TEST_KEY": KEY}
-SERVICES = (OPENAI, ANTHROPIC, GEMINI)
+SERVICES = (OPENAI, RESPONSES, ANTHROPIC, GEMINI)
 
 
 @dataclass
@@ -39,6 +43,12 @@ class Talk:
 
     async def send(self, request: Request) -> Completion:
         return await self.model.send(request, Call(id="r:1", run_id="r", key=CallKey("t-1"), request=request))
+
+    async def retried(self) -> Completion:
+        """Ask as a route does: with the loop that may send again."""
+        request = Request((Message.of(Role.USER, "hello"),), settings_of(self.model))
+        call = Call(id="r:1", run_id="r", key=CallKey("t-1"), request=request)
+        return await Retrying(self.model, RetryPolicy(), Stage().shared).send(request, call)
 
     async def failing(self, *messages: Message, **settings: Any) -> CallError:
         try:

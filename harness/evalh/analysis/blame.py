@@ -194,6 +194,7 @@ class Blamed(Value, kw_only=True):
     model: str
     stand_in: str | None
     bad: int  # cases
+    incidents: int  # bad ones beside these, which are in no share; none if the run is of incidents alone
     left_out: int
     blame: Blame
     spent_usd: Decimal | None

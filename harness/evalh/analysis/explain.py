@@ -73,6 +73,12 @@ def explain(
     ]
 
 
+def explain_prices(priced: Mapping[str, str]) -> Iterator[Statement]:
+    """State which models are priced by the row of another one in the price table."""
+    for name, row in priced.items():
+        yield Statement(topic=MONEY, when=f"{name} answers", then=f"it costs what the price table says of {row}")
+
+
 def explain_steps(pipeline: Pipeline, taken: Mapping[tuple[str, str], int]) -> Iterator[Statement]:
     """State what a pipeline does about its steps; `taken` counts what was done, by (what, step)."""
     for spec in pipeline.steps:

@@ -27,7 +27,7 @@ class Reason(Value):
 
 
 class Failings(Struct):
-    """Folds a run's samples, one by one."""
+    """Folds a run's samples, one by one; of incidents, which are in no rate, only who answered."""
 
     tags: Counter[str] = field(default_factory=Counter)  # samples by tag
     samples: int = 0
@@ -42,6 +42,10 @@ class Failings(Struct):
     def add(self, story: SampleStory) -> None:
         """Count one sample in."""
         sample = story.sample
+        if story.model_answered:
+            self.models[story.model_answered] += 1
+        if story.case.incident:
+            return
         self.samples += 1
         tags = (ANY_TAG, *story.case.tags)
         self.tags.update(story.case.tags)
@@ -52,8 +56,6 @@ class Failings(Struct):
             self.output_tokens.append(float(story.usage.output_tokens))
         if sample.finish is not None:
             self.finishes[sample.finish] += 1
-        if story.model_answered:
-            self.models[story.model_answered] += 1
         if sample.error is not None:
             self._reasons["", _masked(sample.error)][sample.error] += 1
         for graded in sample.verdicts:
@@ -87,6 +89,17 @@ class Failings(Struct):
 
 def _masked(reason: str) -> str:
     return _NUMBER.sub("#", reason)
+
+
+def why(story: SampleStory) -> str:
+    """Say why a sample is not good: its error, or what the required graders that did not pass say."""
+    if story.sample.error is not None:
+        return f"{story.sample.error_kind}: {story.sample.error}"
+    return "; ".join(
+        f"{graded.grader}: {graded.verdict.reason}"
+        for graded in story.sample.verdicts
+        if graded.required and graded.verdict.outcome is not Outcome.PASS
+    )
 
 
 class Heat(Value):

@@ -1,8 +1,14 @@
-"""What was measured of a suite over time: every version and model at every commit, as its newest run there saw it."""
+"""What was measured of a suite over time: each content of a version on each model, where its newest measurement stands.
 
+A run that the log answered repeats what was measured before: it moves no point, and adds none.
+"""
+
+from collections import Counter
 from collections.abc import Iterable
 
-from evalh.analysis.tradeoff import MeasuredRun, has_rate, identity, measured_by
+from msgspec.structs import replace
+
+from evalh.analysis.tradeoff import MeasuredRun, has_rate, identity, measured_by, names_of, run_tag
 from evalh.core.log import RunRow
 from evalh.core.run import RunStatus
 from evalh.core.values import Value
@@ -12,7 +18,7 @@ MOST = 60
 
 
 class Moment(MeasuredRun, kw_only=True):
-    """One version on one model at one commit."""
+    """One content on one model: the newest run that asked for its answers."""
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -24,12 +30,17 @@ class Moment(MeasuredRun, kw_only=True):
         """The commit's first letters; a star says that the tree held uncommitted changes. Empty: no commit."""
         return f"{self.record.commit[:7]}{'*' if self.record.dirty else ''}" if self.record.commit else ""
 
+    @property
+    def mark(self) -> str:
+        """What tells it from others of its version: the commit, or the end of the run's id where that is the same."""
+        return self.tag or self.commit
+
 
 class History(Value, kw_only=True):
     """The moments that can be compared with a run, oldest first."""
 
     moments: tuple[Moment, ...]
-    repeated: int  # runs of the same content at the same commit: the newest stands for them
+    repeated: int  # other runs of the same contents
     older: int  # moments before the first that is kept
 
     @property
@@ -40,17 +51,36 @@ class History(Value, kw_only=True):
 
 def history(runs: Iterable[RunRow], here: RunRow) -> History:
     """Order what the same cases, graders and number of trials measured. `runs` come newest first."""
-    chosen: dict[tuple[object, ...], RunRow] = {}
+    runs = list(runs)
+    chosen: dict[tuple[str, ...], RunRow] = {}
     repeated = 0
-    for run in (here, *runs):
-        finished = run.status is RunStatus.COMPLETE or run.record.id == here.record.id
-        if not finished or not has_rate(run) or measured_by(run) != measured_by(here):
+    for run in {one.record.id: one for one in (here, *runs)}.values():
+        if run.status is not RunStatus.COMPLETE or not has_rate(run) or measured_by(run) != measured_by(here):
             continue
-        key = (*identity(run), run.record.commit, run.record.dirty)
-        if key not in chosen:
+        key = identity(run)
+        repeated += key in chosen
+        if key not in chosen or _measured_later(run, chosen[key]):
             chosen[key] = run
-        elif chosen[key].record.id != run.record.id:
-            repeated += 1
+    names = names_of([here, *runs])
     ordered = sorted(chosen.values(), key=lambda run: (run.record.started_at, run.record.id))
-    moments = tuple(Moment(run=run, here=run.record.id == here.record.id) for run in ordered[-MOST:])
-    return History(moments=moments, repeated=repeated, older=max(0, len(ordered) - MOST))
+    moments = [Moment(run=run, here=identity(run) == identity(here), names=names[identity(run)]) for run in ordered]
+    places = Counter((moment.version, moment.record.model, moment.commit) for moment in moments)
+    tagged = (
+        replace(one, tag=run_tag(one.record)) if places[one.version, one.record.model, one.commit] > 1 else one
+        for one in moments[-MOST:]
+    )
+    return History(moments=tuple(tagged), repeated=repeated, older=max(0, len(ordered) - MOST))
+
+
+def _measured_later(run: RunRow, than: RunRow) -> bool:
+    """Whether a run is the better witness of its content: it asked, and the other one did not, or it asked later."""
+    mine, theirs = _asked(run), _asked(than)
+    if mine != theirs:
+        return mine
+    newer = run.record.started_at > than.record.started_at
+    return newer if mine else not newer  # of replays the first
+
+
+def _asked(run: RunRow) -> bool:
+    """Whether a run asked for an answer itself. The log answered the others: they repeat an earlier measurement."""
+    return run.summary is not None and run.summary.cache_hits < run.summary.calls

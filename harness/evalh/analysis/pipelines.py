@@ -37,7 +37,11 @@ class PipelineFold:
         self._after: Counter[Standing] = Counter()
 
     def add(self, sample: Sample) -> None:
-        """Count one sample."""
+        """Count one sample; of an incident's, only what its steps cost."""
+        for one in sample.steps:
+            self._steps[one.step].spend(one)
+        if sample.case.incident:
+            return
         story = sample.story
         word = SampleWord.NOT_KNOWN if story is None else story.word
         self._words[word] += 1
@@ -100,6 +104,11 @@ class _StepFold:
         self._own_error = _Rate(trials, clusters)
         self._propagation = _Rate(trials, clusters)
 
+    def spend(self, one: StepResult) -> None:
+        """Count what the step cost in a sample."""
+        costs = (one.cost_usd, one.cached_cost_usd, one.judge_cost_usd)
+        self._costs = [plus(so_far, cost) for so_far, cost in zip(self._costs, costs, strict=True)]
+
     def add(self, case_index: int, one: StepResult | None) -> None:
         """Count a sample. `one` is None if the sample ended before the step."""
         word = None if one is None else one.word
@@ -111,8 +120,6 @@ class _StepFold:
         if one is None:
             return
         self._states[one.state] += 1
-        costs = (one.cost_usd, one.cached_cost_usd, one.judge_cost_usd)
-        self._costs = [plus(so_far, cost) for so_far, cost in zip(self._costs, costs, strict=True)]
         if one.state is StepState.RAN:
             self._grades[one.grade] += 1
             if (took := one.latency.total_ms) is not None:

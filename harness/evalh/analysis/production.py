@@ -6,6 +6,7 @@ What was kept is no sample of what ran: failures are kept more often. So each wo
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from evalh.core.production import Voted
 from evalh.core.run import Estimate, PipelineSummary
 from evalh.core.sample import Sample, Standing
 from evalh.core.values import Value
@@ -21,6 +22,7 @@ class Weighed(Value):
     weight: float
     session: str  # answers of one session vary together
     cost_usd: float | None  # what production paid for it
+    voted: Voted = Voted.NONE
 
 
 class ProductionRate(Value, kw_only=True):
@@ -56,10 +58,19 @@ class GradedProduction(Value, kw_only=True):
     versions: tuple[ProductionRate, ...]
     whole: ProductionRate
     change: ProductionChange | None  # since the window before
+    by_feedback: Mapping[Voted, ProductionRate]  # the whole, split; empty: nobody voted
     left_out: Mapping[str, int]  # why: how many workflows
     without_gold: tuple[str, ...]  # graders that compare with gold, which production has not
     doubtful: int  # answers that fit several versions
     max_ungraded: float  # the suite's
+
+
+def by_feedback(weighed: Sequence[Weighed]) -> dict[Voted, ProductionRate]:
+    """Split answers by what users said of them; nothing where nobody said anything."""
+    parts = {voted: [one for one in weighed if one.voted is voted] for voted in Voted}
+    if not (parts[Voted.GOOD] or parts[Voted.BAD]):
+        return {}
+    return {voted: rate_of("all", None, part) for voted, part in parts.items() if part}
 
 
 def change_of(

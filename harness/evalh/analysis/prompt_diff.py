@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, unified_diff
 from enum import StrEnum
+from itertools import groupby
 from typing import Literal, TypeAlias
 
 from evalh.core.case import ABSENT, Absent
@@ -16,6 +17,7 @@ Side: TypeAlias = JsonValue | Literal[Absent.ABSENT]
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]")
 _MAX_WORDS = 2_000  # above it a word diff takes seconds, and nobody reads it
 _HISTORY = "history"
+_ANSWERING = frozenset({"model", "assistant"})
 _SHORT = len("sha256:") + 12  # characters of a digest that people compare
 
 
@@ -54,6 +56,13 @@ class SectionDiff(Value):
         """Whether the two sides differ."""
         return self.base_role != self.head_role or any(edit.op is not Op.EQUAL for edit in self.edits)
 
+    @property
+    def title(self) -> str:
+        """The role of the message, or both roles; or that one side does not have it."""
+        roles = dict.fromkeys(role for role in (self.base_role, self.head_role) if role)
+        word = "" if self.base_role and self.head_role else " added" if self.head_role else " removed"
+        return f"{' → '.join(roles)}{word}"
+
     def text(self, without: Op) -> str:
         """Return one side: the head without the deletes, the base without the inserts."""
         return "".join(edit.text for edit in self.edits if edit.op is not without)
@@ -63,6 +72,23 @@ class SectionDiff(Value):
         base = [] if self.base_role is None else self.text(Op.INSERT).split("\n")
         head = [] if self.head_role is None else self.text(Op.DELETE).split("\n")
         return list(unified_diff(base, head, n=context, lineterm=""))[2:]
+
+
+class MessageBlock(Value):
+    """Messages in a row that only one side has: "8 examples added" where they are questions with their answers."""
+
+    sections: tuple[SectionDiff, ...]
+
+    @property
+    def title(self) -> str:
+        """What came or went."""
+        roles = [section.head_role or section.base_role for section in self.sections]
+        word = "removed" if self.sections[0].head_role is None else "added"
+        if len(roles) % 2 == 0 and set(roles[::2]) == {"user"} and set(roles[1::2]) <= _ANSWERING:
+            count, noun = len(roles) // 2, "example"
+        else:
+            count, noun = len(roles), "message"
+        return f"{count} {noun}{'' if count == 1 else 's'} {word}"
 
 
 class PromptDiff(Value, kw_only=True):
@@ -80,6 +106,15 @@ class PromptDiff(Value, kw_only=True):
     notes: tuple[Change, ...]  # description, why, models: not part of the content
 
     @property
+    def parts(self) -> list[SectionDiff | MessageBlock]:
+        """The messages that differ; those in a row that one side lacks are one block."""
+        found: list[SectionDiff | MessageBlock] = []
+        for lacks, group in groupby((one for one in self.sections if one.changed), _lacking):
+            sections = tuple(group)
+            found += [MessageBlock(sections)] if lacks and len(sections) > 1 else sections
+        return found
+
+    @property
     def same_content(self) -> bool:
         """Whether both versions send the same."""
         return self.base_digest == self.head_digest
@@ -89,6 +124,11 @@ class PromptDiff(Value, kw_only=True):
         """The keys that differ, part by part."""
         parts = ("config", "schemas", "tools", "steps", "notes")
         return {part: getattr(self, part) for part in parts}
+
+
+def _lacking(section: SectionDiff) -> str:
+    """Say which side does not have a message; empty: both have it."""
+    return "base" if section.base_role is None else "head" if section.head_role is None else ""
 
 
 def diff(base: PromptVersion, head: PromptVersion) -> PromptDiff:

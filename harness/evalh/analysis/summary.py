@@ -1,7 +1,7 @@
 """From samples to the numbers of a run, finished or under way.
 
 Only cases whose trials are under way are kept: a million cases cost as much memory as a hundred. Sums are exact, so the
-order in which answers arrive cannot change a digit.
+order in which answers arrive cannot change a digit. Incidents are counted apart: they were chosen because they failed.
 """
 
 from collections import Counter
@@ -17,8 +17,8 @@ from evalh.analysis.pipelines import PipelineFold
 from evalh.analysis.units import Units
 from evalh.core.attempt import Call, Latency
 from evalh.core.log import CaseTally, RunRow, UnderWay
-from evalh.core.money import plus
-from evalh.core.run import Estimate, GraderTally, RunSummary
+from evalh.core.money import plus, total
+from evalh.core.run import Estimate, GraderTally, Incidents, RunSummary
 from evalh.core.sample import Sample, Standing
 from evalh.core.suite import GraderSpec, OutputValue
 from evalh.core.verdict import Outcome
@@ -54,6 +54,8 @@ class Fold:
         self._parts_ns = Counter[str]()  # whole numbers: the order of the answers must not move a digit
         self._timed = self._last_attempts = 0
         self._standings: Counter[Standing] = Counter()
+        self._incidents = _IncidentFold()
+        self._priced = True  # every answer that is not an incident's
         self._spent: Decimal | None = Decimal(0)
         self._cached: Decimal | None = Decimal(0)
         self._judges: Decimal | None = Decimal(0)
@@ -65,7 +67,7 @@ class Fold:
 
     @property
     def done(self) -> int:
-        """Samples taken so far."""
+        """Samples taken so far, without incidents."""
         return sum(self._standings.values())
 
     @property
@@ -85,13 +87,23 @@ class Fold:
 
     def add(self, sample: Sample) -> None:
         """Count one sample in."""
+        self._count_spent(sample)
+        if self._pipeline is not None:
+            self._pipeline.add(sample)
+        if sample.case.incident:
+            self._incidents.add(sample)
+            return
         self._standings[sample.standing] += 1
         self._count_cost(sample)
         self._count_verdicts(sample)
         if self._net is not None:
             self._net.add(sample)
-        if self._pipeline is not None:
-            self._pipeline.add(sample)
+        self._count_answer(sample)
+
+    def _count_spent(self, sample: Sample) -> None:
+        self._spent = plus(self._spent, sample.cost_usd)
+        self._cached = plus(self._cached, sample.cached_cost_usd)
+        self._judges = plus(self._judges, sample.judge_cost_usd)
         self._attempts += sample.attempts
         if sample.steps:  # of a pipeline, whose steps are calls of their own
             asked = [step for step in sample.steps if step.call_id is not None]
@@ -100,13 +112,16 @@ class Fold:
         else:
             self._calls += 1
             self._hits += sample.from_log
-        self._count_answer(sample)
 
-    def cut_off(self, case_index: int, call: Call, judges_usd: Decimal | None = Decimal(0)) -> None:
+    def cut_off(self, case_index: int, call: Call, judges_usd: Decimal | None = Decimal(0), *, incident: bool) -> None:
         """Count what a call had spent when the run ended before its sample: money, but no sample."""
-        self._units.add(case_index, call.cost_usd or _NOTHING, good=None)
-        if self._net is not None:
-            self._net.spend(case_index, call.cost_usd)
+        if incident:
+            self._incidents.spend(call.cost_usd, call.cached_cost_usd)
+        else:
+            self._priced = self._priced and None not in (call.cost_usd, call.cached_cost_usd)
+            self._units.add(case_index, call.cost_usd or _NOTHING, good=None)
+            if self._net is not None:
+                self._net.spend(case_index, call.cost_usd)
         self._spent = plus(self._spent, call.cost_usd)
         self._cached = plus(self._cached, call.cached_cost_usd)
         self._judges = plus(self._judges, judges_usd)
@@ -126,11 +141,9 @@ class Fold:
 
     def _count_cost(self, sample: Sample) -> None:
         spent, cached = sample.cost_usd, sample.cached_cost_usd
+        self._priced = self._priced and None not in (spent, cached)
         known = _NOTHING if spent is None or cached is None else spent + cached
         self._units.add(sample.case_index, known, good=sample.standing is Standing.GOOD)
-        self._spent = plus(self._spent, spent)
-        self._cached = plus(self._cached, cached)
-        self._judges = plus(self._judges, sample.judge_cost_usd)
 
     def _count_verdicts(self, sample: Sample) -> None:
         for graded in sample.verdicts:
@@ -175,6 +188,7 @@ class Fold:
             downstream=None if self._net is None else self._net.downstream(),
             clusters=sum(rates.values()),
             pipeline=None if self._pipeline is None else self._pipeline.summary(),
+            incidents=self._incidents.tally(),
         )
 
     def _latency_parts(self) -> Mapping[str, float] | None:
@@ -183,9 +197,39 @@ class Fold:
         return {name: self._parts_ns[name] / self._timed / 1e6 for name in ("attempts", "waiting", "checks")}
 
     def _cost_per_good(self, costs: CostSums) -> Estimate:
-        if self._spent is None or self._cached is None:
-            return Estimate(None, None, None, "unpriced")
-        return costs.cost_per_good()
+        return costs.cost_per_good() if self._priced else Estimate(None, None, None, "unpriced")
+
+
+class _IncidentFold:
+    """Takes the samples of incidents."""
+
+    def __init__(self) -> None:
+        self._standings: Counter[Standing] = Counter()
+        self._spent: Decimal | None = Decimal(0)
+        self._cached: Decimal | None = Decimal(0)
+        self._errors: Counter[str] = Counter()
+
+    def add(self, sample: Sample) -> None:
+        """Count one sample in."""
+        self._standings[sample.standing] += 1
+        self.spend(sample.cost_usd, sample.cached_cost_usd)
+        if sample.completion is None and sample.error is not None:
+            self._errors[sample.error.kind.value] += 1
+
+    def spend(self, cost_usd: Decimal | None, cached_cost_usd: Decimal | None) -> None:
+        """Count what an answer had cost, also where the run ended before its sample."""
+        self._spent = plus(self._spent, cost_usd)
+        self._cached = plus(self._cached, cached_cost_usd)
+
+    def tally(self) -> Incidents:
+        """Return the numbers so far."""
+        return Incidents(
+            samples=self._standings.total(),
+            **{standing.value: self._standings[standing] for standing in Standing},
+            cost_usd=self._spent,
+            cached_cost_usd=self._cached,
+            errors=dict(sorted(self._errors.items())),
+        )
 
 
 def _nanoseconds(latency: Latency) -> dict[str, int]:
@@ -208,18 +252,17 @@ def good_rate(good: int, samples: int, rates: Counter[ClusterSum], trials: int, 
 
 
 def so_far(run: RunRow, tallies: Iterable[CaseTally]) -> UnderWay:
-    """Count the cases of a run."""
-    cases = list(tallies)
+    """Count the cases of a run, incidents apart."""
+    everything = list(tallies)
+    cases = [case for case in everything if not case.incident]
     counted: Counter[str] = Counter()
     errors: Counter[str] = Counter()
     clusters: dict[int, list[CaseTally]] = {}
-    spent: Decimal | None = Decimal(0)
     priced = True
     for number, case in zip(grouped(case.ties for case in cases), cases, strict=True):
         clusters.setdefault(number, []).append(case)
-        counted.update(samples=case.samples, good=case.good, bad=case.bad, hits=case.hits)
+        counted.update(samples=case.samples, good=case.good, bad=case.bad)
         errors.update(case.errors)
-        spent = plus(spent, case.spent_usd)
         priced = priced and case.task_usd is not None
     rates: Counter[ClusterSum] = Counter()
     costs = CostSums()
@@ -234,9 +277,27 @@ def so_far(run: RunRow, tallies: Iterable[CaseTally]) -> UnderWay:
         good=good,
         bad=counted["bad"],
         ungraded=samples - good - counted["bad"],
-        hits=counted["hits"],
+        hits=sum(case.hits for case in everything),
         good_rate=good_rate(good, samples, rates, run.record.trials, graded=good + counted["bad"]),
-        spent_usd=spent,
+        spent_usd=total(case.spent_usd for case in everything),
         cost_per_good_usd=costs.cost_per_good() if priced else Estimate(None, None, None, "unpriced"),
+        errors=dict(sorted(errors.items())),
+        incidents=_incidents([case for case in everything if case.incident]),
+    )
+
+
+def _incidents(cases: Sequence[CaseTally]) -> Incidents:
+    samples, good, bad = (sum(getattr(case, name) for case in cases) for name in ("samples", "good", "bad"))
+    spent, task = total(case.spent_usd for case in cases), total(case.task_usd for case in cases)
+    errors: Counter[str] = Counter()
+    for case in cases:
+        errors.update(case.errors)
+    return Incidents(
+        samples=samples,
+        good=good,
+        bad=bad,
+        ungraded=samples - good - bad,
+        cost_usd=spent,
+        cached_cost_usd=None if spent is None or task is None else task - spent,
         errors=dict(sorted(errors.items())),
     )

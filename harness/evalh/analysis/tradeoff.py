@@ -1,17 +1,28 @@
-"""Which version on which model: what a good output costs, how often the output is good, and what to make of it."""
+"""Which version on which model: what a good output costs, how often the output is good, and what to make of it.
 
-from collections.abc import Iterable, Sequence
+Versions of the same content are one: a draft that equals v3 was not measured twice.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec.structs import replace
 
 from evalh.core.log import RunRow
 from evalh.core.run import Estimate, RunRecord, RunStatus, RunSummary
 from evalh.core.values import Value
+
+_DRAFT = "draft"
+_NAMES = 2  # of one content, in a label
 
 
 class MeasuredRun(Value, kw_only=True):
     """A run that came to its numbers."""
 
     run: RunRow
-    here: bool  # the run that the report is about
+    here: bool  # the run that the report is about, or one of the same content
+    names: tuple[str, ...] = ()  # of the versions that have this content; empty: the run's own alone
+    tag: str = ""  # the end of the run's id, where another one has the same label
 
     @property
     def record(self) -> RunRecord:
@@ -31,8 +42,8 @@ class MeasuredRun(Value, kw_only=True):
 
     @property
     def version(self) -> str:
-        """`v3`: the prompt's name goes without saying in one suite."""
-        return self.record.prompt.partition("@")[2] or self.record.prompt
+        """`v3`, or `v3 = draft`: the prompt's name goes without saying in one suite."""
+        return " = ".join(self.names[:_NAMES]) or version_name(self.record)
 
 
 class Point(MeasuredRun, kw_only=True):
@@ -42,8 +53,8 @@ class Point(MeasuredRun, kw_only=True):
 
     @property
     def label(self) -> str:
-        """`v3 on small`."""
-        return f"{self.version} on {self.record.model}"
+        """`v3 on small`; with the end of the run's id where two would be the same."""
+        return f"{self.version} on {self.record.model}{f' ({self.tag})' if self.tag else ''}"
 
 
 class TradeOff(Value, kw_only=True):
@@ -62,10 +73,11 @@ class TradeOff(Value, kw_only=True):
 def trade_off(runs: Iterable[RunRow], here: RunRow) -> TradeOff:
     """Take the newest complete run of every version, model and route that `here` can be compared with.
 
-    `runs` come newest first. `here` is a point whatever its status: it is what the reader asked for.
+    `runs` come newest first. A run that is not complete is no point: it may have met only the easy cases.
     """
-    chosen: dict[tuple[str, ...], RunRow] = {identity(here): here}
+    chosen: dict[tuple[str, ...], RunRow] = {identity(here): here} if here.status is RunStatus.COMPLETE else {}
     left_out = 0
+    runs = list(runs)
     for run in runs:
         if run.summary is None or run.status is not RunStatus.COMPLETE:
             continue
@@ -73,10 +85,35 @@ def trade_off(runs: Iterable[RunRow], here: RunRow) -> TradeOff:
             left_out += 1
         else:
             chosen.setdefault(identity(run), run)
-    measured = [MeasuredRun(run=run, here=run is here) for run in chosen.values() if has_rate(run)]
+    names = names_of([here, *runs])
+    measured = [
+        MeasuredRun(run=run, here=run.record.id == here.record.id, names=names[identity(run)])
+        for run in chosen.values()
+        if has_rate(run)
+    ]
     best = sorted(measured, key=lambda one: (-one.rate, one.summary.cost_per_good or 0.0, one.record.id))
-    points = (Point(run=one.run, here=one.here, front=_on_front(one, measured)) for one in best)
-    return TradeOff(points=tuple(points), left_out=left_out)
+    points = [Point(run=one.run, here=one.here, names=one.names, front=_on_front(one, measured)) for one in best]
+    seen = Counter(point.label for point in points)
+    tagged = (replace(one, tag=run_tag(one.record)) if seen[one.label] > 1 else one for one in points)
+    return TradeOff(points=tuple(tagged), left_out=left_out)
+
+
+def names_of(runs: Iterable[RunRow]) -> Mapping[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of versions by content, model and route: frozen ones first, the draft last."""
+    found: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for run in runs:
+        found[identity(run)].add(version_name(run.record))
+    return {key: tuple(sorted(names, key=lambda name: (name == _DRAFT, name))) for key, names in found.items()}
+
+
+def version_name(record: RunRecord) -> str:
+    """Return `v3` of `triage@v3`."""
+    return record.prompt.partition("@")[2] or record.prompt
+
+
+def run_tag(record: RunRecord) -> str:
+    """Return the end of a run's id, by which a reader finds it."""
+    return record.id.rpartition("-")[2]
 
 
 def has_rate(run: RunRow) -> bool:
@@ -85,16 +122,19 @@ def has_rate(run: RunRow) -> bool:
 
 
 def measured_by(run: RunRow) -> tuple[object, ...]:
-    """Return what two runs must share to be compared: cases, graders, trials."""
+    """Return what two runs must share to be compared: cases, graders, trials; and whether incidents are in the rate.
+
+    A summary of an older evalh has them in it.
+    """
     prints = run.record.fingerprint
-    return prints.dataset, prints.graders, run.record.trials
+    apart = run.summary is not None and run.summary.apart.samples > 0
+    return prints.dataset, prints.graders, run.record.trials, apart
 
 
 def identity(run: RunRow) -> tuple[str, ...]:
-    """Return which version on which model or route was run."""
+    """Return which content on which model or route was run, whatever it was called and whichever commit had it."""
     prints = run.record.fingerprint
-    # The same content under the same name is the same version, whichever commit it was read at.
-    return run.record.prompt.rpartition(":")[2], prints.prompt, run.record.model, prints.model, prints.route
+    return prints.prompt, run.record.model, prints.model, prints.route
 
 
 def _on_front(one: MeasuredRun, others: Sequence[MeasuredRun]) -> bool:

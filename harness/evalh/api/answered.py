@@ -1,5 +1,6 @@
 """Which answers of production a suite can judge: calls that fit a version of its prompt, workflows named like it."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
@@ -11,7 +12,7 @@ from evalh.api.parts import Parts
 from evalh.core.attempt import Completion, FinishReason, Usage
 from evalh.core.digest import canonical
 from evalh.core.money import total
-from evalh.core.production import WorkflowDetail, said
+from evalh.core.production import Voted, WorkflowDetail, said
 from evalh.core.prompt import PromptVersion
 from evalh.core.request import ToolCall
 from evalh.core.strict_json import JsonValue
@@ -33,6 +34,7 @@ class ProductionAnswer(Value, kw_only=True):
     weight: float
     session: str
     cost_usd: float | None
+    voted: Voted
     steps: Mapping[str, RecordedStep] | None = None  # of a pipeline's workflow
 
 
@@ -152,6 +154,7 @@ def _answered(
         weight=1.0 / workflow.probability if workflow.probability > 0 else 1.0,
         session=workflow.session or workflow.id,
         cost_usd=known,
+        voted=Voted.of(Counter(vote.good for vote in detail.feedback if vote.good is not None)),
     )
 
 

@@ -4,7 +4,7 @@ Which committed baselines still stand for what a run would measure now, and why 
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +19,7 @@ from evalh.core.digest import digest
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound
 from evalh.core.ports import Progress, Tree
 from evalh.core.prompt import PromptRef
+from evalh.core.run import Incidents
 from evalh.core.sample import Sample, SampleResult, Standing
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import BaselinePolicy
@@ -197,7 +198,8 @@ class Accepted(Value):
     prompt: str
     model: str
     good: int
-    samples: int
+    samples: int  # without incidents
+    incidents: Incidents
     files: tuple[Path, ...]
 
 
@@ -207,16 +209,26 @@ def accept(parts: Parts, options: AcceptOptions, progress: Progress | None = Non
     for plan in parts.plans(_options(parts, options)):
         samples = collected(parts, plan, options, progress)
         ungraded = sum(one.standing is Standing.UNGRADED for one in samples)
-        if len(samples) < plan.planned or ungraded > plan.suite.max_ungraded * plan.planned:
+        if len(samples) < plan.planned or _unmeasured(plan, samples):
             what = f"{plan.version.label}: {ungraded} of {plan.planned} samples are ungraded"
             raise CannotMeasure(f"{what}: that is nothing to accept", hint="evalh calls --errors; then again")
         # A pipeline's baseline keeps results alone: its steps' answers are the log's.
         outputs = options.outputs and plan.suite.baseline.outputs and plan.pipeline is None
         baseline = _baseline(plan, samples, outputs=outputs)
         files = write_baseline(parts.root, baseline)
-        good = baseline.header["summary"]["good"]
-        written.append(Accepted(plan.version.label, plan.target.name, good, len(samples), tuple(files)))
+        summary = baseline.header["summary"]
+        apart = Incidents(**summary.get("incidents", {}))
+        written.append(
+            Accepted(plan.version.label, plan.target.name, summary["good"], summary["samples"], apart, tuple(files))
+        )
     return written
+
+
+def _unmeasured(plan: Plan, samples: Sequence[Sample]) -> bool:
+    """Whether more samples are ungraded than a suite allows: of incidents, or of the others."""
+    parts = [[one for one in samples if one.case.incident is apart] for apart in (True, False)]
+    ungraded = (sum(one.standing is Standing.UNGRADED for one in part) for part in parts)
+    return any(some > plan.suite.max_ungraded * len(part) for some, part in zip(ungraded, parts, strict=True))
 
 
 def _options(parts: Parts, options: AcceptOptions) -> RunOptions:
@@ -230,7 +242,6 @@ def _options(parts: Parts, options: AcceptOptions) -> RunOptions:
 
 
 def _baseline(plan: Plan, samples: list[Sample], *, outputs: bool) -> Baseline:
-    good = sum(one.standing is Standing.GOOD for one in samples)
     models = {one.completion.model for one in samples if one.completion is not None and one.completion.model}
     header = {
         "schema": SCHEMA,
@@ -241,12 +252,24 @@ def _baseline(plan: Plan, samples: list[Sample], *, outputs: bool) -> Baseline:
         "answering_models": sorted(models),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "trials": plan.trials,
-        "summary": {"samples": len(samples), "good": good, "good_rate": good / len(samples)},
+        "summary": _summary(samples),
     }
     path = baseline_path(plan.suite.name, plan.version.version, plan.target.name)
     answered = (one for one in samples if outputs and one.completion is not None and not one.completion.tool_calls)
     kept = [_output(plan, one) for one in answered]
     return Baseline(path=path, header=header, rows=[_row(plan, one) for one in samples], outputs=kept)
+
+
+def _summary(samples: Sequence[Sample]) -> dict[str, JsonValue]:
+    """Return the numbers for people, incidents apart."""
+    counted = [one for one in samples if not one.case.incident]
+    good = sum(one.standing is Standing.GOOD for one in counted)
+    numbers: dict[str, JsonValue] = {"samples": len(counted), "good": good}
+    numbers["good_rate"] = good / len(counted) if counted else None
+    if incidents := [one for one in samples if one.case.incident]:
+        kept = sum(one.standing is Standing.GOOD for one in incidents)
+        numbers["incidents"] = {"samples": len(incidents), "good": kept}
+    return numbers
 
 
 def _cost(sample: Sample) -> str | None:

@@ -34,6 +34,7 @@ class _BlameQuestion(Value, kw_only=True):
     stronger: Plan | None
     cases: tuple[Case, ...]
     bad: int
+    apart: int
     design: BlamePlan
 
     def sources(self) -> dict[str, Given]:
@@ -59,6 +60,7 @@ def blamed(parts: Parts, options: BlameOptions, progress: Progress | None = None
         model=plan.target.name,
         stand_in=options.stand_in,
         bad=question.bad,
+        incidents=question.apart,
         left_out=question.bad - len(question.cases) if options.cases is None else 0,
         blame=blame(question.design, reruns, plan.suite.max_ungraded),
         spent_usd=experiment.spent_usd,
@@ -96,7 +98,8 @@ def _question(parts: Parts, options: BlameOptions) -> _BlameQuestion:
     ran = {row.case_id: row for row in parts.log.samples(record.id, Standing.BAD)}
     if not ran:
         raise NotFound(f"no sample of run {record.id} ended bad: there is nothing to blame", hint="evalh show last")
-    known = [case for case in plan.cases if case.id in ran]
+    bad = [case for case in plan.cases if case.id in ran]
+    known = [case for case in bad if not case.incident] or bad  # of incidents alone: a share of what was chosen
     stronger = None if options.stand_in is None else _plan(parts, run, options.stand_in)
     names = [one.step for one in record.steps if one.step not in (plan.pipeline.given if plan.pipeline else {})]
     steps, cases = tuple(names), tuple(known)
@@ -110,7 +113,13 @@ def _question(parts: Parts, options: BlameOptions) -> _BlameQuestion:
     if options.cases is not None:
         cases = cases[: options.cases]
     return _BlameQuestion(
-        run=run, plan=plan, stronger=stronger, cases=cases, bad=len(ran), design=_design(options, steps, len(cases))
+        run=run,
+        plan=plan,
+        stronger=stronger,
+        cases=cases,
+        bad=len(ran) - (len(bad) - len(known)),
+        apart=len(bad) - len(known),
+        design=_design(options, steps, len(cases)),
     )
 
 

@@ -43,7 +43,7 @@ from evalh.api.results import results_of
 from evalh.core.attempt import Answer, CallKey, NotSent
 from evalh.core.calibration import GOOD, Calibration, VersionDifference
 from evalh.core.digest import digest
-from evalh.core.errors import EvalhError, NotFound, UsageError, did_you_mean
+from evalh.core.errors import EvalhError, NotFound, UsageError, did_you_mean, one_of
 from evalh.core.request import Request, Settings
 from evalh.core.suite import Suite
 from evalh.core.values import Value
@@ -141,8 +141,8 @@ def _judge_of_outputs(parts: Parts, judge: str, suite: str | None) -> tuple[Suit
     names = (suite,) if suite else parts.suites()
     suites = [found for found in map(parts.suite, names) if judge in [grader.name for grader in found.graders]]
     if len(suites) > 1:
-        options = " | ".join(found.name for found in suites)
-        raise UsageError(f"several suites have a grader {judge!r}", hint=f"--suite {options}")
+        hint = one_of(f"evalh calibrate {judge} --suite {{}}", [found.name for found in suites])
+        raise UsageError(f"several suites have a grader {judge!r}", hint=hint)
     if not suites:
         known = [grader.name for name in names for grader in parts.suite(name).graders]
         where = f"suite {suite!r}" if suite else "any suite"
@@ -173,6 +173,8 @@ def _read(parts: Parts, suite: Suite, grader: Grader, about: str) -> _Runs:
 
 def _verdicts(parts: Parts, run_id: str, judge: str, about: str) -> Iterator[tuple[tuple[str, str], str, Outcome]]:
     for sample in parts.log.results(run_id):
+        if sample.incident:  # chosen because it failed: neither a rate nor agreement may rest on it
+            continue
         outcome = sample.outcomes.get(judge)
         if outcome is not None and sample.output_digest is not None and sample.row_digest is not None:
             stratum = str(sample.standing if about == GOOD else outcome)
@@ -296,8 +298,8 @@ def _judge_of_pairs(parts: Parts, judge: str, suite: str | None) -> tuple[Suite,
         if prefer.name == judge
     ]
     if len(found) > 1:
-        options = " | ".join(one.name for one, _ in found)
-        raise UsageError(f"several suites have a judge {judge!r}", hint=f"--suite {options}")
+        hint = one_of(f"evalh calibrate {judge} --suite {{}}", [one.name for one, _ in found])
+        raise UsageError(f"several suites have a judge {judge!r}", hint=hint)
     return found[0] if found else None
 
 

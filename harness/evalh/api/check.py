@@ -7,7 +7,9 @@ from collections.abc import Generator, Iterator, Sequence
 
 from msgspec import Struct, field
 
+from evalh.analysis.compare.comparison import listed
 from evalh.analysis.near_duplicates import propose
+from evalh.api.dead_graders import dead_graders
 from evalh.api.files import brought_log
 from evalh.api.gold import impossible_golds
 from evalh.api.judges import kinship, stale_calibrations
@@ -15,18 +17,24 @@ from evalh.api.parts import Parts
 from evalh.api.pipeline_check import graded_steps, step_problems
 from evalh.api.sides import default_base
 from evalh.api.suite_graders import notices_of_rows
+from evalh.core.case import INCIDENT
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError, did_you_mean
 from evalh.core.prompt import PromptVersion
 from evalh.core.suite import Suite
+from evalh.engine.gate.evidence import unguarded
+from evalh.engine.selection import counted_clusters
 from evalh.graders.judges.prefer import pairwise
 from evalh.graders.kinds import Grader
 from evalh.graders.registry import build_all
+from evalh.providers.prices import refuse_unlisted
 from evalh.providers.registry import traits_of
-from evalh.report.text import safe
+from evalh.report.text import plural, safe
 from evalh.routing.target import models_of
 from evalh.workspace.dataset.dataset import Dataset, open_dataset
 from evalh.workspace.prompt.prompts import Prompts, frozen_edits
 from evalh.workspace.prompt.templates import check_inputs
+
+_MOST_FILES = 6  # named in the last line
 
 
 def odd_ids(parts: Parts, suite: Suite, dataset: Dataset) -> Iterator[WorkspaceError | str]:
@@ -61,13 +69,22 @@ class CheckOutcome(Struct):
     problems: list[EvalhError] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    datasets: dict[str, int] = field(default_factory=dict)  # cases of each file that a suite names
 
     @property
     def line(self) -> str:
         """One line for people."""
         counted = ", ".join(f"{count} {what if count != 1 else what[:-1]}" for what, count in self.counts.items())
         found = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}" if self.problems else "ok"
-        return f"{found}: {counted}"
+        return f"{found}: {counted}{self._files()}"
+
+    def _files(self) -> str:
+        """Say which file has how many cases."""
+        if len(self.datasets) == 1:
+            return f" in {next(iter(self.datasets))}"
+        told = ", ".join(f"{count} in {path}" for path, count in list(self.datasets.items())[:_MOST_FILES])
+        more = f", {len(self.datasets) - _MOST_FILES} more files" if len(self.datasets) > _MOST_FILES else ""
+        return f" ({told}{more})" if told else ""
 
 
 def check_workspace(parts: Parts) -> CheckOutcome:
@@ -122,15 +139,17 @@ def _suite_problems(parts: Parts, suite: Suite, prompts: Prompts, outcome: Check
         assert unread is not None
         yield unread
         return
-    outcome.counts["cases"] += len(dataset)
+    outcome.datasets[dataset.path] = len(dataset)
+    outcome.counts["cases"] = sum(outcome.datasets.values())  # several suites may share a file
     outcome.notices.extend(one for one in _alike(suite.dataset, dataset) if one not in outcome.notices)
     yield from _must_pass_problems(suite, dataset)
+    outcome.notices.extend(_incident_notices(suite, dataset))
     for odd in odd_ids(parts, suite, dataset):
         if isinstance(odd, EvalhError):
             yield odd
         else:
             outcome.notices.append(odd)
-    yield from _prompt_problems(parts, (suite, graders), prompts, dataset, outcome.problems)
+    yield from _prompt_problems(parts, (suite, graders), prompts, dataset, outcome)
 
 
 def _grader_problems(
@@ -159,7 +178,7 @@ def _prompt_problems(
     judged: tuple[Suite, Sequence[Grader]],
     prompts: Prompts,
     dataset: Dataset,
-    told: Sequence[EvalhError],
+    outcome: CheckOutcome,
 ) -> Iterator[EvalhError]:
     """Hold a suite's dataset and its graders against the versions of its prompt."""
     suite = judged[0]
@@ -171,7 +190,7 @@ def _prompt_problems(
     try:
         versions = [prompts.load(suite.prompt, version) for version in names]
     except EvalhError as exc:
-        if exc.what not in {problem.what for problem in told}:
+        if exc.what not in {problem.what for problem in outcome.problems}:
             yield exc
         return
     yield from _input_problems(versions, dataset)
@@ -180,7 +199,13 @@ def _prompt_problems(
     except EvalhError as exc:
         yield exc
         return
-    yield from impossible_golds(suite.graders, in_use, dataset)
+    refused = list(impossible_golds(suite.graders, in_use, dataset))
+    yield from refused
+    for dead in () if in_use.pipeline is not None else dead_graders(judged[1], in_use, dataset, refused):
+        if isinstance(dead, EvalhError):
+            yield dead
+        else:
+            outcome.notices.append(dead)
     yield from graded_steps(parts, judged, versions, in_use, dataset)
 
 
@@ -195,11 +220,26 @@ def _must_pass_problems(suite: Suite, dataset: Dataset) -> Iterator[EvalhError]:
         yield WorkspaceError(what, where=suite.where_of("gate"), hint=did_you_mean(name, known))
 
 
+def _incident_notices(suite: Suite, dataset: Dataset) -> Iterator[str]:
+    """Say which rows are in no rate although nothing says where they were found, and which no rule holds.
+
+    The tag takes a case out of the good rate: who uses it otherwise must be told.
+    """
+    incidents = [case for case in dataset if case.incident]
+    if unfounded := [case for case in incidents if case.source is None]:
+        ids = listed([safe(case.id) for case in unfounded], 5)
+        yield (
+            f"{unfounded[0].where}: {plural(len(unfounded), 'row')} with the tag {INCIDENT} and no source ({ids}):"
+            " the tag takes a case out of the good rate; where it means something else, give it another name"
+        )
+    yield from (f"suite {suite.name}: {safe(line)}" for line in unguarded(suite.gate.must_pass, incidents))
+
+
 def _alike(name: str, dataset: Dataset) -> Iterator[str]:
     """Say which cases count as one, and which look as if they should."""
-    found = propose(name, dataset, fast=True)
-    if found.clusters < found.cases:
-        yield f"dataset {name}: {found.cases} cases in {found.clusters} clusters, which the statistics count"
+    found, (cases, clusters) = propose(name, dataset, fast=True), counted_clusters(dataset)
+    if clusters < cases:
+        yield f"dataset {name}: {cases} cases in {clusters} clusters, which the statistics count"
     if found.proposed:
         alike = sum(len(one.cases) for one in found.proposed)
         yield (
@@ -234,6 +274,7 @@ def _model_problems(parts: Parts) -> Iterator[EvalhError]:
     for spec in parts.config.models.values():
         try:
             parts.refuse_unknown_provider(spec)
+            refuse_unlisted(spec)
             if traits_of(spec.provider).function_in:
                 parts.provider(spec.name)
         except EvalhError as exc:

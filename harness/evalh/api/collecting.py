@@ -4,15 +4,20 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from time import time
+from typing import TYPE_CHECKING
 
+from evalh.api.imports import refuse_devices
 from evalh.api.parts import Parts
 from evalh.api.production import STORE_VARIABLE, folder_of, price_of, production_writer
-from evalh.core.errors import UsageError, WorkspaceError
+from evalh.core.errors import WorkspaceError
 from evalh.core.values import Value
 from evalh.interop.spans.bodies import read_file
 from evalh.interop.spans.collection import Collection, Tally
 from evalh.interop.spans.privacy import Keep, redacting, whole, without_content
 from evalh_trace.records import AnyRecord
+
+if TYPE_CHECKING:
+    from evalh.store.production import ProductionWriter
 
 _MOST_BYTES = 512 << 20  # of a file: its traces may lie far apart
 
@@ -48,16 +53,23 @@ def environment_of(parts: Parts) -> dict[str, str]:
 
 def import_spans(parts: Parts, path: Path, *, content: bool) -> Arrived:
     """Read a file of spans and logs, such as a collector's file exporter writes. Raises UsageError, WorkspaceError."""
-    if path.is_dir():
-        raise UsageError("a folder, not a file", where=str(path), hint="evalh import otel FILE")
-    collection = collection_for(parts, content=content)
-    collection.most_bytes = _MOST_BYTES
-    try:
-        for _, received in read_file(path):
-            collection.add(received, time())
-    finally:  # what was read before a line that cannot be read is kept
-        collection.close(time())
+    refuse_devices(path.stat().st_mode, str(path), "evalh import otel FILE")
+    with production_writer(parts) as writer:
+        collection = collection_of_files(parts, writer, content=content)
+        try:
+            for _, received in read_file(path):
+                collection.add(received, time())
+        finally:  # what was read before a line that cannot be read is kept
+            collection.close(time())
     return arrived(parts, collection, content=content)
+
+
+def collection_of_files(parts: Parts, writer: "ProductionWriter", *, content: bool) -> Collection:
+    """Return what takes spans of which many come at once. Raises WorkspaceError, StoreError."""
+    collection = collection_for(parts, content=content)
+    collection.write = writer.write  # opening the file for each trace would take longer than all else
+    collection.most_bytes = _MOST_BYTES
+    return collection
 
 
 def arrived(parts: Parts, collection: Collection, *, content: bool) -> Arrived:

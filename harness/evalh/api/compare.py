@@ -1,7 +1,7 @@
 """Comparing two versions, models or saved runs: what is not in the log is run, then both are read back from it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -20,11 +20,12 @@ from evalh.api.prefer import ask_judges, judges_of
 from evalh.api.results import examples_of, results_of
 from evalh.api.runs import NoProgress, ends_of, execute
 from evalh.core.attempt import CONFIRM_DRAW
-from evalh.core.errors import CannotMeasure, EvalhError, NotFound, UsageError, did_you_mean
+from evalh.core.digest import digest
+from evalh.core.errors import CannotMeasure, EvalhError, NotFound, UsageError, did_you_mean, one_of
 from evalh.core.log import ComparisonRow, RunRow
 from evalh.core.ports import Progress
 from evalh.core.prompt import DRAFT, PromptRef, PromptVersion, version_number
-from evalh.core.run import RunRecord, RunStatus
+from evalh.core.run import RunKind, RunStatus
 from evalh.core.suite import OutputValue
 from evalh.core.values import Value
 from evalh.engine.gate.confirm import Confirming
@@ -56,14 +57,14 @@ def compared(parts: Parts, request: CompareOptions, progress: Progress | None = 
     judges = judges_of(parts, suite, request) if request.prefer else ()
     runs = _runs(parts, request, suite, (base, head), progress)
     margin, value = _policy(parts, suite)
+    base_results, head_results = (results_of(parts.log, one) for one in runs)
     options = Method(
         margin=margin if request.margin is None else request.margin,
         value=value,
         intersection=request.intersection,
         pass_at=request.pass_at,
-        seed=_seed([one.record for one in runs]),
+        seed=_seed((base_results, head_results)),
     )
-    base_results, head_results = (results_of(parts.log, one) for one in runs)
     comparison = compare(base_results, head_results, options)
     comparison = _trusted(parts, comparison, runs, (base_results, head_results), judges)
     if judges and comparison.comparable:
@@ -73,6 +74,16 @@ def compared(parts: Parts, request: CompareOptions, progress: Progress | None = 
     if request.confirm and comparison.regressed:
         comparison = replace(comparison, confirmed=_confirmed(parts, request, comparison, progress))
     return _kept(parts, comparison, request.examples, progress)
+
+
+def of_saved(parts: Parts, base: RunRow, head: RunRow) -> ComparisonView:
+    """Compare two runs of the log as `compared` does, and keep nothing. Raises WorkspaceError."""
+    runs = (base, head)
+    margin, value = _policy(parts, head.record.suite)
+    sides = results_of(parts.log, base), results_of(parts.log, head)
+    options = Method(margin=margin, value=value, seed=_seed(sides))
+    comparison = _trusted(parts, compare(*sides, options), runs, sides, ())
+    return ComparisonView(id="", comparison=comparison, difference=_difference(parts, comparison), examples=())
 
 
 def _trusted(
@@ -130,7 +141,7 @@ def _side(parts: Parts, text: str, model: str | None) -> SideRef:
     known = (*parts.config.models, *parts.config.routes)
     if at and version_number(tail) is None and tail != DRAFT:
         if tail not in known:
-            raise NotFound(f"{text!r}: no version and no model is called {tail!r}", hint=did_you_mean(tail, known))
+            raise NotFound(f"no version or model {tail!r}, in {text!r}", hint=did_you_mean(tail, known))
         if model is not None:
             raise UsageError(f"{text!r} names its model: {tail}", hint="leave out --model")
         text, model = ref, tail
@@ -159,14 +170,17 @@ def _suite(parts: Parts, request: CompareOptions, sides: Sequence[SideRef]) -> s
     for name in names:
         about = [suite for suite in parts.suites() if parts.suite(suite).prompt == name]
         if not about:
-            raise NotFound(f"no suite is about a prompt {name!r}", hint=did_you_mean(str(name), parts.suites()))
+            raise NotFound(
+                f"no suite has the prompt {name!r}",
+                hint=did_you_mean(str(name), {parts.suite(one).prompt for one in parts.suites()}),
+            )
         if default in about:
             return str(default)
         if len(about) > 1:
-            raise UsageError(f"several suites are about prompt {name!r}", hint=f"--suite {' | '.join(about)}")
+            raise UsageError(f"several suites are about prompt {name!r}", hint=one_of("--suite {}", about))
         return about[0]
     if default is None:
-        raise UsageError("which suite?", hint=f"--suite {' | '.join(parts.suites())}")
+        raise UsageError("which suite?", hint=one_of("--suite {}", parts.suites()))
     return default
 
 
@@ -178,10 +192,15 @@ def _policy(parts: Parts, suite: str) -> tuple[float, OutputValue | None]:
     return found.gate.margin, found.value
 
 
-def _seed(records: Sequence[RunRecord]) -> int:
-    """Draw permutations by what is compared, whichever side is called base."""
-    prints = sorted(f"{one.fingerprint.dataset}{one.fingerprint.prompt}{one.fingerprint.model}" for one in records)
+def _seed(sides: Iterable[Results]) -> int:
+    """Draw permutations by what is compared, whichever side is called base; incidents are not."""
+    prints = sorted(f"{_rows(one)}{one.fingerprint.prompt}{one.fingerprint.model}" for one in sides)
     return int.from_bytes(sha256("".join(prints).encode()).digest()[:4])
+
+
+def _rows(side: Results) -> str:
+    rows = sorted(f"{case.case_id} {case.row_digest}" for case in side.cases.values() if not case.incident)
+    return digest(list(rows))
 
 
 # -- runs
@@ -246,13 +265,13 @@ def _options(request: CompareOptions, suite: str, side: SideRef, sides: Sequence
 
 
 def _run(parts: Parts, plan: Plan, options: RunOptions, progress: Progress | None) -> RunRow:
-    (result,) = execute(parts, [plan], options, progress)
+    (result,) = execute(parts, [plan], options, progress, kind=RunKind.COMPARE)
     record = result.record
     if result.status is RunStatus.INTERRUPTED:
         raise KeyboardInterrupt
     if result.status is not RunStatus.COMPLETE:
         raise CannotMeasure(
-            f"{record.prompt} on {record.model} stopped after {result.summary.samples} of {record.planned} samples:"
+            f"{record.prompt} on {record.model} stopped after {result.summary.evaluated} of {record.planned} samples:"
             f" {result.stopped_because}",
             hint="the same command continues where this stopped",
         )

@@ -28,7 +28,7 @@ class KeptContent:
         except RedactionError as exc:
             raise WorkspaceError(f"[trace] redact: {exc}", where=parts.config.where) from None
         self._policy = Policy(config, b"", lambda _: None)
-        self._idle = redactor.idle
+        self.idle = redactor.idle  # nothing is taken out
         self._how: Mapping[str, Callable[[Any], Any]] = {
             **dict.fromkeys(("inputs", "output", "attributes"), redactor.value),
             **dict.fromkeys(("messages", "tool_calls"), redactor.messages),
@@ -37,7 +37,7 @@ class KeptContent:
 
     def of(self, records: Iterable[AnyRecord]) -> Iterator[AnyRecord]:
         """Yield each record with what may be kept of it."""
-        return (one for one in records) if self.on and self._idle else map(self.kept, records)
+        return (one for one in records) if self.on and self.idle else map(self.kept, records)
 
     def kept(self, record: AnyRecord) -> AnyRecord:
         """Return a record with what may be kept of it."""

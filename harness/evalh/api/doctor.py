@@ -1,6 +1,7 @@
 """What a machine has and lacks, without printing a secret."""
 
 import platform
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -8,6 +9,7 @@ from evalh.api.parts import Parts
 from evalh.api.sides import default_base
 from evalh.core.errors import EvalhError, NotFound
 from evalh.core.model import ModelSpec
+from evalh.core.ports import Provider
 from evalh.core.route import direct
 from evalh.core.values import Value
 from evalh.core.version import __version__
@@ -97,16 +99,27 @@ def _model(parts: Parts, spec: ModelSpec, *, needed: bool) -> Symptom:
     if not traits_of(spec.provider).hosted:
         return Symptom("ok", subject, f"{spec.provider}: needs no key")
     try:
-        variables = getattr(parts.provider(spec.name), "key_variables", ())
+        provider = parts.provider(spec.name)
     except EvalhError as exc:
         return Symptom(lacking, subject, _line(exc), exc.hint)
-    named = f"{spec.provider} {spec.model}"
+    return _key(parts, provider, Symptom(lacking, subject, f"{spec.provider} {spec.model}"))
+
+
+def _key(parts: Parts, provider: Provider, lacking: Symptom) -> Symptom:
+    """Say where a hosted model's key comes from; `lacking` becomes the finding if it cannot."""
+    subject, named = lacking.subject, lacking.what
+    program, variables = getattr(provider, "key_program", None), getattr(provider, "key_variables", ())
+    if program is not None:
+        found = shutil.which(program, path=parts.env.get("PATH")) or (parts.root / program).is_file()
+        what = f"{named}: its key comes from {program!r}"
+        return Symptom("ok", subject, what) if found else Symptom(lacking.state, subject, f"{what}, which is not there")
     if not variables:
         return Symptom("ok", subject, f"{named}: no key is sent")
     for variable in variables:
         if parts.env.get(variable):
             return Symptom("ok", subject, f"{named}: {variable} is set")
-    return Symptom(lacking, subject, f"{named}: {' or '.join(variables)} is not set", f"export {variables[0]}=…")
+    hint = f"export {variables[0]}=…"
+    return Symptom(lacking.state, subject, f"{named}: {' or '.join(variables)} is not set", hint)
 
 
 def _log(parts: Parts) -> Symptom:

@@ -11,16 +11,17 @@ from evalh.api.event_loop import SystemClock, in_loop
 from evalh.api.judges import asks_a_model
 from evalh.api.options import DriftOptions, RunOptions
 from evalh.api.parts import Parts
-from evalh.api.runs import NoProgress, ends_of
+from evalh.api.runs import NoProgress, ends_of, forecasts
 from evalh.core.attempt import Dated
 from evalh.core.case import Case
 from evalh.core.errors import CannotMeasure, EvalhError, NotComparable, NotFound, UsageError, did_you_mean
+from evalh.core.money import plus
 from evalh.core.ports import Progress
-from evalh.core.run import RunKind
+from evalh.core.run import Forecast, RunKind
 from evalh.core.sample import SampleResult
 from evalh.core.values import Value
 from evalh.engine.plan import Known, Plan
-from evalh.engine.selection import Listed
+from evalh.engine.selection import Listed, counted
 from evalh.engine.session import Ends, Session, check_plans, together
 from evalh.stats.sequential import look_order, order_seed
 from evalh.workspace.kept.baselines import Baseline, baseline_path, baseline_paths, read_baseline
@@ -42,6 +43,34 @@ def drift(parts: Parts, options: DriftOptions, progress: Progress | None = None)
                 raise
             found.append(Drift(suite=suite, path=path, error=exc))
     return found
+
+
+def drift_forecasts(parts: Parts, options: DriftOptions) -> list[tuple[str, str, str, Forecast]]:
+    """Say what asking again would send and cost at most. Raises EvalhError for the first suite that cannot be asked."""
+    now, plans, twice = SystemClock().now(), [], []
+    for suite, path in _chosen(parts, options):
+        baseline = read_baseline(parts.tree, path)
+        assert baseline is not None
+        plan = _plan(parts, baseline, suite)
+        known, cases = _known(baseline, plan, options.cases)
+        twice.append(not known.results)  # the accepted outputs are graded again too
+        plans.append(replace(plan, cases=Listed([case for _, case in cases]), draw=Dated.CANARY.draw(now)))
+    found = forecasts(parts, plans, fresh=options.fresh)
+    return [
+        (suite, prompt, model, _with_gold(one) if again else one)
+        for (suite, prompt, model, one), again in zip(found, twice, strict=True)
+    ]
+
+
+def _with_gold(one: Forecast) -> Forecast:
+    """Add the judges' questions about the accepted outputs: as many again."""
+    judges = one.judges_usd
+    return replace(
+        one,
+        once_usd=plus(one.once_usd, judges),
+        worst_case_usd=plus(one.worst_case_usd, judges),
+        judges_usd=plus(judges, judges),
+    )
 
 
 def _chosen(parts: Parts, options: DriftOptions) -> list[tuple[str, str]]:
@@ -105,7 +134,7 @@ def _one(parts: Parts, suite: str, path: str, options: DriftOptions, progress: P
         prompt=plan.version.label,
         model=plan.target.name,
         date=baseline.header["date"],
-        of=len(plan.cases),
+        of=sum(not case.incident for case in plan.cases),
         move=move,
         notices=tuple(_notices(baseline, plan, known, cases if options.cases is None else None, now)),
     )
@@ -138,7 +167,10 @@ def _known(baseline: Baseline, plan: Plan, most: int | None) -> tuple[Known, Ind
         known = answers_of(replace(baseline, outputs=()), plan)  # they would get the same verdicts again
     else:
         known = answers_of(baseline, plan)
-    cases = [(place, case) for place, case in enumerate(plan.cases) if known.holds(plan, case, plan.trials)]
+    rows = counted(plan.cases)
+    cases = [(place, case) for place, case in rows.cases if known.holds(plan, case, plan.trials)]
+    if not rows.cases:
+        raise NotComparable("every case is an incident: these are in no rate that could move", where=baseline.path)
     if not cases:
         what = "the graders changed, and no outputs are kept" if not known.answers and not same_graders else ""
         raise NotComparable(
@@ -146,7 +178,7 @@ def _known(baseline: Baseline, plan: Plan, most: int | None) -> tuple[Known, Ind
             where=baseline.path,
             hint=f"{_ANEW} {baseline.header['prompt']}",
         )
-    seed = order_seed(plan.cases.digest, plan.version.digest, "drift")
+    seed = order_seed(rows.digest, plan.version.digest, "drift")
     order = look_order(seed, (case.id for _, case in cases))
     return known, [cases[position] for position in order[:most]]
 
@@ -211,8 +243,9 @@ def _notices(baseline: Baseline, plan: Plan, known: Known, all_of: Indexed | Non
     old = too_old(baseline, plan.suite.baseline, now)
     if old is not None:
         yield f"the baseline is {old}: {_ANEW} {plan.version.label}"
-    if all_of is not None and len(all_of) < len(plan.cases):
-        yield f"{len(plan.cases) - len(all_of)} cases are new or have changed: there is nothing to compare them with"
+    of = sum(not case.incident for case in plan.cases)
+    if all_of is not None and len(all_of) < of:
+        yield f"{of - len(all_of)} cases are new or have changed: there is nothing to compare them with"
     if baseline.header["fingerprint"]["graders"] != plan.fingerprint().graders:
         yield "the graders changed since: then and now are graded with today's"
     if known.results and any(asks_a_model(grader) for grader in plan.graders):

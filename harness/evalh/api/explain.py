@@ -7,11 +7,11 @@ from contextlib import closing, suppress
 
 from msgspec.structs import replace
 
-from evalh.analysis.explain import Statement, explain, explain_steps
+from evalh.analysis.explain import Statement, explain, explain_prices, explain_steps
 from evalh.api.calibrate import JudgementLog, LogAsker
 from evalh.api.parts import Parts
 from evalh.core.attempt import Latency, NotSent
-from evalh.core.errors import EvalhError, NotFound, did_you_mean
+from evalh.core.errors import EvalhError, NotFound, did_you_mean, one_of
 from evalh.core.log import FirstAnswer
 from evalh.core.prompt import PromptRef
 from evalh.core.route import Route, direct
@@ -36,7 +36,9 @@ def explained(parts: Parts, name: str | None, last: int) -> list[Explained]:
     def told(one: Route, counted: Tallies) -> list[Statement]:
         specs = [models[name] for name in one.targets if name in models]
         revisions = {spec.name: spec.options.get("revision") for spec in specs if traits_of(spec.provider).runs_code}
-        return explain(one, counted, {spec.name: spec.reasoning for spec in specs}, revisions)
+        priced = {spec.name: spec.price_as for spec in specs if spec.price_as is not None and spec.price is None}
+        stated = explain(one, counted, {spec.name: spec.reasoning for spec in specs}, revisions)
+        return [*stated, *explain_prices(priced)]
 
     inner = [(one.name, None, told(one, Tallies())) for one in reachable(route, parts.config.routes)[1:]]
     return [*_steps(parts, suite, route.name, tallies, last), (route.name, tallies, told(route, tallies)), *inner]
@@ -57,7 +59,7 @@ def _named(parts: Parts, name: str | None) -> tuple[Route, str | None]:
     suites = parts.suites()
     name = name or config.default_suite
     if name is None:
-        raise NotFound("explain what?", hint=f"evalh explain {' | '.join((*suites, *config.routes, *config.models))}")
+        raise NotFound("explain what?", hint=one_of("evalh explain {}", (*suites, *config.routes, *config.models)))
     suite, where = None, None
     if name in suites:
         suite, loaded = name, parts.suite(name)
@@ -97,6 +99,8 @@ async def _worth(parts: Parts, answers: Iterable[FirstAnswer], recall: Judgement
     graders: dict[str, tuple[Grader, ...]] = {}
     counts: Counter[str] = Counter()
     for answer in answers:
+        if answer.case.incident:  # chosen because it failed: it says nothing of what escalations are worth elsewhere
+            continue
         if (
             answer.key.step is not None
         ):  # a pipeline's graders judge the whole, and what would have followed is not known

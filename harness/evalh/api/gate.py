@@ -38,6 +38,7 @@ from evalh.engine.gate.change import SuiteChange
 from evalh.engine.gate.evidence import Wording
 from evalh.engine.gate.suite import SuiteGate
 from evalh.engine.plan import AskOptions, Plan, in_log
+from evalh.engine.selection import counted
 from evalh.engine.session import Ends, check_plans, new_run_id
 from evalh.report.files.gate import MARKER
 
@@ -58,7 +59,7 @@ class EarlierLooks(Value):
 
     def series(self, touched: Iterable[SuiteChange], *, again: bool = False) -> Series:
         """Return these looks and the one at what a change brings now; `again`: its answers are drawn again."""
-        suites = sorted((one.suite, one.head.fingerprint().document()) for one in touched)
+        suites = sorted((one.suite, _judged(one.head)) for one in touched)
         judged: list[JsonValue] = [list(one) for one in suites]
         draws = (digest([*judged, draw] if draw else judged).removeprefix("sha256:")[:12] for draw in count())
         head = next(draws)
@@ -70,6 +71,11 @@ class EarlierLooks(Value):
         heads = self.heads if head in self.heads else (*self.heads, head)
         look = heads.index(head) + 1
         return Series(heads=heads, look=look, alpha=ALPHA / (look * (look + 1)))
+
+
+def _judged(head: Plan) -> dict[str, str]:
+    """Return what a look is about: incidents are in no number, so one that is added brings no new look."""
+    return head.fingerprint().document() | {"dataset": counted(head.cases).digest}
 
 
 def drawn_again(store: Store, touched: Iterable[SuiteChange], *, fresh: bool) -> bool:
@@ -201,7 +207,7 @@ async def _run(gates: Sequence[SuiteGate]) -> None:
 def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
     """Hold a change to its rows: a case that is gone, or expects something else now, can hide a regression."""
     rows = change.rows
-    old = len(change.head.cases) - len(rows.added)
+    old = rows.kept
     thinned = change.compares and len(rows.added) > old > 0
     if not rows.suspicious and not thinned:
         return []

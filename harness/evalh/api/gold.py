@@ -19,7 +19,7 @@ _TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", type(
 _DEEPEST = 32
 
 
-class _Comparison(Value):
+class GoldComparison(Value):
     """One `equals` or `one_of`: where it looks in the output, and in the case's expectation."""
 
     spec: GraderSpec
@@ -27,7 +27,7 @@ class _Comparison(Value):
     wanted: JsonPath | None
 
     @classmethod
-    def of(cls, spec: GraderSpec) -> "_Comparison | None":
+    def of(cls, spec: GraderSpec) -> "GoldComparison | None":
         """Read a grader's parameters; None if it compares with no gold, or cannot be read (reported elsewhere)."""
         params = spec.params
         if spec.kind not in _COMPARES or "value" in params or "values" in params:
@@ -54,7 +54,7 @@ def impossible_golds(
     schema = version.output_schema
     if schema is None:
         return
-    comparisons = [one for one in map(_Comparison.of, graders) if one is not None]
+    comparisons = [one for one in map(GoldComparison.of, graders) if one is not None]
     for case in cases:
         if not comparisons:
             return
@@ -88,7 +88,7 @@ def _wanted(grader: Grader) -> JsonPath | None:
     return JsonPath.parse(stated) if isinstance(stated, str) else None
 
 
-def _told(one: _Comparison, version: PromptVersion, case: Case, place: str, types: str) -> WorkspaceError:
+def _told(one: GoldComparison, version: PromptVersion, case: Case, place: str, types: str) -> WorkspaceError:
     csv = case.where.rpartition(":")[0].endswith(".csv")
     hint = "give the column a name that ends in :json" if csv else "write the value without quotes"
     there = f"{place}, where {version.label} answers {types}"
@@ -99,10 +99,10 @@ def _told(one: _Comparison, version: PromptVersion, case: Case, place: str, type
     )
 
 
-def _impossible(one: _Comparison, schema: Mapping[str, JsonValue], case: Case) -> tuple[str, str] | None:
+def _impossible(one: GoldComparison, schema: Mapping[str, JsonValue], case: Case) -> tuple[str, str] | None:
     """Return the place of a gold that cannot be met, and what is there instead; None if it can be met or is unknown."""
     gold = one.gold(case)
-    here = _at(schema, () if one.place is None else one.place.steps)
+    here = schema_at(schema, () if one.place is None else one.place.steps)
     if here is None or gold is ABSENT:
         return None
     at = "the output" if one.place is None else str(one.place)
@@ -125,14 +125,14 @@ def _text(gold: JsonValue, schema: JsonValue, at: str, levels: int, *, whole: bo
         return None if whole or types is None or "string" in types else (at, " or ".join(sorted(types)))
     inner: list[tuple[str, JsonValue, JsonValue]] = []
     if isinstance(gold, Mapping):
-        inner = [(f"{at}.{key}", value, _at(schema, (key,))) for key, value in gold.items()]
+        inner = [(f"{at}.{key}", value, schema_at(schema, (key,))) for key, value in gold.items()]
     elif _listed(gold):
-        inner = [(f"{at}[{number}]", value, _at(schema, (number,))) for number, value in enumerate(gold)]
+        inner = [(f"{at}[{number}]", value, schema_at(schema, (number,))) for number, value in enumerate(gold)]
     found = (_text(value, below, place, levels - 1, whole=False) for place, value, below in inner if below is not None)
     return next((one for one in found if one is not None), None)
 
 
-def _at(schema: JsonValue, steps: Sequence[str | int]) -> JsonValue:
+def schema_at(schema: JsonValue, steps: Sequence[str | int]) -> JsonValue:
     """Return the schema of what stands at a path; None if it is not plainly said."""
     for step in steps:
         if not isinstance(schema, Mapping):

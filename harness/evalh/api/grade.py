@@ -8,7 +8,7 @@ from random import Random
 
 from msgspec.structs import replace
 
-from evalh.analysis.production import GradedProduction, ProductionRate, Weighed, change_of, rate_of
+from evalh.analysis.production import GradedProduction, ProductionRate, Weighed, by_feedback, change_of, rate_of
 from evalh.api.answered import ProductionAnswer, Versions, answers_of, why_not
 from evalh.api.event_loop import in_loop
 from evalh.api.options import GradeOptions
@@ -20,9 +20,10 @@ from evalh.api.targets import require_steps
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.case import Case
 from evalh.core.digest import RowsDigest, canonical
-from evalh.core.errors import NotFound, UsageError
+from evalh.core.errors import NotFound, UsageError, one_of
 from evalh.core.model import Traits
 from evalh.core.ports import Progress
+from evalh.core.production import Voted
 from evalh.core.prompt import PromptVersion
 from evalh.core.request import Request, Settings
 from evalh.core.route import direct
@@ -71,6 +72,7 @@ def grade(parts: Parts, options: GradeOptions, progress: Progress | None = None)
         versions=head.versions,
         whole=head.whole,
         change=None if base is None else change_of((base.whole, base.weighed), (head.whole, head.weighed)),
+        by_feedback=by_feedback(head.weighed),
         left_out=head.left_out,
         without_gold=tuple(one.name for one in graders if one.needs_expected),
         doubtful=head.doubtful,
@@ -97,7 +99,8 @@ class _Judging:
         answers = list(self._answers(since, until, left_out))
         if not answers:
             told = "; ".join(f"{count:,} {why}" for why, count in left_out.most_common())
-            what = f"nothing of production can be graded by suite {suite.name!r}"
+            which = "" if self._options.feedback is None else f" of which users said {self._options.feedback}"
+            what = f"nothing of production{which} can be graded by suite {suite.name!r}"
             raise NotFound(f"{what}: {told or 'no workflow in that time'}", hint="evalh trace list")
         by_version: defaultdict[str, list[ProductionAnswer]] = defaultdict(list)
         for one in answers:
@@ -121,6 +124,9 @@ class _Judging:
         """Yield what can be judged; count what cannot, by why."""
         reader, options, versions = production(self._parts), self._options, self._versions
         found = list(reader.workflows(since=since, until=until))
+        if options.feedback is not None:
+            votes = reader.votes()
+            found = [one for one in found if Voted.of(votes.get(one.id)) == options.feedback]
         if options.sample is not None and options.sample < len(found):
             found = Random(options.seed).sample(found, options.sample)  # noqa: S311 (a sample, not a secret)
         for workflow in found:
@@ -132,7 +138,7 @@ class _Judging:
 
 
 def _which(parts: Parts) -> str:
-    raise UsageError("which suite?", hint=f"evalh grade {' | '.join(parts.suites())} --production")
+    raise UsageError("which suite?", hint=one_of("evalh grade {} --production", parts.suites()))
 
 
 # -- a run over what is known
@@ -149,7 +155,7 @@ class ProductionCases:
         rows, alike = RowsDigest(), ClusterIndex()
         for case in self._cases:
             rows.add(case.document())
-            alike.add(canonical(case.inputs), case.cluster)
+            alike.add(canonical(case.inputs), case.cluster, joins=not case.incident)
         self.digest, self.clusters = rows.value(), alike.numbers()
 
     def __len__(self) -> int:
@@ -236,8 +242,9 @@ def _judged(
         samples = in_loop(_evaluated(session))
     by_id = {one.id: one for one in answers}
     weighed = [
-        Weighed(one, by_id[one.case.id].weight, by_id[one.case.id].session, by_id[one.case.id].cost_usd)
+        Weighed(one, answer.weight, answer.session, answer.cost_usd, answer.voted)
         for one in samples
+        for answer in (by_id[one.case.id],)
     ]
     return session, weighed
 

@@ -1,5 +1,6 @@
 """`evalh import`: what other programs recorded, read from files into `production.db`."""
 
+import stat
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +21,9 @@ from evalh.interop.recorded_calls.reading import VOTES, FileReading
 from evalh_trace.records import AnyRecord, Feedback, Workflow
 
 _STDIN = "-"
+_CALLS = "evalh import calls FILE.jsonl, or - for standard input"
+_VOTES = "evalh import feedback FILE.jsonl, or - for standard input"
+_REQUESTS = "evalh import calls OUTPUT.jsonl --requests INPUT.jsonl"
 _UNKNOWN_SHOWN = 3
 
 
@@ -45,7 +49,7 @@ def import_calls(parts: Parts, path: str, *, name: str | None = None, requests: 
     `requests`: the input file of a batch, whose output `path` is.
     """
     asked = {} if requests is None else _requests(requests)
-    with _opened(path) as (file, label, at):
+    with opened(path, _CALLS) as (file, label, at):
         reading = FileReading(file, RecordedFile(name=label, at=at, workflow=name, requests=asked))
         newest: list[Workflow] = []
         kept = KeptContent(parts)
@@ -57,7 +61,7 @@ def import_calls(parts: Parts, path: str, *, name: str | None = None, requests: 
 def import_feedback(parts: Parts, path: str) -> Imported:
     """Store the votes of a file. Raises EvalhError."""
     named: Counter[str] = Counter()
-    with _opened(path) as (file, label, at):
+    with opened(path, _VOTES) as (file, label, at):
         reading = FileReading(file, RecordedFile(name=label, at=at), VOTES)
         kept = KeptContent(parts)
         with production_writer(parts) as writer:
@@ -107,7 +111,7 @@ def _strangers(parts: Parts, named: Iterable[str]) -> list[str]:
 def _requests(path: str) -> dict[str, Row]:
     """Return the requests of a batch's input file, by their custom_id. Raises EvalhError at a line that is none."""
     found: dict[str, Row] = {}
-    with _opened(path) as (file, label, _):
+    with opened(path, _REQUESTS) as (file, label, _):
         for number, row in rows(file, label):
             if isinstance(row, Mistake):
                 raise WorkspaceError(row.what, where=row.where)
@@ -126,16 +130,29 @@ def _requests(path: str) -> dict[str, Row]:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[tuple[BinaryIO, str, float]]:
-    """Open a file, or standard input for `-`: its bytes, its name, and when it was written. Raises UsageError."""
+def opened(path: str, hint: str) -> Iterator[tuple[BinaryIO, str, float]]:
+    """Open a file, or standard input for `-`: its bytes, its name, and when it was written. Raises UsageError.
+
+    A pipe is read as a file is. A device has no end, so none is read.
+    """
     if path == _STDIN:
         yield sys.stdin.buffer, "stdin", time()
         return
     try:
-        with Path(path).open("rb") as file:
-            yield file, path, Path(path).stat().st_mtime
+        about = Path(path).stat()
+        refuse_devices(about.st_mode, path, hint)
+        found = Path(path).open("rb")  # noqa: SIM115 (what fails inside it is not a mistake of opening it)
     except (FileNotFoundError, NotADirectoryError):
-        hint = "evalh import calls FILE.jsonl, or - for standard input"
         raise UsageError("no such file", where=path, hint=hint) from None
-    except OSError as exc:
-        raise UsageError(f"cannot be read: {exc.strerror or exc}", where=path) from None
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+        raise UsageError(f"cannot be read: {reason}", where=path) from None
+    with found as file:
+        yield file, path, about.st_mtime
+
+
+def refuse_devices(mode: int, path: str, hint: str) -> None:
+    """Raise UsageError for what is neither a file nor a pipe: a folder, or a device, which may have no end."""
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a device"
+        raise UsageError(f"is {kind}, not a file", where=path, hint=hint)

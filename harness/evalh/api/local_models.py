@@ -48,7 +48,7 @@ def measure_price(parts: Parts, name: str, clock: Clock) -> ModelPriceDocument:
     """
     models = parts.config.models
     if name not in models:
-        raise NotFound(f"no model {name!r} in evalh.toml", hint=did_you_mean(name, models))
+        raise NotFound(f"no model {name!r}", hint=did_you_mean(name, models))
     provider = parts.targets.resolve(name, Form(purpose=Purpose.TASK)).first.provider
     price = parts.prices.find(provider)
     if not isinstance(price, Price) or price.per_hour is None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from msgspec import field
 
 from evalh.analysis.blame import Design
+from evalh.analysis.matrix import MatrixOrder
 from evalh.core.values import Value
 from evalh.engine.plan import AskOptions
 from evalh.engine.selection import Selection
@@ -29,6 +30,7 @@ class GradeOptions(AskOptions, kw_only=True):
     suite: str | None = None  # None: the default suite
     since: str | None = None  # an instant of the log's form; None: everything
     against: str | None = None  # an earlier instant: what lies between the two is compared with what came after
+    feedback: str | None = None  # good, bad or none: only workflows of which users said so
     sample: int | None = None  # workflows, drawn by `seed`; None: all
     seed: int = 1
 
@@ -48,6 +50,19 @@ class CompareOptions(AskOptions, kw_only=True):
     confirm: bool = False
     prefer: bool = True  # ask the suite's `compare:` entries
     examples: int = 3  # cases of each kind that are shown side by side
+
+
+class MatrixOptions(Value, kw_only=True):
+    """What a user asks of `evalh matrix`."""
+
+    names: tuple[str, ...] = ()  # a suite, or runs; none: the default suite
+    prompts: tuple[str, ...] = ()  # only columns of these versions: v3, triage@v3; none: all
+    models: tuple[str, ...] = ()  # only columns of these models; none: all
+    step: str | None = None  # of a pipeline; None: the results
+    every: bool = False  # cases whose verdicts do not differ, too
+    search: str | None = None
+    order: MatrixOrder = MatrixOrder.DISAGREEMENT
+    limit: int = 20
 
 
 class GateOptions(AskOptions, kw_only=True):
@@ -99,6 +114,7 @@ class OtelOptions(Value, kw_only=True):
     endpoint: str | None = None
     protocol: str | None = None
     content: bool = False
+    verdicts: str = "both"  # `interop.otel_spans.VerdictForm`
 
 
 class BlameOptions(AskOptions, kw_only=True):

@@ -15,7 +15,7 @@ from evalh.api.files import JudgedTree, WorkspaceFiles, cache_dir_of, store_fold
 from evalh.api.options import RunOptions
 from evalh.api.suite_graders import counts_rows, suite_graders, trusting
 from evalh.api.targets import Targets, WorkspaceTexts, require_logprobs, require_steps, target_hint, versions_named
-from evalh.core.errors import NotFound, UsageError, did_you_mean
+from evalh.core.errors import NotFound, UsageError, did_you_mean, one_of
 from evalh.core.model import ModelSpec, same_model
 from evalh.core.ports import Progress, Provider, Tree
 from evalh.core.prompt import PromptRef, PromptVersion
@@ -228,7 +228,7 @@ class Parts:
         """Build the provider behind a model's name, once; nothing is opened. Raises NotFound, WorkspaceError."""
         spec = self.config.models.get(model)
         if spec is None:
-            raise NotFound(f"no model {model!r} in evalh.toml", hint=did_you_mean(model, self.config.models))
+            raise NotFound(f"no model {model!r}", hint=did_you_mean(model, self.config.models))
         self.refuse_unknown_provider(spec)
         twin, traits = self.twin, traits_of(spec.provider)
         if twin and not traits.reads_files and same_model(spec, twin.config.models.get(model)):
@@ -360,22 +360,31 @@ class Parts:
         folders = (self.config.prompts_dir, self.config.evals_dir, self.config.datasets_dir, "evalh.toml")
         return repository.head_commit(), repository.dirty(folders)
 
+    def _having(self, version: str | None, names: tuple[str, ...]) -> list[str]:
+        """Return the suites whose prompt has this version, the default one first."""
+        prompts = self.prompts()
+        known = prompts.names()
+        of = {name: self.suite(name).prompt for name in names}
+        having = [name for name in names if of[name] in known and version in prompts.versions(of[name])]
+        return sorted(having, key=lambda name: name != self.config.default_suite)
+
     def _targets(self, options: RunOptions) -> list[tuple[Suite, tuple[PromptRef, ...]]]:
         """Pair each suite with the versions to run; a target that names no suite names a prompt."""
         refs = tuple(PromptRef.parse(text) for text in options.prompts)
         names = self.suites()
         target = self.config.default_suite if options.target is None else options.target
         if target is None:
-            raise UsageError("which suite?", hint=f"evalh run {' | '.join(names)}; or set default_suite in evalh.toml")
+            raise UsageError("which suite?", hint=one_of("evalh run {}", names))
         if target in names:
             suite = self.suite(target)
             return [(suite, refs or (PromptRef(suite.prompt, None),))]
         ref = PromptRef.parse(target)
         suites = [suite for suite in map(self.suite, names) if suite.prompt == ref.name]
         if not suites:
+            prompts = self.prompts().names()
             raise NotFound(
-                f"no suite and no prompt with a suite is called {target!r}",
+                f"no suite has the prompt {ref.name!r}" if ref.name in prompts else f"no suite {target!r}",
                 where=self.config.where_of("workspace", "default_suite") if options.target is None else None,
-                hint=target_hint(ref, names, self.prompts().names(), self.config.evals_dir),
+                hint=target_hint(ref, names, prompts, self._having(ref.version, names), self.config.evals_dir),
             )
         return [(suite, versions_named(ref, refs, suite.name)) for suite in suites]

@@ -8,22 +8,24 @@ from evalh.analysis.power import Power, PowerQuestion, power, spread_of
 from evalh.api.options import PowerOptions
 from evalh.api.parts import Parts
 from evalh.api.results import results_of
-from evalh.core.errors import NotFound, UsageError
+from evalh.core.errors import NotFound, UsageError, one_of
 from evalh.core.money import plus
-from evalh.stats.clusters import number_of_clusters
+from evalh.engine.selection import counted_clusters
 
 
 def planned(parts: Parts, request: PowerOptions) -> Power:
     """Plan for a suite. Raises EvalhError."""
     name = request.suite or parts.config.default_suite
     if name is None:
-        raise UsageError("which suite?", hint=f"evalh power {' | '.join(parts.suites())}")
+        raise UsageError("which suite?", hint=one_of("evalh power {}", parts.suites()))
     suite = parts.suite(name)
     dataset = parts.dataset_of(suite)
-    size = len(dataset) / number_of_clusters(len(dataset), dataset.clusters) if len(dataset) else 1.0
-    cases = request.cases or len(dataset)
+    have, clusters = counted_clusters(dataset)
+    size = have / clusters if have else 1.0
+    cases = request.cases or have
     if not cases:
-        raise UsageError(f"dataset {suite.dataset!r} has no cases", where=suite.where)
+        what = f"dataset {suite.dataset!r} has no cases but incidents, which are in no rate"
+        raise UsageError(what, where=suite.where, hint="evalh power --cases N")
     measured = _telling_comparison(parts, name)
     discordance, source = suite.gate.discordance, "policy"
     if measured is not None:
@@ -67,5 +69,6 @@ def _cost_per_sample(parts: Parts, suite: str, model: str | None) -> Decimal | N
         summary = log.run(run_id).summary
         if summary is not None and summary.samples:
             spent = plus(summary.cost_usd, summary.cached_cost_usd)
-            return None if spent is None else spent / summary.samples
+            apart = plus(summary.apart.cost_usd, summary.apart.cached_cost_usd)
+            return None if spent is None or apart is None else (spent - apart) / summary.samples
     return None

@@ -86,6 +86,14 @@ def is_there(parts: Parts) -> bool:
     return os.path.isfile(folder / FILE) or os.path.isdir(folder / SPOOL)  # noqa: PTH112, PTH113 (they raise nothing)
 
 
+def poisoned(parts: Parts) -> frozenset[str]:
+    """Return the workflows that `evalh grade --production` found poisoned; none where nothing was graded."""
+    try:
+        return parts.log.poisoned_workflows()
+    except NotFound:
+        return frozenset()
+
+
 def traced(parts: Parts, name: str) -> WorkflowDetail | TracedItem | None:
     """Find a workflow, step or call by its id; `last` is the newest workflow. None: there is none. Raises NotFound."""
     return production(parts).find(name) if is_there(parts) else None

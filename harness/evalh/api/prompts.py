@@ -130,7 +130,7 @@ def _step_request(pipeline: PlannedPipeline, label: str, case: Case, name: str |
     if name in prompts:
         template = prompts[name].step
         return template.request(replace(case, inputs=dict(ready[name].inputs)))
-    can = " | ".join(f"--step {one}" for one in prompts) or "none of this case"
+    can = ", ".join(f"--step {one}" for one in prompts) or "none of this case"
     if name is None:
         raise UsageError(f"{label} is a pipeline: which step's request?", hint=can)
     if name not in pipeline.steps:
@@ -147,3 +147,8 @@ def _why_not(walk: Walk, pipeline: PlannedPipeline, name: str, case: Case) -> st
     waits = [one for one in pipeline.steps[name].spec.waits_for if one not in walk.settled]
     doubles = ", ".join(f'"{one}": …' for one in waits)
     return f' before {", ".join(waits)} gave something; a row may say what: "given": {{{doubles}}}'
+
+
+def measured(parts: Parts, name: str) -> bool:
+    """Whether a suite runs the prompt, so that `evalh run` finds it. Raises WorkspaceError."""
+    return any(parts.suite(suite).prompt == name for suite in parts.suites())

@@ -7,11 +7,13 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from evalh.analysis.compare.comparison import Comparison
+from evalh.analysis.confusion import Labels
 from evalh.analysis.failures import Failings
 from evalh.analysis.history import history
 from evalh.analysis.tradeoff import trade_off
 from evalh.api.compare import view_of
 from evalh.api.judges import standings_of
+from evalh.api.matrix import matrix_page, runs_of
 from evalh.api.parts import Parts
 from evalh.api.production import is_there, traced
 from evalh.core.errors import NotFound, UsageError
@@ -33,15 +35,20 @@ _LAST = "last"
 
 
 def page(parts: Parts, names: Sequence[str]) -> str:
-    """Return the HTML page about these runs, about one comparison or one gate. Raises NotFound, UsageError."""
+    """Return the HTML page about these runs, about one comparison or one gate; several runs of a suite are a matrix.
+
+    Raises NotFound, UsageError.
+    """
     match _named(parts, names[0]) if len(names) == 1 else None:
         case ComparisonRow() as compared:
             return comparison_page(parts, view_of(parts, compared, examples=0))
         case GateRow() as decided:
             return gate_page(parts, kept_gate(decided))
         case None:
-            rows = Rows()
             runs = {run.record.id: run for run in map(parts.log.run, names)}
+            if len(runs) > 1 and len({run.record.suite for run in runs.values()}) == 1:
+                return matrix_page(parts, runs_of(parts, names))
+            rows = Rows()
             return html([_reported(parts, run, rows, number) for number, run in enumerate(runs.values())], rows)
 
 
@@ -57,8 +64,11 @@ def kept(parts: Parts, name: str) -> Path:
 
 def _reported(parts: Parts, run: RunRow, rows: Rows, number: int, base: "Beside | None" = None) -> RunReport:
     traffic = rows.begin(number, run.record)
-    failings = _add(parts, run.record.id, rows, number, base)
-    return replace(_report(parts, run, failings), traffic=traffic)
+    labels = Labels.of(run.record)
+    failings = _add(parts, run.record.id, rows, number, base, labels)
+    confusion = None if labels is None else labels.confusion()
+    rows.label(confusion)
+    return replace(_report(parts, run, failings), traffic=traffic, confusion=confusion)
 
 
 def _report(parts: Parts, run: RunRow, failings: Failings, missed: Sequence[SampleStory] = ()) -> RunReport:
@@ -74,13 +84,15 @@ def _report(parts: Parts, run: RunRow, failings: Failings, missed: Sequence[Samp
     )
 
 
-def _add(parts: Parts, run: str, rows: Rows, number: int, base: "Beside | None") -> Failings:
+def _add(
+    parts: Parts, run: str, rows: Rows, number: int, base: "Beside | None", labels: Labels | None = None
+) -> Failings:
     """Put a run's samples into the page; return where it fails."""
     traces = parts.log.traces(run)
     failings = Failings()
     for key, story in _stories(parts, run):
         failings.add(story)
-        rows.add(number, story, traces.get(key, ()))
+        rows.add(number, story, traces.get(key, ()), None if labels is None else labels.add(story))
         if base is not None and key[0] in base.changed:
             rows.beside(base.stories.get(key), base.changed[key[0]])
     return failings
@@ -154,12 +166,16 @@ def _prices(parts: Parts, run: RunRow) -> dict[str, str]:
 def told(parts: Parts, name: str) -> RunReport:
     """Read what a report in text needs. Raises NotFound, UsageError."""
     run, failings = parts.log.run(name), Failings()
+    labels = Labels.of(run.record)
     missed: list[SampleStory] = []
     for story in parts.log.stories(run.record.id):
         failings.add(story)
+        if labels is not None:
+            labels.add(story)
         if story.sample.standing is not Standing.GOOD:
             missed.append(story)
-    return _report(parts, run, failings, missed)
+    report = _report(parts, run, failings, missed)
+    return report if labels is None else replace(report, confusion=labels.confusion())
 
 
 def _gate_text(row: GateRow, form: str) -> str:
@@ -171,7 +187,7 @@ def _gate_text(row: GateRow, form: str) -> str:
         case "junit":
             return gate_junit(kept_gate(row))
         case _:
-            hint = f"evalh report {row.id} --format markdown | junit | json; its runs' ids are in the last"
+            hint = f"evalh report {row.id} --format markdown, or junit, or json; its runs' ids are in the last"
             raise UsageError(f"a gate's decision is not a table: it has no form {form}", hint=hint)
 
 

@@ -58,7 +58,11 @@ def ends_of(
 
 
 def execute(
-    parts: Parts, plans: Sequence[Plan], options: RunOptions, progress: Progress | None = None
+    parts: Parts,
+    plans: Sequence[Plan],
+    options: RunOptions,
+    progress: Progress | None = None,
+    kind: RunKind = RunKind.RUN,
 ) -> list[RunResult]:
     """Carry out plans, one after the other. Raises EvalhError.
 
@@ -68,7 +72,7 @@ def execute(
     results: list[RunResult] = []
     check_plans(plans, parts.prices, options)
     with parts.writing(progress) as store:
-        ends = ends_of(parts, store, options, progress)
+        ends = ends_of(parts, store, options, progress, kind=kind)
         for warning in dict.fromkeys(text for plan in plans for text in judge_warnings(parts, plan)):
             progress.note(f"warning: {warning}")
         for plan in plans:
@@ -109,9 +113,8 @@ def _rare_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
-def forecasts(parts: Parts, options: RunOptions) -> list[tuple[str, str, str, Forecast]]:
-    """Say what a run would send and cost at most: (suite, prompt, model, forecast) for every pair."""
-    plans = parts.plans(options)
+def forecasts(parts: Parts, plans: Sequence[Plan], *, fresh: bool) -> list[tuple[str, str, str, Forecast]]:
+    """Say what plans would send and cost at most: (suite, prompt, model, forecast) for each."""
     store = parts.open_store() if os.path.isdir(parts.store_folder) else None  # noqa: PTH112 (it raises nothing)
     try:
         return [
@@ -119,7 +122,7 @@ def forecasts(parts: Parts, options: RunOptions) -> list[tuple[str, str, str, Fo
                 plan.suite.name,
                 plan.version.label,
                 plan.target.name,
-                _forecast(plan, store, parts, fresh=options.fresh),
+                _forecast(plan, store, parts, fresh=fresh),
             )
             for plan in plans
         ]

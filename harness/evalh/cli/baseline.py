@@ -37,7 +37,7 @@ def accept(app: App, options: "AcceptOptions") -> None:
     """
     from evalh.api.baselines import accept as write
     from evalh.cli.progress import progress_for
-    from evalh.report.text import percent, safe
+    from evalh.report.text import incidents, percent, safe
 
     accepted = write(app.workspace, options, progress_for(app))
     paths = [str(file.relative_to(app.workspace.root)) for one in accepted for file in one.files]
@@ -49,7 +49,9 @@ def accept(app: App, options: "AcceptOptions") -> None:
     for path in paths:
         app.console.print(path, soft_wrap=True)
     for one in accepted:
-        told = f"{one.good} of {one.samples} good ({percent(one.good / one.samples)})"
+        told = f"{one.good} of {one.samples} good ({percent(one.good / one.samples if one.samples else None)})"
+        if one.incidents.samples:
+            told += f", incidents: {incidents(one.incidents)}"
         app.hints.print(safe(f"accepted: {one.prompt} on {one.model}, {told}"), soft_wrap=True)
     app.hints.print("next: git add reports/baselines; git commit", style="dim")
 

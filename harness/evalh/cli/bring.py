@@ -7,6 +7,7 @@ import click
 from evalh.cli.app import App, verb
 from evalh.cli.bring_data import auto, github_prompt, inspect, langfuse_dataset, oaieval, openai_evals, rows
 from evalh.cli.bring_otel import otel
+from evalh.cli.bring_services import langfuse, phoenix
 from evalh.cli.bring_suites import promptfoo
 from evalh.core.errors import ExitCode
 
@@ -65,5 +66,7 @@ def _show(app: App, found: "Imported") -> int:
 
 
 command.add_command(otel)
+command.add_command(langfuse)
+command.add_command(phoenix)
 for _format in (promptfoo, openai_evals, oaieval, github_prompt, langfuse_dataset, inspect, rows, auto):
     command.add_command(_format)

@@ -10,8 +10,8 @@ from evalh.cli.app import App, verb
 def command(app: App) -> int:
     """Check every file of the workspace, offline. No model is asked.
 
-    Reads prompts, suites, datasets and evalh.toml as a run does. A version that is frozen on the base branch
-    must not change. Exit 2 if anything is wrong.
+    Reads prompts, suites, datasets and evalh.toml as a run does. Finds graders that can only fail or abstain. A
+    version that is frozen on the base branch must not change. Exit 2 if anything is wrong.
     """
     from evalh.api.check import check_workspace
     from evalh.core.errors import worst
@@ -31,5 +31,5 @@ def command(app: App) -> int:
             app.console.print(safe(f"  {problem.hint}"), soft_wrap=True)
     for notice in outcome.notices:
         app.hints.print(safe(f"note: {notice}"), style="dim", soft_wrap=True)
-    app.console.print(outcome.line)
+    app.console.print(outcome.line, soft_wrap=True)
     return worst(problem.exit_code for problem in outcome.problems)

@@ -9,8 +9,6 @@ from evalh.cli.app import App, verb
 from evalh.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from evalh.api.scaffold import SuiteDoubt
 
 _NEXT = {
@@ -51,13 +49,13 @@ def init(app: App, service: str, *, doubt: str | None, only_print: bool) -> None
       evalh ci init github --doubt inconclusive
       evalh ci init gitlab --print
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.scaffold import FILES, ci_file, say_doubt, write_ci_file
+    from evalh.api.scaffold import FILES, ci_file, place_in_repository, say_doubt, write_ci_file
     from evalh.core.suite import Doubt
 
     if doubt and (only_print or service not in _GATES):
         why = "--print writes nothing" if only_print else f"{service} runs no gate"
         raise UsageError(f"--doubt is about the suites' gate, and {why}", hint="evalh ci init github --doubt " + doubt)
-    top, folder = _place(app)
+    top, folder = place_in_repository(app.workspace)
     if service in _GATES and not (doubt or only_print or app.json):
         doubt = _ask()
     text = ci_file(service, folder)
@@ -100,11 +98,3 @@ def _show_doubt(app: App, suites: "tuple[SuiteDoubt, ...]", doubt: str | None) -
             "by_hand": f"{one.path}: not edited; add this yourself:  gate: {{doubt: {doubt}}}",
         }[one.said]
         app.console.print(StyledText(line), soft_wrap=True)
-
-
-def _place(app: App) -> "tuple[Path, str]":
-    """Return the repository's root, and the workspace's folder in it. Without git the workspace is the root."""
-    root, repository = app.workspace.root.resolve(), app.workspace.repository
-    top = root if repository is None else repository.top
-    folder = root.relative_to(top).as_posix()
-    return top, "" if folder == "." else folder

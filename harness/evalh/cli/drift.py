@@ -26,9 +26,10 @@ _MOST = 0.5
     help="The rate of false alarms.  [default: 0.01]",
 )
 @asking_options(budget="Most that each suite may spend.", fresh="Ask again what was asked today.", fresh_first=True)
+@click.option("--dry-run", is_flag=True, help="Show what would be asked and the worst-case cost; send nothing.")
 @verb
 @takes("DriftOptions")
-def command(app: App, options: "DriftOptions") -> int:
+def command(app: App, options: "DriftOptions", *, dry_run: bool) -> int:
     """Test whether a hosted model changed since its baseline: moved (1) or not (0).
 
     Asks the baseline's cases again, with its version and model, and compares the answers with the accepted
@@ -36,14 +37,21 @@ def command(app: App, options: "DriftOptions") -> int:
 
     \b
       evalh drift
+      evalh drift --dry-run
       evalh drift triage --cases 60 --budget 0.50
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.drift import drift
+    from evalh.api.drift import drift, drift_forecasts
     from evalh.cli.progress import progress_for
-    from evalh.core.errors import UsageError, worst
+    from evalh.core.errors import ExitCode, UsageError, worst
 
     if not 0 < options.alpha <= _MOST:
         raise UsageError(f"--alpha {options.alpha:g} is not a rate of false alarms", hint="--alpha 0.01; at most 0.5")
+    if dry_run:
+        from evalh.report.documents.run import plan_document
+        from evalh.report.terminal.run import show_plans
+
+        app.show(drift_forecasts(app.workspace, options), plan_document, show_plans)
+        return ExitCode.YES
     found = drift(app.workspace, options, progress_for(app))
     _show(app, found)
     return worst(one.exit for one in found)

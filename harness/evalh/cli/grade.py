@@ -6,7 +6,7 @@ import click
 
 from evalh.cli.app import App, Count, RateType, Usd, takes, verb
 from evalh.cli.cost import Since
-from evalh.core.errors import UsageError
+from evalh.core.errors import UsageError, one_of
 
 if TYPE_CHECKING:
     from evalh.analysis.production import GradedProduction
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.option("--production", is_flag=True, help="Judge the answers of traced programs.")
 @click.option("--since", type=Since(), metavar="AGE", help="30d, 12h, 4w or a date. Default: everything.")
 @click.option("--against", type=Since(), metavar="AGE", help="Compare with what lies between this and --since.")
+@click.option("--feedback", type=click.Choice(["good", "bad", "none"]), help="Only workflows of which users said this.")
 @click.option("--sample", type=Count(), metavar="N", help="Judge N workflows, drawn by chance.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the draw.")
 @click.option("--concurrency", type=Count(most=4096), help="Most calls of judges in flight.  [default: 32]")
@@ -35,6 +36,7 @@ def command(app: App, *, options: "GradeOptions", production: bool, at_least: fl
       evalh grade triage --production --since 24h
       evalh grade triage --production --since 7d --against 14d
       evalh grade triage --production --since 1h --at-least 0.9
+      evalh grade triage --production --feedback bad
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from evalh.api.grade import grade
     from evalh.cli.progress import progress_for
@@ -42,7 +44,8 @@ def command(app: App, *, options: "GradeOptions", production: bool, at_least: fl
     from evalh.report.terminal.production import show_graded
 
     if not production:
-        raise UsageError("what is to be graded?", hint=f"evalh grade {options.suite or 'SUITE'} --production")
+        suites = (options.suite,) if options.suite else app.workspace.suites()
+        raise UsageError("what is to be graded?", hint=one_of("evalh grade {} --production", suites))
     found = grade(app.workspace, options, progress_for(app))
     app.show(found, graded_document, show_graded)
     return _exit_code(app, found, at_least)

@@ -152,7 +152,7 @@ class Questions:
         if self._trials is None:
             return None
         result = self._adding.tried(case_id, self._trials, self._budget_usd, progress_for(self._app))
-        counted = result.summary
+        counted = result.summary.apart  # the row has the tag
         return LiveTrials(
             version=self._adding.version.label,
             run=result.record.id,

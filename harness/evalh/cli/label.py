@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import click
 
 from evalh.cli.app import App, Count, verb
+from evalh.core.errors import UsageError
 
 if TYPE_CHECKING:
     from evalh.api.labels import Labelling, LabelQuestion
@@ -18,12 +19,23 @@ Read: TypeAlias = Callable[[App], tuple[str, str | None]]
 """Waits for a person's answer: a key and a note."""
 
 _KEYS = "y good · n bad · s skip · u undo · q stop"
+_MEANING = (
+    ("y", "good: {yes}"),
+    ("n", "bad: {no}"),
+    ("s", "skip: you cannot say; it may be asked again another day"),
+    ("u", "undo: take the last answer back and ask that output again"),
+    ("q", "stop: every answer is saved already"),
+)
 
 
 @click.command("label")
 @click.argument("suite", required=False)
 @click.option("--about", default="good", metavar="GRADER", help="Ask whether the output should pass this grader.")
 @click.option("--run", "runs", multiple=True, metavar="RUN", help="Only outputs of this run; repeats.")
+@click.option("--production", is_flag=True, help="Only production's answers, as evalh grade has judged them.")
+@click.option(
+    "--feedback", type=click.Choice(["good", "bad", "none"]), help="With --production: of which users said this."
+)
 @click.option("--author", metavar="NAME", help="Who labels.  [default: git's user.email]")
 @click.option("--number", type=Count(), default=20, show_default=True, help="Most outputs to ask about.")
 @click.option("--expected", is_flag=True, help="Show what the dataset expects.")
@@ -35,6 +47,8 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     suite: str | None,
     about: str,
     runs: tuple[str, ...],
+    production: bool,
+    feedback: str | None,
     author: str | None,
     number: int,
     expected: bool,
@@ -42,22 +56,27 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 ) -> None:
     """Label outputs of the log as good or bad, blind to version, model and order.
 
-    Asks for equally many outputs of each verdict of the judge or the graders. Every label is saved at once in
+    Asks for equally many outputs of each verdict of the judge or the graders, and of what users said of production's
+    answers. Every label is saved at once in
     <datasets>/labels/SUITE/AUTHOR.jsonl, for git.
 
     \b
       evalh label triage
       evalh label triage --about tone --number 50
+      evalh label triage --production --feedback bad
     """  # noqa: D301 (click's \b keeps the examples' lines)
-    from evalh.api.labels import labelling
+    from evalh.api.labels import LabelSource, labelling
 
-    work = labelling(app.workspace, suite, about=about, author=author, runs=runs)
+    if feedback is not None and not production:
+        raise UsageError("--feedback needs --production", hint=f"evalh label … --production --feedback {feedback}")
+    source = LabelSource(runs=runs, production=production, feedback=feedback)
+    work = labelling(app.workspace, suite, about=about, author=author, source=source)
     if not (status or app.json):
         with reader("ynsuq", _KEYS) as read:
             kept = _ask(app, work, read, list(work.questions(number)), expected=expected)
         if kept:
             app.hints.print(f"next: git add {work.file.path.relative_to(app.workspace.root)}", style="dim")
-        work = labelling(app.workspace, suite, about=about, author=author, runs=runs)
+        work = labelling(app.workspace, suite, about=about, author=author, source=source)
     from evalh.report.documents.judging import labels_document
     from evalh.report.terminal.calibration import show_status
 
@@ -70,6 +89,8 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 
 def _ask(app: App, work: "Labelling", read: "Read", questions: "list[LabelQuestion]", *, expected: bool) -> int:
     """Ask until nothing is left or the person stops; return the number of labels kept."""
+    if questions:
+        _begin(app, work)
     kept: list[tuple[int, int]] = []  # (question, where its answer stands in the file)
     at = 0
     while at < len(questions):
@@ -86,6 +107,19 @@ def _ask(app: App, work: "Labelling", read: "Read", questions: "list[LabelQuesti
             kept.append((at, work.answer(questions[at], good=key == "y", note=note)))
         at += 1
     return len(kept)
+
+
+def _begin(app: App, work: "Labelling") -> None:
+    """Show what is judged by, once, and what each key means."""
+    from evalh.core.calibration import GOOD
+    from evalh.report.terminal.calibration import show_rubrics
+
+    show_rubrics(app.console, work.rubrics())
+    yes, no = "you would let it out as it is", "you would not"
+    if work.about != GOOD:
+        yes, no = f"it should pass {work.about}", "it should not"
+    for key, meaning in _MEANING:
+        app.hints.print(f"{key}  {meaning.format(yes=yes, no=no)}", style="dim", markup=False)
 
 
 def _show(app: App, question: "LabelQuestion", title: str, *, expected: bool) -> None:

@@ -33,11 +33,11 @@ GROUPS = {
     "Start here": ("init", "run", "compare", "view"),
     "Measure": ("power", "render", "blame", "grade"),
     "Decide": ("gate", "baseline", "drift", "check"),
-    "Look": ("show", "calls", "explain", "cost", "report", "sql"),
+    "Look": ("show", "matrix", "calls", "explain", "cost", "report", "sql"),
     "Judge": ("label", "calibrate", "grader"),
     "Prompts and data": ("prompt", "dataset", "import", "export"),
     "Production": ("collect", "trace"),
-    "Set up": ("model", "ci", "doctor", "completion", "help"),
+    "Set up": ("model", "ci", "skill", "mcp", "doctor", "completion", "help"),
 }
 """The verbs as `evalh --help` lists them: what a person does first comes first."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_BESIDE = {"gate": ("--comment", "--junit", "--report"), "run": ("--report",), "compare": ("--report",)}
+_BESIDE = {"gate": ("--comment", "--junit", "--report"), **dict.fromkeys(("run", "compare", "matrix"), ("--report",))}
 
 
 def beside_option(name: str, told: str) -> Callable[[F], F]:

@@ -42,7 +42,8 @@ class Line:
     def _reset(self, label: str, total: int) -> None:
         self._label = safe(label)
         self._total = total
-        self._done = self._good = self._graded = self._hits = 0
+        self._done = self._hits = 0
+        self._counted = self._good = self._graded = 0  # without incidents
         self._spent: float | None = 0.0
         self._began = self._shown = time.monotonic()
         self._windows: dict[str, Narrow] = {}
@@ -60,8 +61,10 @@ class Line:
     def advance(self, sample: Sample) -> None:
         """Count one sample; redraw when a tick has passed."""
         self._done += 1
-        self._good += sample.standing is Standing.GOOD
-        self._graded += sample.standing is not Standing.UNGRADED
+        if not sample.case.incident:
+            self._counted += 1
+            self._good += sample.standing is Standing.GOOD
+            self._graded += sample.standing is not Standing.UNGRADED
         self._hits += sample.from_log
         if not sample.from_log:
             cost = sample.cost_usd
@@ -138,7 +141,8 @@ class Line:
         """Return the line after `seconds` of running."""
         parts = [f"{self._label}  {self._done}/{self._total}"]
         if self._done:
-            parts.append(f"good {100 * self._good / self._done:.0f} %" if self._graded else "none graded")
+            if self._counted:
+                parts.append(f"good {100 * self._good / self._counted:.0f} %" if self._graded else "none graded")
             asked = self._done - self._hits
             if asked and self._spent is None:
                 parts.append("not priced")

@@ -72,11 +72,14 @@ def diff(app: App, base: str, head: str) -> None:
 @verb
 def release(app: App, name: str) -> None:
     """Freeze NAME's draft as the next version; the draft stays. A pipeline's steps get the versions that they use."""
-    from evalh.api.prompts import release_draft
+    from evalh.api.prompts import measured, release_draft
 
     row = release_draft(app.workspace, name)
     shown = f"{row.label}  {row.short_digest}  {row.path}"
-    _show_released(app, row, shown, f"git add {row.path}; evalh run {row.label}")
+    then = f"evalh run {row.label}"
+    if not measured(app.workspace, name):
+        then = f"write {app.workspace.config.evals_dir}/{name}.yaml, a suite with prompt: {name}; {then}"
+    _show_released(app, row, shown, f"git add {row.path}; {then}")
 
 
 @command.command("new")
@@ -99,7 +102,7 @@ def _show_released(app: App, row: "VersionRow", shown: str, advice: str) -> None
         app.show_json(document_of(ReleaseDocument, row))
         return
     app.console.print(shown)
-    app.hints.print(f"next: {advice}", style="dim")
+    app.hints.print(f"next: {advice}", style="dim", soft_wrap=True)
 
 
 @command.command("log")

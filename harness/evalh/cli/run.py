@@ -1,5 +1,6 @@
 """`evalh run`: evaluate versions on models."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,7 @@ from evalh.cli.output import report_option, write_report
 
 if TYPE_CHECKING:
     from evalh.api.options import RunOptions
-    from evalh.core.run import RunResult
-
-_MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
+    from evalh.core.run import Incidents, RunResult, RunSummary
 
 
 @click.command("run")
@@ -37,11 +36,19 @@ _MOST_REPORTED = 3  # runs on one page, as long as a person wants to type them
 @selection_options
 @asking_options()
 @click.option("--dry-run", is_flag=True, help="Show the plan and the worst-case cost; send nothing.")
-@click.option("--at-least", type=RateType(), metavar="RATE", help="Exit 1 below this good rate.")
+@click.option("--watch", is_flag=True, help="Run again whenever a file is saved, until Ctrl-C.")
+@click.option(
+    "--at-least",
+    type=RateType(),
+    metavar="RATE",
+    help="Exit 1 below this good rate, or share of incidents.",
+)
 @report_option
 @verb
 @takes("RunOptions")
-def command(app: App, *, options: "RunOptions", dry_run: bool, at_least: float | None, report: Path | None) -> int:
+def command(
+    app: App, *, options: "RunOptions", dry_run: bool, watch: bool, at_least: float | None, report: Path | None
+) -> int:
     """Run a prompt version over a suite: how many outputs are good, and what one costs.
 
     Default: the workspace's default suite. Answers in the log are not asked for again.
@@ -50,7 +57,10 @@ def command(app: App, *, options: "RunOptions", dry_run: bool, at_least: float |
       evalh run --prompt v3
       evalh run triage --prompt v2 --prompt v3 --model small
       evalh run triage@draft --limit 20
+      evalh run --watch
     """  # noqa: D301 (click's \b keeps the examples' lines)
+    if watch:
+        return _watch(app, dry_run=dry_run, fresh=options.fresh)
     if dry_run:
         from evalh.report.documents.run import plan_document
         from evalh.report.terminal.run import show_plans
@@ -68,6 +78,19 @@ def command(app: App, *, options: "RunOptions", dry_run: bool, at_least: float |
     if at_least is not None:
         _tell_missed(app, results, at_least)
     return _exit_code(results, at_least)
+
+
+def _watch(app: App, *, dry_run: bool, fresh: bool) -> int:
+    """Hand the whole command to `watch`, without its `--watch`. Raises UsageError for what does not fit it."""
+    from evalh.cli.watch import watch
+    from evalh.core.errors import UsageError
+
+    if app.json:
+        raise UsageError("--watch prints more than one document", hint="evalh run --json")
+    if dry_run or fresh:
+        what = "--dry-run sends nothing" if dry_run else "--fresh would buy every answer again at each save"
+        raise UsageError(f"--watch runs again and again, and {what}", hint="leave one of the two out")
+    return watch(app, [word for word in sys.argv[1:] if word != "--watch"])
 
 
 def _show(app: App, results: "list[RunResult]") -> None:
@@ -102,19 +125,32 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
         lines.append(f"evalh show {name}   what was sent, what came back, which grader failed")
     if len(results) == 1:
         lines.append(f"evalh show {last.record.id}   this run again")
-        if last.summary.errors:
+        if last.summary.all_errors:
             lines.append("evalh calls --errors   what went wrong on the wire")
-    reported = " ".join(result.record.id for result in results[-_MOST_REPORTED:])
-    lines.append(f"evalh report {reported}   a page to look at: every sample, what to ship")
+    lines.append(_to_look_at(results))
     app.hints.print()
     if any(_recorded(app, result) for result in results):
         note = "note: recorded answers were used, no model was asked"
-        if any("not_recorded" in result.summary.errors for result in results):
+        if any("not_recorded" in result.summary.all_errors for result in results):
             note += "; they match only the prompt, inputs and params of the recording"
             lines[:0] = _askable(app)
         app.hints.print(note, style="yellow", soft_wrap=True)
     for line in lines:
         app.hints.print(f"next: {line}", style="dim", soft_wrap=True)
+
+
+def _to_look_at(results: "list[RunResult]") -> str:
+    """Return the command that shows these runs: several of one suite side by side."""
+    from evalh.report.text import typable
+
+    suites = {result.record.suite for result in results}
+    if len(results) > 1 and len(suites) == 1:
+        names = [result.record.id for result in results]
+        if not results[0].record.selection and (suite := typable(suites.pop())):
+            names = [suite]  # its newest runs over the whole dataset are these
+        return f"evalh matrix {' '.join(names)} --report matrix.html   every case under each of them, on one page"
+    reported = " ".join(result.record.id for result in results)
+    return f"evalh report {reported}   a page to look at: every sample, what to ship"
 
 
 def _recorded(app: App, result: "RunResult") -> bool:
@@ -150,14 +186,25 @@ def _tell_missed(app: App, results: "list[RunResult]", at_least: float) -> None:
     for result in results:
         if _misses(result, at_least):
             whose, found = result.record, result.summary
-            told = f"{found.good} of {found.samples} good ({percent(found.good_rate.value)})"
+            counted: RunSummary | Incidents = found if found.samples else found.apart
+            what = "" if found.samples else "incidents: "
+            told = f"{what}{counted.good} of {counted.samples} good ({percent(_share(result))})"
             line = f"no: {whose.prompt} on {whose.model}: {told}, at least {100 * at_least:g} % required"
             app.hints.print(safe(line), style="red", soft_wrap=True)
 
 
+def _share(result: "RunResult") -> float | None:
+    """Return what --at-least is about: the good rate, or where incidents alone were selected, their share of good."""
+    from evalh.core.run import RunStatus
+
+    summary = result.summary
+    alone = summary.of_incidents_alone and result.status is RunStatus.COMPLETE  # not: the others were still to come
+    return summary.apart.share if alone else summary.good_rate.value
+
+
 def _misses(result: "RunResult", at_least: float) -> bool:
-    rate = result.summary.good_rate.value
-    return rate is not None and rate < at_least
+    share = _share(result)
+    return share is not None and share < at_least
 
 
 def _exit_code(results: "list[RunResult]", at_least: float | None) -> int:
@@ -169,9 +216,11 @@ def _exit_code(results: "list[RunResult]", at_least: float | None) -> int:
         summary = result.summary
         if result.status is RunStatus.INTERRUPTED:
             codes.append(ExitCode.INTERRUPTED)
-        if result.status is RunStatus.STOPPED or summary.ungraded > result.record.max_ungraded * summary.samples:
+        most = result.record.max_ungraded
+        unmeasured = any(one.ungraded > most * one.samples for one in (summary, summary.apart))
+        if result.status is RunStatus.STOPPED or unmeasured:
             codes.append(ExitCode.CANNOT_MEASURE)
-        if at_least is not None and summary.good_rate.value is None:
+        if at_least is not None and _share(result) is None:
             codes.append(ExitCode.CANNOT_MEASURE)
         if at_least is not None and _misses(result, at_least):
             codes.append(ExitCode.NO)

@@ -14,18 +14,22 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--failed", is_flag=True, help="Only those that failed, or of which a user or a score said so.")
+@click.option("--poisoned", is_flag=True, help="Only those in which a bad step led to the output, by evalh grade.")
 @click.option("--name", metavar="NAME", help="Only workflows of this name.")
 @click.option("--since", type=Since(), metavar="AGE", help="30d, 12h, 4w or a date. Default: everything.")
 @click.option("--limit", type=Count(), default=20, show_default=True, help="Most workflows to list.")
 @verb
-def list_(app: App, *, failed: bool, name: str | None, since: str | None, limit: int) -> None:
+def list_(app: App, *, failed: bool, poisoned: bool, name: str | None, since: str | None, limit: int) -> None:
     """List traced workflows, the newest first."""
+    from evalh.api.production import poisoned as poisoned_of
     from evalh.core.production import WorkflowKind, WorkflowQuery
     from evalh.report.documents.log import workflows_document
     from evalh.report.terminal.workflow import show_workflows
 
-    kind = WorkflowKind.FAILED if failed else WorkflowKind.ALL
-    query = WorkflowQuery(kind=kind, name=name, since=since or "")
+    if failed and poisoned:
+        raise UsageError("--failed and --poisoned are two lists", hint="evalh trace list --poisoned")
+    kind = WorkflowKind.FAILED if failed else WorkflowKind.POISONED if poisoned else WorkflowKind.ALL
+    query = WorkflowQuery(kind=kind, name=name, since=since or "", poisoned=poisoned_of(app.workspace))
     app.show(app.workspace.production.listed(query, limit=limit), workflows_document, show_workflows)
 
 

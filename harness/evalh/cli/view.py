@@ -13,26 +13,33 @@ from evalh.core.errors import ExitCode
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on. Default: a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="127.0.0.1 or ::1: only this machine has access.")
 @click.option("--open/--no-open", "opens", default=False, help="Open a browser. Default: print the address.")
+@click.option("--label", "labels", is_flag=True, help="Let the pages write labels, and cases from production.")
+@click.option("--author", metavar="NAME", help="Who labels.  [default: git's user.email]")
 @verb
-def command(app: App, *, port: int, host: str, opens: bool) -> int:
+def command(app: App, *, port: int, host: str, opens: bool, labels: bool, author: str | None) -> int:
     """Show the workspace's runs, reports and production in a browser.
 
-    The address holds a new secret each time. The pages are read-only. Ctrl-C stops the server.
+    The address holds a new secret each time. The pages are read-only, unless --label is given. Ctrl-C stops the
+    server.
 
     \b
       evalh view
       evalh view --port 8000 --open
+      evalh view --label
     """  # noqa: D301 (click's \b keeps the examples' lines)
+    from evalh.api.labels import who
     from evalh.api.viewing import LiveLog
     from evalh.viewer.access import Door
+    from evalh.viewer.desk import Desk
     from evalh.viewer.routes import Routes
     from evalh.viewer.server import listen, serve
 
     viewing = LiveLog(app.workspace)
     viewing.mend()
+    desk = Desk(viewing, author or who(app.workspace)) if labels else None
     with listen(host, port) as listening:
         address, port = listening.getsockname()[:2]
-        door = Door(address, port)
+        door = Door(address, port, writes=labels)
 
         def ready() -> None:
             _tell(app, door.url, address, port)
@@ -40,7 +47,7 @@ def command(app: App, *, port: int, host: str, opens: bool) -> int:
                 print("no browser found: open the address yourself", file=sys.stderr)
 
         try:
-            serve(listening, door, Routes(viewing), ready)
+            serve(listening, door, Routes(viewing, desk), ready)
         except KeyboardInterrupt:  # the way it is meant to end: nothing is lost
             print("no longer served", file=sys.stderr)
     return ExitCode.INTERRUPTED

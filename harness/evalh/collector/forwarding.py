@@ -20,7 +20,7 @@ class Forwarder:
 
     def __init__(self, env: Mapping[str, str], url: str) -> None:
         """Take the base address; headers come from OTEL_EXPORTER_OTLP_HEADERS. Raises UsageError."""
-        self._collector = Collector.of(env, url)
+        self._collector = Collector.of(env, url, option="--forward")
         self._egress = Egress.of(env)
         self._waiting: asyncio.Queue[tuple[str, bytes, Mapping[str, str]]] = asyncio.Queue(_MOST_WAITING)
         self._task: asyncio.Task[None] | None = None

@@ -28,7 +28,9 @@ _PATHS = {"/v1/traces": Signal.TRACES, "/v1/logs": Signal.LOGS}
 _METRICS = "/v1/metrics"
 _FEEDBACK = "/feedback"
 _MOST_VOTE = 64 << 10
-_MOST_WAITING = 64  # requests
+_MOST_WAITING = 64  # requests whose body is there
+_MOST_READING = 1_000  # whose body is on its way: a slow one keeps nobody waiting
+_MOST_HELD = 256 << 20  # bytes of both
 _BODY_S = 10.0  # exporters give up then
 _IDLE_S = 75.0
 _LAST_S = 2.0  # for requests that are under way at the end
@@ -40,6 +42,10 @@ class Answered(Value):
     status: int
     words: str = ""
     rejected: int = 0
+
+
+_BUSY = Answered(503, "too much at once: send it again")
+_TOO_LARGE = Answered(413, "the body is too large")
 
 
 class Inbox(Protocol):
@@ -62,7 +68,8 @@ class Receiver:
     def __init__(self, listening: socket.socket, inbox: Inbox, token: str | None, forward: Forward | None) -> None:
         self._listening, self._inbox, self._token, self._forward = listening, inbox, token, forward
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="evalh-collect")
-        self._waiting = 0
+        self._open = self._waiting = 0  # requests: all, and those whose body is there
+        self._held = 0  # bytes of bodies
         self._idle = asyncio.Event()
         self._idle.set()
         self._server: web.Server | None = None
@@ -96,13 +103,13 @@ class Receiver:
         await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        self._waiting += 1
+        self._open += 1
         self._idle.clear()
         try:
             answered = await self._answer(request)
         finally:
-            self._waiting -= 1
-            if not self._waiting:
+            self._open -= 1
+            if not self._open:
                 self._idle.set()
         return _response(answered, request.content_type)
 
@@ -111,16 +118,38 @@ class Receiver:
         refused = _misdirected(request) or self._stranger(request)
         if refused is not None:
             return refused
-        if self._waiting > _MOST_WAITING:
-            return Answered(503, "too much at once: send it again")
+        if self._waiting >= _MOST_WAITING or self._open - self._waiting > _MOST_READING:
+            return _BUSY
+        body = bytearray()
+        try:
+            refused = await self._read(request, _MOST_VOTE if path == _FEEDBACK else MOST_BYTES, body)
+            return refused or await self._whole(path, bytes(body), request)
+        finally:
+            self._held -= len(body)
+
+    async def _whole(self, path: str, body: bytes, request: web.BaseRequest) -> Answered:
+        if self._waiting >= _MOST_WAITING:
+            return _BUSY
+        self._waiting += 1
+        try:
+            return await self._taken(path, body, request)
+        finally:
+            self._waiting -= 1
+
+    async def _read(self, request: web.BaseRequest, most: int, body: bytearray) -> Answered | None:
+        """Read a body into `body`; return why it is not read to its end."""
+        if (request.content_length or 0) > most:
+            return _TOO_LARGE
         try:
             async with asyncio.timeout(_BODY_S):
-                body = await _read(request, _MOST_VOTE if path == _FEEDBACK else MOST_BYTES)
+                async for chunk in request.content.iter_any():
+                    body += chunk
+                    self._held += len(chunk)
+                    if len(body) > most or self._held > _MOST_HELD:
+                        return _TOO_LARGE if len(body) > most else _BUSY
         except TimeoutError:
             return Answered(408, "the body did not come")
-        if body is None:
-            return Answered(413, "the body is too large")
-        return await self._taken(path, body, request)
+        return None
 
     async def _taken(self, path: str, body: bytes, request: web.BaseRequest) -> Answered:
         encoding, kind = request.headers.get("Content-Encoding", ""), request.headers.get("Content-Type", "")
@@ -171,18 +200,6 @@ def _misdirected(request: web.BaseRequest) -> Answered | None:
     return None if request.method == "POST" else Answered(405, "only POST is allowed")
 
 
-async def _read(request: web.BaseRequest, most: int) -> bytes | None:
-    """Read a body; None if it is larger than it may be."""
-    if (request.content_length or 0) > most:
-        return None
-    body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > most:
-            return None
-    return bytes(body)
-
-
 def _response(answered: Answered, asked: str) -> web.Response:
     """Answer in the encoding of the request, as OTLP wants it."""
     headers = {"Server": "evalh", "X-Content-Type-Options": "nosniff"}
@@ -190,7 +207,7 @@ def _response(answered: Answered, asked: str) -> web.Response:
         headers["Retry-After"] = "1"
     if answered.status != 200:  # noqa: PLR2004 (its name)
         made = web.Response(text=f"{answered.words}\n", status=answered.status, headers=headers)
-        if answered.status in {408, 413}:  # the rest of the body may still come
+        if answered.status in {408, 413, 503}:  # the rest of the body may still come
             made.force_close()
         return made
     if asked == "application/json":

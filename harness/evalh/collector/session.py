@@ -95,17 +95,16 @@ class Mailbox:
             return "say 'good': true or false, or name a 'kind', such as copied"
         workflow = workflow.lower() if len(workflow) == 32 else workflow  # noqa: PLR2004 (a trace's id)
         name = sha256(f"{workflow}\n{kind}\n{given.user}".encode()).hexdigest()[:24]
-        self._collection.vote(
-            Feedback(
-                id=name,
-                workflow_id=workflow,
-                at=self._clock(),
-                good=given.good,
-                kind=kind,
-                note=given.note,
-                user=given.user,
-            )
+        vote = Feedback(
+            id=name,
+            workflow_id=workflow,
+            at=self._clock(),
+            good=given.good,
+            kind=kind,
+            note=given.note,
+            user=given.user,
         )
+        self._collection.judge([vote])
         return None
 
     def settle(self) -> None:

@@ -136,6 +136,7 @@ class CallError(Exception):
         self.hung_up = (
             False  # an idle connection was closed before a byte of an answer: likely before it read the request
         )
+        self.key_renewed = False  # the key was refused, and the next attempt has a newer one
         self.held_back = kind in UNSENT  # nothing was sent; also if our own limit on the model refuses
         self.ends_run = kind in FATAL_KINDS  # a fallback takes it back while another of its models is well
 

@@ -199,3 +199,11 @@ class LabelCandidate(Value, kw_only=True):
     def shown(self) -> tuple[str, str]:
         """What a person would see: the row and the output."""
         return (self.case_digest, self.output_digest)
+
+
+class JudgeRubric(Value):
+    """What a judge judges by, for a person. `where`: its file or prompt version; None: the suite itself."""
+
+    judge: str
+    text: str | None  # None: a prompt version, which has its own command
+    where: str | None

@@ -24,6 +24,9 @@ def ties(cluster: str | None, inputs_digest: str | None) -> tuple[tuple[str, str
     return tuple((kind, name) for kind, name in named if name is not None)
 
 
+INCIDENT = "incident"
+"""The tag of a case that was chosen because it failed. It is a promise, and counted apart from the good rate."""
+
 NO_DOUBLES: dict[str, JsonValue] = {}
 NO_GRADERS: tuple[str | dict[str, JsonValue], ...] = ()
 
@@ -40,6 +43,11 @@ class Case(Value):
     given: Mapping[str, JsonValue] = NO_DOUBLES  # the row's doubles, by step
     source: Mapping[str, JsonValue] | None = None  # where it was found: no digest covers it, for it asks nothing
     graders: Sequence[str | dict[str, JsonValue]] = NO_GRADERS  # of its own, as under `graders:` in a suite
+
+    @property
+    def incident(self) -> bool:
+        """Whether it is counted apart from the good rate."""
+        return INCIDENT in self.tags
 
     @property
     def inputs_digest(self) -> str:

@@ -141,6 +141,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean {guess!r}?" if guess else f"have: {some_of(known) or 'nothing'}"
 
 
+def one_of(command: str, names: Iterable[str]) -> str:
+    """Return a command that works, the first name in place of {}; and the other names. Without names the bare one."""
+    first, *others = [*names] or [""]
+    more = f"   or one of: {some_of(others)}" if others else ""
+    return f"{' '.join(command.format(first).split())}{more}"
+
+
 def some_of(names: Sequence[str], most: int = _MOST_LISTED) -> str:
     """List names; of a long list the first ones, and the number of others."""
     if len(names) <= most:

@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from evalh.core.attempt import NOT_KNOWN, CallKey, Completion, Latency, Usage
-from evalh.core.case import Case
+from evalh.core.case import INCIDENT, Case
 from evalh.core.request import ToolCall
-from evalh.core.run import Estimate, RunRecord, RunStatus, RunSummary, StepRecord
+from evalh.core.run import Estimate, Incidents, RunRecord, RunStatus, RunSummary, StepRecord
 from evalh.core.sample import Graded, Standing, StepResult, Story
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
@@ -260,10 +260,16 @@ class CaseTally(Value, kw_only=True):
     task_usd: Decimal | None  # with the first cost of the log's answers
     errors: Mapping[str, int]  # samples without an answer, by error kind
     ties: tuple[tuple[str, str], ...] = ()  # to other cases: `core.case.ties`
+    tags: frozenset[str] = frozenset()
+
+    @property
+    def incident(self) -> bool:
+        """Whether it is counted apart from the good rate."""
+        return INCIDENT in self.tags
 
 
 class UnderWay(Value, kw_only=True):
-    """A run with its numbers so far."""
+    """A run with its numbers so far. Its incidents are in `hits` and in what was spent, and else apart."""
 
     run: RunRow
     samples: int
@@ -275,6 +281,12 @@ class UnderWay(Value, kw_only=True):
     spent_usd: Decimal | None
     cost_per_good_usd: Estimate
     errors: Mapping[str, int]
+    incidents: Incidents
+
+    @property
+    def evaluated(self) -> int:
+        """Count the samples so far, incidents too."""
+        return self.samples + self.incidents.samples
 
 
 class TriedOutput(Value, kw_only=True):

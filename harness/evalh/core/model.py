@@ -14,6 +14,9 @@ from evalh.core.values import Value
 EMBEDDINGS = "embeddings"
 """The `api` of a model that returns vectors for texts instead of answers."""
 
+ADDRESS = ("api_key_env", "auth", "base_url", "headers", "cost_from", "price_as")
+"""Of a provider's keys in evalh.toml, those that stand in `ModelSpec` itself."""
+
 
 class Traits(Value, kw_only=True):
     """The properties of a kind of provider that other code asks for. The defaults apply to plugins."""
@@ -46,6 +49,8 @@ class ModelSpec(Value, kw_only=True):
     price: Price | None = None
     reasoning: str = STRIP  # or "keep": the reasoning before an answer
     cost_from: str | None = None  # where a response states its cost: `usage.cost`, `header:x-cost`
+    auth: JsonValue = None  # how requests say who asks, as stated; None: by the key, as the provider's API takes it
+    price_as: str | None = None  # `table/model` of the price table, for a model that it lists under another name
     options: Mapping[str, JsonValue] = field(default_factory=dict)  # the provider's own keys: path, slots, function, …
     where: str = ""  # file:line
 

@@ -1,5 +1,6 @@
 """What was traced of a program that evalh did not run: a workflow and all that is known of it."""
 
+from collections import Counter
 from enum import StrEnum
 
 from evalh.core.strict_json import JsonValue
@@ -26,6 +27,21 @@ def said(messages: JsonValue) -> list[tuple[str, str]]:
         if isinstance(parts, list) and isinstance(message.get("role"), str):
             found.append((message["role"], "".join(part for part in parts if isinstance(part, str))))
     return found
+
+
+class Voted(StrEnum):
+    """What users said of a workflow."""
+
+    GOOD = "good"  # good votes alone
+    BAD = "bad"  # a bad vote, whatever others said
+    NONE = "none"
+
+    @classmethod
+    def of(cls, votes: Counter[bool] | None) -> "Voted":
+        """Sum up a workflow's votes; None: it has none."""
+        if not votes:
+            return cls.NONE
+        return cls.BAD if votes[False] else cls.GOOD
 
 
 class TracedItem(Value):
@@ -70,6 +86,7 @@ class WorkflowKind(StrEnum):
     FAILED = "failed"  # an error, interrupted, a thumb down or a failed score
     THUMBS_DOWN = "thumbs_down"
     QUIET = "quiet"  # a step failed, and yet the workflow ended without an error
+    POISONED = "poisoned"  # graded: a bad step led to its bad output
     UNCHECKED = "unchecked"  # nobody judged it: no score, no vote
     RUNNING = "running"
 
@@ -92,6 +109,7 @@ class WorkflowQuery(Value, kw_only=True):
     user: str | None = None
     text: str | None = None  # a part of the id, name, session or user, in any case
     since: str = ""  # an instant of the log's form
+    poisoned: frozenset[str] = frozenset()  # ids, by the newest grading: it is in the log, not beside the workflows
     order: WorkflowOrder = WorkflowOrder.NEWEST
 
 

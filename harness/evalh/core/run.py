@@ -1,5 +1,6 @@
 """Runs: one execution of a suite for one version and model, its forecast, and the numbers at its end."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
@@ -21,9 +22,10 @@ class RunStatus(StrEnum):
 
 
 class RunKind(StrEnum):
-    """What a run was made for. What asks for the newest run, or for a suite's history, means the first kind."""
+    """What a run was made for. What asks for the newest run, or for a suite's history, means the first two kinds."""
 
-    RUN = "run"  # a person's: `evalh run`, `evalh compare`
+    RUN = "run"  # a person asked for it: `evalh run`
+    COMPARE = "compare"  # a side of `evalh compare` that was not in the log
     GATE = "gate"
     BASELINE = "baseline"
     DRIFT = "drift"
@@ -229,8 +231,28 @@ class PipelineSummary(Value, kw_only=True):
         return self.propagation.complement
 
 
+class Incidents(Value, kw_only=True):
+    """The samples of incidents: of cases that were chosen because they failed. A rate must not be over such cases."""
+
+    samples: int = 0
+    good: int = 0
+    bad: int = 0
+    ungraded: int = 0
+    cost_usd: Decimal | None = Decimal(0)  # spent by this run, and in its costs; None: not priced
+    cached_cost_usd: Decimal | None = Decimal(0)
+    errors: Mapping[str, int] = field(default_factory=dict)  # samples without an answer, by error kind
+
+    @property
+    def share(self) -> float | None:
+        """The share that is good; None if nothing was graded."""
+        return self.good / self.samples if self.samples > self.ungraded else None
+
+
 class RunSummary(Value, kw_only=True):
-    """The numbers at the end of a run. `samples` counts every planned sample that was evaluated, ungraded ones too."""
+    """The numbers at the end of a run. `samples` counts every planned sample that was evaluated, ungraded ones too.
+
+    Incidents are counted apart. What was spent, the calls and the attempts include them; no other number does.
+    """
 
     samples: int
     good: int
@@ -254,6 +276,27 @@ class RunSummary(Value, kw_only=True):
     last_attempts: int | None = None  # samples whose latency is the last attempt's alone; None: all, an older evalh's
     clusters: int | None = None  # of cases that are alike, which the intervals count; None: an older evalh did not say
     pipeline: PipelineSummary | None = None  # None: a plain suite
+    incidents: Incidents | None = None  # None: an older evalh's, which counted them with the others
+
+    @property
+    def apart(self) -> Incidents:
+        """The incidents that were counted apart; none in a summary of an older evalh."""
+        return self.incidents or Incidents()
+
+    @property
+    def evaluated(self) -> int:
+        """How many samples were evaluated, incidents too."""
+        return self.samples + self.apart.samples
+
+    @property
+    def of_incidents_alone(self) -> bool:
+        """Whether there is no rate, because every sample is one of an incident."""
+        return not self.samples and self.apart.samples > 0
+
+    @property
+    def all_errors(self) -> Mapping[str, int]:
+        """All samples without an answer, those of incidents too, by error kind."""
+        return dict(sorted((Counter(self.errors) + Counter(self.apart.errors)).items()))
 
     @property
     def cost_per_good(self) -> float | None:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from msgspec import field
 
 from evalh.core.attempt import NOT_KNOWN, CallError, Completion, Latency
-from evalh.core.case import Case
+from evalh.core.case import INCIDENT, Case
 from evalh.core.money import plus
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
@@ -169,3 +169,8 @@ class SampleResult(Value, kw_only=True):
     tags: frozenset[str] = frozenset()
     cluster: str | None = None  # as the row says
     inputs_digest: str | None = None  # equal inputs make one cluster, even if no row names one; None if unknown
+
+    @property
+    def incident(self) -> bool:
+        """Whether its case is counted apart from the good rate."""
+        return INCIDENT in self.tags

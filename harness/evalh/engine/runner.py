@@ -170,7 +170,7 @@ class Runner(SampleRunner[Unit], kw_only=True):
                 completion, error = await self._ask(call)
             except (NotSent, asyncio.CancelledError):
                 # The sample is left to the next run; this run has paid for its attempts.
-                self.fold.cut_off(unit.case_index, call)
+                self.fold.cut_off(unit.case_index, call, incident=unit.case.incident)
                 raise
         else:
             answer = reread(answer, self._sent_to(answer))
@@ -181,7 +181,8 @@ class Runner(SampleRunner[Unit], kw_only=True):
         try:
             verdicts = await self._grade(unit, completion, error, call, asking)
         except (NotSent, asyncio.CancelledError):
-            self.fold.cut_off(unit.case_index, call, None if asking is None else asking.spent_usd)
+            judges_usd = None if asking is None else asking.spent_usd
+            self.fold.cut_off(unit.case_index, call, judges_usd, incident=unit.case.incident)
             raise
         sample = Sample(
             case=unit.case,

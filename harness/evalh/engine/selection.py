@@ -1,6 +1,6 @@
 """Which cases of a dataset a run takes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeAlias
 
@@ -10,7 +10,7 @@ from evalh.core.errors import NotFound, UsageError, did_you_mean
 from evalh.core.ports import Cases
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
-from evalh.stats.clusters import ClusterIndex
+from evalh.stats.clusters import ClusterIndex, number_of_clusters
 from evalh.stats.sequential import look_order
 
 
@@ -50,7 +50,7 @@ class SelectedCases:
         self._count = 0
         for case in self:
             rows.add(case.document())
-            alike.add(canonical(case.inputs), case.cluster)
+            alike.add(canonical(case.inputs), case.cluster, joins=not case.incident)
             self._count += 1
         self.digest, self.clusters = rows.value(), alike.numbers()
         if not self._count or self._count < len(selection.case_ids):
@@ -66,13 +66,15 @@ class SelectedCases:
     def _refuse(self) -> None:
         known = [case.id for case in self._cases]
         for case_id in sorted(self._selection.case_ids.difference(known)):
-            raise NotFound(f"no case {case_id!r} in the dataset", hint=did_you_mean(case_id, known[:5000]))
+            raise NotFound(f"no case {case_id!r}", hint=did_you_mean(case_id, known[:5000]))
         if self._count:
             return  # ids that exist, but are excluded by --limit or --tag
         tags = {tag for case in self._cases for tag in case.tags}
-        raise UsageError(
-            "the selection matches no case", hint=f"tags in this dataset: {', '.join(sorted(tags)) or 'none'}"
-        )
+        asked = sorted(self._selection.tags)
+        if asked and tags.isdisjoint(asked):
+            named = " or ".join(map(repr, asked))
+            raise NotFound(f"no case has the tag {named}", hint=did_you_mean(asked[0], tags))
+        raise UsageError("the selection leaves no case", hint="--case, --tag and --limit apply together")
 
 
 def select(cases: Cases, selection: Selection) -> Cases:
@@ -88,7 +90,7 @@ class Listed:
         rows, alike = RowsDigest(), ClusterIndex()
         for case in cases:
             rows.add(case.document())
-            alike.add(canonical(case.inputs), case.cluster)
+            alike.add(canonical(case.inputs), case.cluster, joins=not case.incident)
         self.digest, self.clusters = rows.value(), alike.numbers()
         self.text_inputs: frozenset[str] = frozenset()  # unknown: the few cases are checked one by one
         self.some_inputs = frozenset(name for case in cases for name in case.inputs)
@@ -104,11 +106,40 @@ Cluster: TypeAlias = list[tuple[int, Case]]
 """A cluster of cases with their places in the dataset: they are asked and counted together."""
 
 
-def in_clusters(cases: Cases) -> list[Cluster]:
-    """Return the cases, cluster by cluster; a case without similar ones is a cluster of its own."""
-    members: dict[int, Cluster] = {}
+class Counted(Value):
+    """The cases of a dataset that a rate may be over: all but its incidents."""
+
+    cases: Sequence[tuple[int, Case]]  # with their places in the dataset
+    incidents: Sequence[tuple[int, Case]]
+    digest: str  # of the rows that count: incidents, of which there may be more each week, choose no order
+
+
+def counted(cases: Cases) -> Counted:
+    """Part a dataset's incidents from its other cases."""
+    parts: dict[bool, list[tuple[int, Case]]] = {True: [], False: []}
     for place, case in enumerate(cases):
-        members.setdefault(cases.clusters.get(place, -1 - place), []).append((place, case))
+        parts[case.incident].append((place, case))
+    if not parts[True]:
+        return Counted(parts[False], (), cases.digest)
+    rows = RowsDigest()
+    for _, case in parts[False]:
+        rows.add(case.document())
+    return Counted(parts[False], parts[True], rows.value())
+
+
+def counted_clusters(cases: Cases) -> tuple[int, int]:
+    """Return how many cases a rate may be over, and in how many clusters they are."""
+    incidents = {place for place, case in enumerate(cases) if case.incident}
+    clusters = {place: number for place, number in cases.clusters.items() if place not in incidents}
+    have = len(cases) - len(incidents)
+    return have, number_of_clusters(have, clusters)
+
+
+def in_clusters(cases: Iterable[tuple[int, Case]], clusters: Mapping[int, int]) -> list[Cluster]:
+    """Return cases, cluster by cluster; a case without similar ones is a cluster of its own."""
+    members: dict[int, Cluster] = {}
+    for place, case in cases:
+        members.setdefault(clusters.get(place, -1 - place), []).append((place, case))
     return list(members.values())
 
 

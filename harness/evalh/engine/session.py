@@ -23,6 +23,7 @@ from evalh.core.money import Price, plus
 from evalh.core.ports import Clock, Prices, Progress, Provider, Store
 from evalh.core.run import RunKind, RunRecord, RunStatus, RunSummary
 from evalh.core.sample import Sample, SampleResult, Standing
+from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 from evalh.core.version import __version__
@@ -350,6 +351,11 @@ class Session:
         found = self._of_case(case_id)
         told = [one for one in found if one.standing is not Standing.GOOD] or found
         return None if not told or told[0].completion is None else told[0].completion.text
+
+    def inputs(self, case_id: str) -> Mapping[str, JsonValue] | None:
+        """Return a case's inputs; None if it was not evaluated here."""
+        found = self._of_case(case_id)
+        return found[0].case.inputs if found else None
 
     def reasons(self, case_id: str) -> tuple[tuple[str, str], ...]:
         """Return the required graders' reasons for a case's first sample that is not good."""

@@ -105,7 +105,7 @@ def _stated(scope: Scope, entry: Entry) -> tuple[str, dict[str, JsonValue]]:
         kind, params = entry, {}
     elif len(entry) == 1:
         ((kind, stated),) = entry.items()
-        params = {} if stated is None else dict(stated) if isinstance(stated, dict | Mapping) else {"value": stated}
+        params = {} if stated is None else dict(stated) if isinstance(stated, Mapping) else {"value": stated}
     else:
         raise scope.wrong(
             f"holds an entry with {len(entry)} names", "one grader's name, or one name with its parameters"

@@ -9,7 +9,10 @@ Python's own `re` may take quadratic or exponential time, so it reads no such te
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from contextlib import suppress
+from functools import cache, cached_property
+from itertools import count, repeat
+from threading import Lock
 from typing import Any, TypeAlias
 
 from msgspec import Struct, field
@@ -153,26 +156,66 @@ Match: TypeAlias = tuple[str | None, ...]
 """What a pattern caught: the whole match, then each group."""
 
 
-class Pattern(Value):
-    """A compiled pattern. Raises nothing and takes linear time for any text."""
+_SET = 500
+_PARSING = Lock()
+_SIMPLE = re.compile(r"(?:[^(){}\\]|\\[.*+?^$|()\[\]{}wdsWDSb-]|\((?!\?)|\)){0,120}")
 
-    as_written: Any
-    unicode: Any
+
+class _OfUnicode(Value):
+    """The pattern for texts outside of ASCII."""
+
+    pattern: Any
     marked: bool
     ascii_only: str  # the part that knows ASCII's letters only; empty: none
 
+
+class Pattern:
+    """A checked pattern, compiled when it is first used. Raises nothing and takes linear time for any text."""
+
+    def __init__(self, source: str, *, ignore_case: bool) -> None:
+        self._source = source
+        self._ignore_case = ignore_case
+
+    @cached_property
+    def _as_written(self) -> Any:
+        import re2
+
+        return re2.compile(_encoded(self._source), _options(self._ignore_case))
+
+    @cached_property
+    def _unicode(self) -> _OfUnicode:
+        import re2
+
+        source = self._source
+        if "\\" not in source and "[" not in source:  # no class: it means the same of any text
+            return _OfUnicode(self._as_written, marked=False, ascii_only="")
+        try:
+            marked = any(found["escape"] == r"\b" for found in _TOKEN.finditer(source))
+            written = _Writer(marked).write(source)
+            if written == source:
+                return _OfUnicode(self._as_written, marked=marked, ascii_only="")
+            return _OfUnicode(re2.compile(_encoded(written), _options(self._ignore_case)), marked, "")
+        except (_CannotWriteError, re2.error) as exc:
+            said = str(exc) if isinstance(exc, _CannotWriteError) else "it"
+            return _OfUnicode(self._as_written, marked=False, ascii_only=said)
+
+    @property
+    def ascii_only(self) -> str:
+        """The part that knows ASCII's letters only; empty if there is none."""
+        return self._unicode.ascii_only
+
     @property
     def groups(self) -> int:
-        return int(self.as_written.groups)
+        return int(self._as_written.groups)
 
     @property
     def names(self) -> dict[str, int]:
-        return {name.decode(): number for name, number in self.as_written.groupindex.items()}
+        return {name.decode(): number for name, number in self._as_written.groupindex.items()}
 
     def find(self, text: str, *, last: bool = False) -> Match | None:
-        pattern, marked = self.as_written, False
+        pattern, marked = self._as_written, False
         if not text.isascii():
-            pattern, marked = self.unicode, self.marked
+            pattern, marked = self._unicode.pattern, self._unicode.marked
             text = _marked(text) if marked else text
         encoded = _encoded(text)
         found = pattern.search(encoded)
@@ -185,23 +228,39 @@ class Pattern(Value):
 
 
 def compiled(pattern: str, *, ignore_case: bool) -> Pattern:
-    """Compile a pattern. Raises `re2.error` for one that RE2 does not take as it is written."""
+    """Check a pattern. Raises `re2.error` for one that RE2 does not take as it is written.
+
+    A dataset may bring hundreds of thousands, and to parse one takes a tenth of the time that compiling it takes. What
+    parses may still be too large to be compiled, so only short patterns without counted repetitions and flags wait
+    until they are used.
+    """
+    import re2
+
+    checked = Pattern(pattern, ignore_case=ignore_case)
+    if _SIMPLE.fullmatch(pattern):
+        with suppress(re2.error), _PARSING:  # what it says names neither place nor reason
+            next(_parsers(ignore_case)).Add(_encoded(pattern))
+            return checked
+    checked.groups  # noqa: B018 (it is compiled now)
+    return checked
+
+
+@cache
+def _parsers(ignore_case: bool) -> Iterator[Any]:  # noqa: FBT001 (one of two)
+    """Yield what parses a pattern: a set of patterns, which keeps them, so that another one follows in time."""
+    import re2
+
+    return (one for _ in count() for one in repeat(re2.Set.SearchSet(_options(ignore_case)), _SET))
+
+
+@cache
+def _options(ignore_case: bool) -> Any:  # noqa: FBT001 (one of two)
     import re2
 
     options = re2.Options()
     options.log_errors = False  # RE2 would write to stderr
     options.case_sensitive = not ignore_case
-    as_written = re2.compile(_encoded(pattern), options)
-    if "\\" not in pattern and "[" not in pattern:  # no class: it means the same of any text
-        return Pattern(as_written, as_written, marked=False, ascii_only="")
-    try:
-        marked = any(found["escape"] == r"\b" for found in _TOKEN.finditer(pattern))
-        written = _Writer(marked).write(pattern)
-        unicode = as_written if written == pattern else re2.compile(_encoded(written), options)
-    except (_CannotWriteError, re2.error) as exc:
-        said = str(exc) if isinstance(exc, _CannotWriteError) else "it"
-        return Pattern(as_written, as_written, marked=False, ascii_only=said)
-    return Pattern(as_written, unicode, marked, "")
+    return options
 
 
 def _marked(text: str) -> str:

@@ -1,19 +1,21 @@
-"""A run of the log as OpenTelemetry spans: run → sample → call → attempt.
+"""A run of the log as OpenTelemetry spans: run → sample → call → attempt, with verdicts as log records of samples.
 
 Ids come from digests of the log's own ids, so a run that is sent twice is the same spans twice. Messages, outputs,
 reasons and error texts are content: they are left out unless asked for.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
 
 from evalh.core.attempt import Latency
 from evalh.core.log import AttemptRow, CallRow, DecisionRow, RunRow, TracedSample
 from evalh.core.sample import Graded
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
+from evalh.core.verdict import Outcome
 from evalh.interop import otel_values as names
 from evalh.interop.otel_request import answer_attributes, answered_messages, request_attributes, sent_messages, usd
-from evalh.interop.otel_values import CLIENT, Event, Link, Period, Span, SpanPlace
+from evalh.interop.otel_values import CLIENT, Event, Link, LogRecord, Period, Span, SpanPlace
 
 ONE_TRACE = 1000
 """A run of up to so many samples is one trace. A larger one would choke who draws it: there each sample is a trace."""
@@ -22,15 +24,27 @@ _PLAIN_DETAIL = ("model", "from", "to", "wait_s", "attempt", "attempts", "why", 
 _QUOTES_OUTPUT = frozenset({"fits", "repair", "unrepaired", "keep", "escalate"})  # their reasons may
 
 
+class VerdictForm(StrEnum):
+    """How verdicts are sent. Span events are deprecated; tools that read no logs still need them."""
+
+    BOTH = "both"
+    SPANS = "spans"
+    LOGS = "logs"
+
+
 class Spans(Value, kw_only=True):
     """Makes the spans of one run."""
 
     run: RunRow
     content: bool  # messages, outputs, reasons and error texts too
+    verdicts: VerdictForm
     planned_of: Callable[[str], int | None]  # samples of another run of the log; None: it is not there
 
-    def of(self, samples: Iterable[TracedSample]) -> Iterator[Span]:
-        """Yield every span, children first; the run's own is the last, since it ends with the last of them."""
+    def of(self, samples: Iterable[TracedSample]) -> Iterator[Span | LogRecord]:
+        """Yield every span, children first, and a sample's records after it.
+
+        The run's own span is the last, since it ends with the last of them.
+        """
         record, whole = self.run.record, Period()
         for sample in samples:
             yield from self._sample(sample, whole)
@@ -47,7 +61,7 @@ class Spans(Value, kw_only=True):
             error_text=self.run.reason if self.content else None,
         )
 
-    def _sample(self, traced: TracedSample, whole: Period) -> Iterator[Span]:
+    def _sample(self, traced: TracedSample, whole: Period) -> Iterator[Span | LogRecord]:
         record, sample, own = self.run.record, traced.sample, Period()
         place = self._place("sample", record.id, traced.case_id, traced.trial)
         for call in traced.calls:
@@ -57,17 +71,22 @@ class Spans(Value, kw_only=True):
         run = self._run_place()
         apart = run.trace != place.trace
         error = "interrupted" if sample is None else sample.error_kind
+        events = [] if sample is None else [self._verdict(graded, period[1]) for graded in sample.verdicts]
         yield Span(
             place=place,
             parent=None if apart else run,
             name="evalh.sample",
             period=period,
             attributes=self._sample_attributes(traced),
-            events=[] if sample is None else [self._verdict(graded, period[1]) for graded in sample.verdicts],
+            events=[] if self.verdicts is VerdictForm.LOGS else events,
             links=[Link(run, "run")] if apart else [],
             error=error,
             error_text=sample.error if sample is not None and self.content else None,
         )
+        if self.verdicts is not VerdictForm.SPANS:
+            uid = f"{record.id}/{traced.case_id}/{traced.trial}"
+            for position, event in enumerate(events):
+                yield LogRecord(place=place, uid=f"{uid} {position}", event=event)
 
     def _call(self, call: CallRow, parent: SpanPlace, outer: Period) -> Iterator[Span]:
         place, own = self._place(call.id, call.run_id, call.case_id, call.trial), Period()
@@ -128,6 +147,8 @@ class Spans(Value, kw_only=True):
                 "evalh.samples.bad": summary.bad,
                 "evalh.samples.ungraded": summary.ungraded,
                 "evalh.good_rate": summary.good_rate.value,
+                "evalh.incidents": summary.apart.samples,
+                "evalh.incidents.good": summary.apart.good,
                 "evalh.cost.usd": usd(summary.cost_usd),
                 "evalh.cost.cached_usd": usd(summary.cached_cost_usd),
             }
@@ -161,6 +182,7 @@ class Spans(Value, kw_only=True):
             names.EVALUATION_LABEL: str(verdict.outcome),
             names.EVALUATION_SCORE: None if verdict.score is None else float(verdict.score),
             names.EVALUATION_EXPLANATION: verdict.reason if self.content else None,
+            names.ERROR_TYPE: "_OTHER" if verdict.outcome is Outcome.ERROR else None,
             "evalh.required": graded.required,
         }
         return Event(at, names.EVALUATION, attributes)

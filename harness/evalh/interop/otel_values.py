@@ -7,6 +7,7 @@ commit 002c8a6e; general conventions 1.44.0. What the conventions have no name f
 """
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from hashlib import sha256
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ ERROR_TYPE: Final = "error.type"
 HTTP_STATUS: Final = "http.response.status_code"
 SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"
+RECORD_UID: Final = "log.record.uid"
 SERVICE_NAME: Final = "service.name"
 SERVICE_VERSION: Final = "service.version"
 
@@ -80,6 +82,16 @@ EVALUATION_EXPLANATION: Final = "gen_ai.evaluation.explanation"
 
 INTERNAL, CLIENT = 1, 3
 """Span kinds."""
+
+_INFO = 9  # a log record's severity
+
+
+class OtlpSignal(StrEnum):
+    """What is sent: each has an address and a form of its own."""
+
+    TRACES = "traces"
+    LOGS = "logs"
+
 
 _FAILED = 2
 
@@ -176,6 +188,27 @@ class Span(Value, kw_only=True):
         return document
 
 
+class LogRecord(Value, kw_only=True):
+    """One event as a log record that belongs to a span. Sent twice, it has the same `log.record.uid`."""
+
+    place: SpanPlace  # of its span
+    uid: str
+    event: Event
+
+    def document(self) -> dict[str, Any]:
+        """Return it as OTLP's JSON."""
+        at = nanoseconds(self.event.at)
+        return {
+            "timeUnixNano": at,
+            "observedTimeUnixNano": at,
+            "severityNumber": _INFO,
+            "eventName": self.event.name,
+            "attributes": attributes({**self.event.attributes, RECORD_UID: _digest(f"log {self.uid}")[:32]}),
+            "traceId": self.place.trace,
+            "spanId": self.place.span,
+        }
+
+
 def attributes(values: Mapping[str, JsonValue]) -> list[dict[str, Any]]:
     """Return key-value pairs as OTLP's JSON; None is left out: unknown is not zero."""
     return [{"key": key, "value": _value(value)} for key, value in values.items() if value is not None]
@@ -214,10 +247,17 @@ def _digest(name: str) -> str:
 # -- requests and answers in OTLP's JSON; `otlp_protobuf` writes the same in protobuf
 
 
+_FORMS: Final = {
+    OtlpSignal.TRACES: ("resourceSpans", "scopeSpans", "spans", "rejectedSpans"),
+    OtlpSignal.LOGS: ("resourceLogs", "scopeLogs", "logRecords", "rejectedLogRecords"),
+}
+"""How OTLP's JSON names the parts of a request, and of its answer."""
+
+
 class Rejected(Value):
     """What a collector did not take of a request that it answered well."""
 
-    spans: int
+    count: int
     message: str
 
 
@@ -227,29 +267,31 @@ class Origin(Value):
     resource: Mapping[str, JsonValue]
     version: str
 
-    def document(self) -> dict[str, JsonValue]:
-        """Return a request's head as OTLP's JSON, without spans."""
+    def request(self, signal: OtlpSignal) -> dict[str, JsonValue]:
+        """Return a request as OTLP's JSON, without spans or records."""
+        resources, scopes, _, _ = _FORMS[signal]
         scope = {"scope": {"name": "evalh", "version": self.version}, "schemaUrl": SCHEMA_URL}
-        return {"resource": {"attributes": attributes(self.resource)}, "scopeSpans": [scope]}
+        return {resources: [{"resource": {"attributes": attributes(self.resource)}, scopes: [scope]}]}
 
 
 class JsonEncoding:
-    """OTLP's JSON."""
+    """OTLP's JSON of one signal."""
 
     content_type = "application/json"
 
-    def __init__(self, origin: Origin) -> None:
-        self._head = orjson.dumps({"resourceSpans": [origin.document()]}).removesuffix(b"}]}]}") + b',"spans":['
+    def __init__(self, origin: Origin, signal: OtlpSignal) -> None:
+        _, _, items, self._rejected = _FORMS[signal]
+        self._head = orjson.dumps(origin.request(signal)).removesuffix(b"}]}]}") + b',"%b":[' % items.encode()
 
-    def span(self, span: Span) -> bytes:
-        return orjson.dumps(span.document())
+    def item(self, item: Span | LogRecord) -> bytes:
+        return orjson.dumps(item.document())
 
-    def request(self, spans: Sequence[bytes]) -> bytes:
-        return b"%b%b]}]}]}" % (self._head, b",".join(spans))
+    def request(self, items: Sequence[bytes]) -> bytes:
+        return b"%b%b]}]}]}" % (self._head, b",".join(items))
 
     def rejected(self, body: bytes) -> Rejected:
         answer = orjson.loads(body) if body.strip() else {}
         partial = (answer.get("partialSuccess") if isinstance(answer, dict) else None) or {}
         if not isinstance(partial, dict):
-            raise ValueError("partialSuccess is no object")  # noqa: TRY004 (what was read is wrong, not its caller)
-        return Rejected(int(partial.get("rejectedSpans") or 0), str(partial.get("errorMessage") or ""))
+            raise ValueError("partialSuccess is not an object")  # noqa: TRY004 (what was read is wrong, not its caller)
+        return Rejected(int(partial.get(self._rejected) or 0), str(partial.get("errorMessage") or ""))

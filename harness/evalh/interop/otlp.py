@@ -1,7 +1,10 @@
-"""Sending spans: in batches, packed, again where the collector is busy, and never more than a batch in memory."""
+"""Sending spans and log records: in batches, packed, again where the collector is busy.
+
+There is never more than a batch of each in memory.
+"""
 
 import gzip
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -10,8 +13,7 @@ from msgspec import Struct
 from evalh.core.attempt import CallError
 from evalh.core.errors import CannotMeasure, EvalhError, UsageError
 from evalh.core.ports import Clock
-from evalh.core.values import Value
-from evalh.interop.otel_values import JsonEncoding, Origin, Rejected, Span
+from evalh.interop.otel_values import JsonEncoding, LogRecord, Origin, OtlpSignal, Rejected, Span
 from evalh.interop.otlp_collector import Collector, Protocol
 from evalh.providers.http.errors import Redactor, describe, redirected, retry_after_s, shown
 from evalh.providers.http.transport import Response, Transport
@@ -19,7 +21,7 @@ from evalh.providers.http.transport import Response, Transport
 if TYPE_CHECKING:
     from evalh.interop.otlp_protobuf import ProtobufEncoding
 
-BATCH_SPANS = 512
+BATCH_ITEMS = 512
 BATCH_BYTES = 1 << 20  # unpacked; collectors refuse bodies of some megabytes
 TIMEOUT_S = 10.0
 ATTEMPTS = 6
@@ -30,54 +32,54 @@ _BUSY = frozenset({429, 502, 503, 504})  # those that OTLP says to send again af
 _REDIRECTS, _CLIENT_ERRORS = range(300, 400), range(400, 500)
 
 
+Item: TypeAlias = Span | LogRecord
+
 Watch: TypeAlias = Callable[[int], None]
 """Sees how many spans were taken so far."""
 
 
 class Sent(Struct):
-    """The result of sending a run's spans."""
+    """The result of sending what one run has of a signal."""
 
-    spans: int = 0  # taken
+    taken: int = 0
     batches: int = 0
     retries: int = 0
     rejected: int = 0  # sent, and not taken
-    message: str = ""  # the collector's, where it said something
+    message: str = ""  # the collector's, where it said something; else why it could not be reached
 
 
-class Exporter(Value, kw_only=True):
-    """Sends to one collector over evalh's own HTTP."""
+class Exporter:
+    """Sends one signal to one collector over evalh's own HTTP."""
 
-    collector: Collector
-    encoding: "JsonEncoding | ProtobufEncoding"
-    transport: Transport
-    clock: Clock
+    def __init__(
+        self, collector: Collector, encoding: "JsonEncoding | ProtobufEncoding", transport: Transport, clock: Clock
+    ) -> None:
+        self.collector, self.encoding, self.transport, self.clock = collector, encoding, transport, clock
+        self.sent = Sent()
+        self._batch: list[bytes] = []
+        self._size = 0
 
-    async def send(self, spans: Iterable[Span], watch: Watch) -> Sent:
-        """Send them all, in order. Raises CannotMeasure if the collector cannot be reached or refuses."""
-        sent = Sent()
-        for batch in self._batches(spans):
-            body = self.encoding.request(batch)
-            packed = gzip.compress(body, 6, mtime=0) if self.collector.packed else body
-            rejected = await self._deliver(packed, sent)
-            sent.batches += 1
-            sent.rejected += rejected.spans
-            sent.spans += len(batch) - rejected.spans
-            sent.message = sent.message or rejected.message
-            watch(sent.spans)
-        return sent
+    async def add(self, item: Item) -> None:
+        """Take one item; a full batch is sent. Raises CannotMeasure if the collector cannot be reached or refuses."""
+        encoded = self.encoding.item(item)
+        if self._batch and (len(self._batch) == BATCH_ITEMS or self._size + len(encoded) > BATCH_BYTES):
+            await self.flush()
+        self._batch.append(encoded)
+        self._size += len(encoded)
 
-    def _batches(self, spans: Iterable[Span]) -> Iterator[list[bytes]]:
-        batch: list[bytes] = []
-        size = 0
-        for span in spans:
-            encoded = self.encoding.span(span)
-            if batch and (len(batch) == BATCH_SPANS or size + len(encoded) > BATCH_BYTES):
-                yield batch
-                batch, size = [], 0
-            batch.append(encoded)
-            size += len(encoded)
-        if batch:
-            yield batch
+    async def flush(self) -> None:
+        """Send what waits. Raises CannotMeasure."""
+        if not self._batch:
+            return
+        batch, self._batch, self._size = self._batch, [], 0
+        sent = self.sent
+        body = self.encoding.request(batch)
+        packed = gzip.compress(body, 6, mtime=0) if self.collector.packed else body
+        rejected = await self._deliver(packed, sent)
+        sent.batches += 1
+        sent.rejected += rejected.count
+        sent.taken += len(batch) - rejected.count
+        sent.message = sent.message or rejected.message
 
     async def _deliver(self, body: bytes, sent: Sent) -> Rejected:
         rng = Random(f"{sent.batches}")  # noqa: S311 (jitter, not a secret)
@@ -122,7 +124,7 @@ class Exporter(Value, kw_only=True):
             rejected = self.encoding.rejected(response.body)
         except (ValueError, TypeError, AttributeError):
             return Rejected(0, f"the answer is not OTLP's: {self._told(response.body)}")
-        return Rejected(rejected.spans, shown(self._redact.text(rejected.message)))
+        return Rejected(rejected.count, shown(self._redact.text(rejected.message)))
 
     # -- what goes wrong
 
@@ -135,7 +137,7 @@ class Exporter(Value, kw_only=True):
 
     def _refusal(self, failure: Response | CallError, attempt: int, sent: Sent) -> EvalhError:
         place = self.collector.shown
-        again = f"{sent.spans} spans were taken; the same command sends them again under the same ids"
+        again = f"{sent.taken} of a run's were taken; the same command sends them again under the same ids"
         if isinstance(failure, CallError):
             what = f"no collector answers: {self._redact.text(failure.message)}"
             hint = "start an OpenTelemetry collector, or name yours: --endpoint URL or OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -143,7 +145,7 @@ class Exporter(Value, kw_only=True):
             tries = f" {attempt} times" if attempt > 1 else ""
             what = f"the collector answered HTTP {failure.status}{tries}: {self._told(failure.body)}"
             hint = self._advice(failure)
-        return CannotMeasure(what, where=place, hint=f"{hint}\n{again}" if sent.spans else hint)
+        return CannotMeasure(what, where=place, hint=f"{hint}\n{again}" if sent.taken else hint)
 
     def _advice(self, response: Response) -> str:
         match response.status:
@@ -151,7 +153,8 @@ class Exporter(Value, kw_only=True):
                 return "its key goes into OTEL_EXPORTER_OTLP_HEADERS: key=value,key2=value2"
             case 404 | 405:
                 return (
-                    "is this the base address of an OTLP/HTTP receiver? /v1/traces is added to it; port 4318, not 4317"
+                    "is this the base address of an OTLP/HTTP receiver? /v1/traces and /v1/logs are added to it;"
+                    " port 4318, not 4317"
                 )
             case 415:
                 return "it may want the other encoding: --protocol http/protobuf, or http/json"
@@ -163,13 +166,40 @@ class Exporter(Value, kw_only=True):
                 return "run the same command again when it is well"
 
 
-def encoding(collector: Collector, origin: Origin) -> "JsonEncoding | ProtobufEncoding":
+async def send(items: Iterable[Item], exporters: Mapping[OtlpSignal, Exporter], watch: Watch, *, spare: bool) -> None:
+    """Send spans and log records, each to its collector. `spare`: the records say nothing that spans do not.
+
+    Raises CannotMeasure if a collector cannot be reached or refuses; for spare records the message is kept instead.
+    """
+    lost: set[OtlpSignal] = set()
+
+    async def attempt(signal: OtlpSignal, item: Item | None) -> None:
+        exporter = exporters[signal]
+        try:
+            await (exporter.flush() if item is None else exporter.add(item))
+        except CannotMeasure as exc:
+            if signal is OtlpSignal.TRACES or not spare:
+                raise
+            lost.add(signal)
+            exporter.sent.message = exc.what
+
+    for item in items:
+        signal = OtlpSignal.TRACES if isinstance(item, Span) else OtlpSignal.LOGS
+        if signal not in lost:
+            await attempt(signal, item)
+        watch(exporters[OtlpSignal.TRACES].sent.taken)
+    for signal in exporters.keys() - lost:
+        await attempt(signal, None)
+    watch(exporters[OtlpSignal.TRACES].sent.taken)
+
+
+def encoding(collector: Collector, origin: Origin, signal: OtlpSignal) -> "JsonEncoding | ProtobufEncoding":
     """Return the collector's encoding. Raises UsageError if its library is not installed."""
     if collector.protocol is Protocol.JSON:
-        return JsonEncoding(origin)
+        return JsonEncoding(origin, signal)
     try:
         from evalh.interop.otlp_protobuf import ProtobufEncoding
     except ImportError:
         hint = "pip install 'evalh[otel]', or --protocol http/json, which needs nothing"
         raise UsageError("http/protobuf needs OpenTelemetry's own messages", hint=hint) from None
-    return ProtobufEncoding(origin)
+    return ProtobufEncoding(origin, signal)

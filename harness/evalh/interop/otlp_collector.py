@@ -1,4 +1,7 @@
-"""Where spans go: OpenTelemetry's own environment variables, read strictly. Header values are never shown."""
+"""Where spans and log records go: OpenTelemetry's own environment variables, read strictly.
+
+Header values are never shown.
+"""
 
 import re
 from collections.abc import Mapping
@@ -7,13 +10,13 @@ from enum import StrEnum
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 from evalh.core.errors import UsageError
+from evalh.interop.otel_values import OtlpSignal
 from evalh.providers.endpoint import is_secret
 from evalh.providers.http.egress import is_loopback
 
 DEFAULT_ENDPOINT = "http://localhost:4318"
 """What the OpenTelemetry specification says where nothing else does."""
 
-_PATH = "/v1/traces"
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
 _OURS = frozenset(
@@ -30,7 +33,7 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collector:
-    """One OTLP/HTTP receiver of traces."""
+    """One OTLP/HTTP receiver of a signal."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -50,11 +53,19 @@ class Collector:
         return values + [bare for value in values for _, space, bare in (value.partition(" "),) if space]
 
     @classmethod
-    def of(cls, env: Mapping[str, str], endpoint: str | None = None, protocol: str | None = None) -> "Collector":
-        """Read OTEL_EXPORTER_OTLP_*; what is given comes first. Raises UsageError."""
-        url = _url(env, endpoint)
+    def of(
+        cls,
+        env: Mapping[str, str],
+        endpoint: str | None = None,
+        protocol: str | None = None,
+        signal: OtlpSignal = OtlpSignal.TRACES,
+        *,
+        option: str = "--endpoint",
+    ) -> "Collector":
+        """Read OTEL_EXPORTER_OTLP_*; what is given by an option comes first. Raises UsageError."""
+        url = _url(env, endpoint, signal, option)
         headers: dict[str, str] = {}
-        for variable in ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"):
+        for variable in ("OTEL_EXPORTER_OTLP_HEADERS", f"OTEL_EXPORTER_OTLP_{signal.upper()}_HEADERS"):
             headers |= _headers(variable, env.get(variable, ""))
         secret = next((name for name in headers if is_secret(name)), None)
         if secret and url.scheme == "http" and not is_loopback(url.hostname or ""):
@@ -62,8 +73,8 @@ class Collector:
         return cls(
             url=urlunsplit(url),
             headers=headers,
-            protocol=_protocol(protocol or _setting(env, "PROTOCOL")),
-            packed=_setting(env, "COMPRESSION") != "none",
+            protocol=_protocol(protocol or _setting(env, signal, "PROTOCOL")),
+            packed=_setting(env, signal, "COMPRESSION") != "none",
         )
 
 
@@ -90,18 +101,22 @@ def _headers(variable: str, text: str) -> dict[str, str]:
     return found
 
 
-def _url(env: Mapping[str, str], endpoint: str | None) -> SplitResult:
+def _url(env: Mapping[str, str], endpoint: str | None, signal: OtlpSignal, option: str) -> SplitResult:
+    own, path = f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT", f"/v1/{signal}"
     for name, text in (
-        ("--endpoint", endpoint),
-        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")),
+        (option, endpoint),
+        (own, env.get(own)),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", env.get("OTEL_EXPORTER_OTLP_ENDPOINT")),
     ):
         if text:
             parts = _checked(name, text)
-            if name.endswith("TRACES_ENDPOINT") or parts.path.endswith(_PATH):
+            if name == own:
                 return parts
-            return parts._replace(path=f"{parts.path.rstrip('/')}{_PATH}")
-    return urlsplit(DEFAULT_ENDPOINT + _PATH)
+            base = parts.path.rstrip("/")
+            for other in OtlpSignal:  # an address that somebody copied whole
+                base = base.removesuffix(f"/v1/{other}")
+            return parts._replace(path=f"{base}{path}")
+    return urlsplit(DEFAULT_ENDPOINT + path)
 
 
 def _checked(name: str, text: str) -> SplitResult:
@@ -118,8 +133,8 @@ def _checked(name: str, text: str) -> SplitResult:
     return parts
 
 
-def _setting(env: Mapping[str, str], name: str) -> str | None:
-    return env.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or env.get(f"OTEL_EXPORTER_OTLP_{name}") or None
+def _setting(env: Mapping[str, str], signal: OtlpSignal, name: str) -> str | None:
+    return env.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_{name}") or env.get(f"OTEL_EXPORTER_OTLP_{name}") or None
 
 
 def _protocol(text: str | None) -> Protocol:

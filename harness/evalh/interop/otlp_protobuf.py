@@ -6,15 +6,16 @@ from typing import Any
 
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord as RecordMessage
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 
 from evalh.core.strict_json import JsonValue
-from evalh.interop.otel_values import Origin, Rejected, Span
+from evalh.interop.otel_values import LogRecord, Origin, OtlpSignal, Rejected, Span
 from evalh.interop.spans.received import (
     DEEPEST,
     NotOtlp,
@@ -32,35 +33,45 @@ _IDS = ("traceId", "spanId", "parentSpanId")
 
 
 class ProtobufEncoding:
-    """OTLP's protobuf. One description of a span serves both: it is read from OTLP's JSON."""
+    """OTLP's protobuf of one signal. One description of a span serves both: it is read from OTLP's JSON."""
 
     content_type = "application/x-protobuf"
 
-    def __init__(self, origin: Origin) -> None:
-        self._origin = origin
+    def __init__(self, origin: Origin, signal: OtlpSignal) -> None:
+        self._origin, self._signal = origin, signal
 
-    def span(self, span: Span) -> bytes:
-        document = span.document()
+    def item(self, item: Span | LogRecord) -> bytes:
+        document = item.document()
         # OTLP's JSON writes ids in hex, protobuf's own JSON any bytes in base 64.
         for one in (document, *document.get("links", ())):
             one.update({name: b64encode(bytes.fromhex(one[name])).decode() for name in _IDS if name in one})
-        encoded: bytes = ParseDict(document, SpanMessage()).SerializeToString()
+        message = SpanMessage() if self._signal is OtlpSignal.TRACES else RecordMessage()
+        encoded: bytes = ParseDict(document, message).SerializeToString()
         return encoded
 
-    def request(self, spans: Sequence[bytes]) -> bytes:
-        request = ParseDict({"resourceSpans": [self._origin.document()]}, ExportTraceServiceRequest())
-        target: Any = request.resource_spans[0].scope_spans[0].spans
-        for span in spans:
-            target.add().ParseFromString(span)
+    def request(self, items: Sequence[bytes]) -> bytes:
+        document = self._origin.request(self._signal)
+        target: Any
+        if self._signal is OtlpSignal.TRACES:
+            request = ParseDict(document, ExportTraceServiceRequest())
+            target = request.resource_spans[0].scope_spans[0].spans
+        else:
+            request = ParseDict(document, ExportLogsServiceRequest())
+            target = request.resource_logs[0].scope_logs[0].log_records
+        for item in items:
+            target.add().ParseFromString(item)
         encoded: bytes = request.SerializeToString()
         return encoded
 
     def rejected(self, body: bytes) -> Rejected:
         try:
-            partial = ExportTraceServiceResponse.FromString(body).partial_success
+            if self._signal is OtlpSignal.TRACES:
+                spans = ExportTraceServiceResponse.FromString(body).partial_success
+                return Rejected(spans.rejected_spans, spans.error_message)
+            logs = ExportLogsServiceResponse.FromString(body).partial_success
+            return Rejected(logs.rejected_log_records, logs.error_message)
         except DecodeError as exc:
             raise ValueError(str(exc)) from exc
-        return Rejected(partial.rejected_spans, partial.error_message)
 
 
 # -- reading what other programs send

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
 from pydantic import ConfigDict, Field, field_validator
@@ -12,6 +12,7 @@ from evalh.core.errors import KeyMissing, UsageError
 from evalh.core.model import ModelSpec
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
+from evalh.providers.auth.options import Auth, AuthTable, AuthWord, refuse_header
 from evalh.providers.http.egress import is_loopback
 
 _SECRET_WORDS = frozenset(
@@ -27,6 +28,7 @@ _PLACE = Words(
     "a path into the answer's body, or a header of the answer",
     'cost_from = "usage.cost", or cost_from = "header:x-litellm-response-cost"',
 )
+_LISTED = Words("a provider and a model of the price table", 'price_as = "openai/gpt-5-mini"')
 _UNFILLED = re.compile(r"[${}<>]|%[A-Za-z_]{3,}%")
 _URL = 'base_url = "http://localhost:8000/v1"'
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]*[ \t]+\S")
@@ -45,9 +47,22 @@ class HostedOptions(FileModel):
     api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), _VARIABLE_NAME] | None = Field(
         None, description="The environment variable that holds the key; never a key."
     )
+    auth: AuthWord | AuthTable | None = Field(
+        None, description="How requests say who asks. Default: by the key, as the provider's own API takes it."
+    )
     base_url: str | None = Field(None, description="Where the API is. Default: the provider's own address.")
     headers: Mapping[str, str] = Field({}, description="Headers that are sent with every request.")
     cost_from: CostPlace | None = Field(None, description="Where an answer says its cost: a path, or `header:NAME`.")
+    price_as: Annotated[str, Field(pattern=r"^[a-z0-9_-]+/\S+$"), _LISTED] | None = Field(
+        None, description="The model of the price table that this one costs as much as: `openai/gpt-5-mini`."
+    )
+
+    @field_validator("auth", mode="before")
+    @classmethod
+    def _is_a_word_or_a_table(cls, stated: Any) -> Any:
+        """Read a table alone: what is wrong in it says more than that it is not a word."""
+        refuse_header(stated)
+        return AuthTable.model_validate(stated) if isinstance(stated, Mapping) else stated
 
     @field_validator("base_url")
     @classmethod
@@ -128,24 +143,35 @@ class Endpoint(Value):
     home: Home
     spec: ModelSpec
     parts: SplitResult
-    key_variables: tuple[str, ...]  # empty: no key is sent
+    key_variables: tuple[str, ...]  # empty: no key is sent, or it is not from the environment
+    key_header: str
+    key_prefix: str
 
     @classmethod
     def of(cls, spec: ModelSpec, home: Home) -> "Endpoint":
         """Check where the key goes and what of it leaves in the clear. The options are checked by now."""
+        auth = Auth.of(spec.auth)
         parts = urlsplit(spec.base_url or home.base_url)
         parts = parts._replace(path=parts.path.rstrip("/"))
         own = _same_origin(parts, urlsplit(home.base_url))
         # A key goes only where it belongs: the provider's usual variable is never read for another address.
         variables = (spec.api_key_env,) if spec.api_key_env else home.key_variables if own else ()
-        taken = next((name for name in spec.headers if variables and name.lower() == home.key_header.lower()), None)
+        if auth.kind not in {"home", "key"}:
+            if spec.api_key_env is not None:
+                raise spec.wrong("'api_key_env' names a key, and 'auth' sends another or none", "leave out one of both")
+            variables = ()
+        elif auth.kind == "key" and not variables:
+            raise spec.wrong("'auth' sends a key, and 'api_key_env' names none", 'api_key_env = "GATEWAY_KEY"')
+        header, prefix = (home.key_header, home.key_prefix) if auth.kind == "home" else (auth.header, auth.prefix)
+        keyed = bool(variables) or auth.kind in {"command", "aws"}
+        taken = next((name for name in spec.headers if keyed and name.lower() == header.lower()), None)
         if taken is not None:
-            raise spec.wrong(f"header {taken!r} is where the key from api_key_env goes")
-        secret = bool(variables) or any(is_secret(name) for name in spec.headers)
+            raise spec.wrong(f"header {taken!r} is where the key{' from api_key_env' if variables else ''} goes")
+        secret = keyed or any(is_secret(name) for name in spec.headers)
         if parts.scheme == "http" and secret and not is_loopback(parts.hostname or ""):
             what = f"a key would travel to {parts.hostname} unencrypted"
             raise spec.wrong(what, "use https, or leave api_key_env out where no key is needed")
-        return cls(home, spec, parts, variables)
+        return cls(home, spec, parts, variables, header, prefix)
 
     @property
     def is_home(self) -> bool:
@@ -182,9 +208,9 @@ class Endpoint(Value):
             key = env.get(variable, "").strip()
             if not key:
                 continue
-            if not _KEY.fullmatch(key):
+            if not is_key(key):
                 raise UsageError(
-                    f"model {self.spec.name!r}: {variable} holds {_beside_the_key(key)}",
+                    f"model {self.spec.name!r}: {variable} holds {beside_the_key(key)}",
                     where=self.spec.where or None,
                     hint=f"set {variable} to the key alone, without quotes, blanks or line breaks",
                 )
@@ -197,9 +223,8 @@ class Endpoint(Value):
         )
 
     def headers(self, key: str | None) -> dict[str, str]:
-        home = self.home
-        auth = {home.key_header: f"{home.key_prefix}{key}"} if key is not None else {}
-        return {"Content-Type": "application/json", **(home.headers or {}), **auth, **self.spec.headers}
+        auth = {self.key_header: f"{self.key_prefix}{key}"} if key is not None else {}
+        return {"Content-Type": "application/json", **(self.home.headers or {}), **auth, **self.spec.headers}
 
     def secrets(self, key: str | None) -> list[str]:
         """Return every value that must never be shown or stored; of `Bearer sk-…` the bare key too."""
@@ -208,7 +233,12 @@ class Endpoint(Value):
         return [*values, *bare, *([key] if key else [])]
 
 
-def _beside_the_key(text: str) -> str:
+def is_key(text: str) -> bool:
+    """Whether a text is a key alone: what a header can hold, without quotes, blanks or an unfilled variable."""
+    return _KEY.fullmatch(text) is not None
+
+
+def beside_the_key(text: str) -> str:
     """Say what is wrong with a key, without a character of it."""
     signs = (
         (r"^[\"'`]|[\"'`]$", "quotes around the key"),

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Protocol
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind
@@ -12,6 +13,8 @@ from evalh.core.request import Message, Request, Settings, ToolCall
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.providers.answer_parts import Assembler, Reading, name_of_tier
+from evalh.providers.auth.signer import signer_of
+from evalh.providers.auth.token import Granted
 from evalh.providers.endpoint import Endpoint, Home
 from evalh.providers.http.body import EventStream
 from evalh.providers.http.direct import share, unshare
@@ -71,25 +74,37 @@ class Hosted(SpecifiedProvider):
     """`core.ports.Provider` over HTTP. One instance serves any number of calls at once."""
 
     def __init__(
-        self, spec: ModelSpec, env: Mapping[str, str], wire: Wire, *, transport: Transport | None = None
+        self,
+        spec: ModelSpec,
+        env: Mapping[str, str],
+        wire: Wire,
+        *,
+        transport: Transport | None = None,
+        root: Path | None = None,
     ) -> None:
+        """Build from the model's entry; `root`: where a program that prints a token runs. Raises WorkspaceError."""
         super().__init__(spec)
         self._wire = wire
         self._env = env
         self._endpoint = Endpoint.of(spec, wire.home)
+        self._signer = signer_of(spec, self._endpoint.base_url, env, root)
         self._bill = Bill(spec.cost_from)
         self.identity = self._endpoint.identity(spec.options)
-        self.key_variables = self._endpoint.key_variables  # the first that is set counts; empty: no key is sent
+        signer = self._signer
+        # The first that is set counts; empty: no key is sent, or a program prints it.
+        self.key_variables = self._endpoint.key_variables if signer is None else signer.variables
+        self.key_program = None if signer is None else signer.program
         self.at_home = self._endpoint.is_home  # the only address whose prices are public
         self._egress = Egress.of(env)
         self._given = transport
         self._transport: Transport | None = None
         self._headers: dict[str, str] = {}
         self._redact = Redactor(())
+        self._masked: tuple[str, ...] = ()
         self._prepared: dict[int, _Prepared] = {}
 
     async def open(self) -> None:
-        """Read the key and get a transport. Raises UsageError: no key, an unusable proxy or certificate file."""
+        """Get the key and a transport. Raises UsageError: no key, an unusable proxy or certificate file."""
         if self._transport is not None:
             return
         key = self._endpoint.key(self._env)
@@ -98,22 +113,25 @@ class Hosted(SpecifiedProvider):
             self._egress.tls()
         self._headers = self._endpoint.headers(key)
         self._redact = Redactor(self._endpoint.secrets(key))
+        if self._signer is not None:
+            await self._signer.open()
         self._transport = self._given or share(self._egress)
 
     async def close(self) -> None:
         transport, self._transport = self._transport, None
+        if self._signer is not None:
+            await self._signer.close()
         if transport is not None and transport is not self._given:
             await unshare(self._egress)
 
     async def send(self, request: Request, call: Call) -> Completion:
         """Ask once. Raises CallError; whatever it carries is free of the key."""
-        arriving = None if call.on_text is None else Arriving(call.on_text, self._redact)
         try:
-            return await self._send(request, arriving)
+            return await self._send(request, call)
         except CallError as error:
             raise self._redact.error(error) from None
 
-    async def _send(self, request: Request, arriving: Arriving | None) -> Completion:
+    async def _send(self, request: Request, call: Call) -> Completion:
         transport = self._transport
         if transport is None:
             raise RuntimeError(f"model {self.name!r} is used before open() or after close()")
@@ -121,19 +139,26 @@ class Hosted(SpecifiedProvider):
         prepared = self._prepared.get(id(settings)) or self._prepare(settings)
         tail = encode(self._wire.tail(request.messages, settings))
         body = b"%b,%b" % (prepared.head, tail[1:])
+        headers, granted = self._headers, None
+        if self._signer is not None:
+            headers, granted = await self._signer.sign(prepared.url, headers, body)
+            self._mask(self._signer.secrets)
+        arriving = None if call.on_text is None else Arriving(call.on_text, self._redact)
         assembler = self._wire.assembler(settings)
         stream = _Stream(assembler, self._error, self._bill, arriving) if settings.stream else None
         began = time.perf_counter()
         response = await transport.post(
             prepared.url,
-            self._headers,
+            headers,
             body,
             timeout_s=self.spec.timeout_s,
             on_chunk=None if stream is None else stream.feed,
         )
         latency_ms = (time.perf_counter() - began) * 1000.0
         if not answers(response.status):
-            raise self._refused(response)
+            raise self._refused(response, granted)
+        if self._signer is not None and granted is not None:
+            self._signer.taken(granted)
         content = self._redact.body(response.body)
         ttft_ms = None
         try:
@@ -195,12 +220,23 @@ class Hosted(SpecifiedProvider):
         self._prepared[id(settings)] = prepared
         return prepared
 
-    def _refused(self, response: Response) -> CallError:
+    def _mask(self, secrets: tuple[str, ...]) -> None:
+        """Mask what the signer holds now, beside the user's own secret headers."""
+        if secrets is not self._masked:
+            self._masked = secrets
+            self._redact = Redactor([*self._endpoint.secrets(None), *secrets])
+
+    def _refused(self, response: Response, granted: Granted | None) -> CallError:
         """Classify an answer that is an error by its status: by its body if that says more."""
         status = response.status
         if 300 <= status < 400:  # noqa: PLR2004 (HTTP's own class)
             return CallError(ErrorKind.BAD_REQUEST, redirected(response.headers.get("Location")), status=status)
-        return self._error(response.body, WireError(kind_of_status(status), f"HTTP {status}"), status, response.headers)
+        error = self._error(
+            response.body, WireError(kind_of_status(status), f"HTTP {status}"), status, response.headers
+        )
+        if self._signer is not None and granted is not None and self._signer.refused(status, granted):
+            error.key_renewed = True
+        return error
 
     def _error(self, body: bytes, otherwise: WireError, status: int, headers: Mapping[str, str]) -> CallError:
         """Read an error's body, or an event; `otherwise`: its meaning if it is not of the documented shape."""

@@ -4,7 +4,8 @@ The first source that applies counts:
 
 1. the amount that the response states, if the model has `cost_from` (`Bill`);
 2. the model's `price` in evalh.toml (`workspace/prices.py` reads it);
-3. the bundled table of genai-prices (a snapshot, never updated), if the model's address is its provider's own.
+3. the bundled table of genai-prices (a snapshot, never updated): the row that `price_as` names, else the model's own if
+   its address is its provider's own.
 
 Otherwise the price is unknown. `routing/logged.py` prices each attempt, and `core/money.py` multiplies.
 
@@ -23,6 +24,7 @@ import msgspec
 from msgspec.structs import replace
 
 from evalh.core.attempt import Usage
+from evalh.core.errors import did_you_mean
 from evalh.core.model import ModelSpec
 from evalh.core.money import STANDARD, Price, Rates
 from evalh.core.ports import Pricer, Provider
@@ -62,18 +64,22 @@ class WorkspacePrices:
     def find(self, provider: Provider) -> Pricer | None:
         """Return the user's price, otherwise the table's; None if neither applies.
 
-        The table is never used for a custom address: the same name may cost anything there. It is read in the
-        background; a model that it lacks has the cost None.
+        The table is not used for a custom address unless `price_as` names its row: the same name may cost anything
+        there. It is read in the background; a model that it lacks has the cost None. Raises WorkspaceError for a row of
+        `price_as` that is not there.
         """
         spec = getattr(provider, "spec", None)
         asked = _asked(provider.params)
         if isinstance(spec, ModelSpec) and spec.price is not None:
             names = {name for name in asked if name and name not in STANDARD}
             return replace(spec.price, asked=asked, covers=frozenset(names - {name for name, _ in spec.price.tiers}))
-        table = provider.traits.price_table
-        if table is None or not getattr(provider, "at_home", False):
+        table, model = provider.traits.price_table, provider.model
+        if isinstance(spec, ModelSpec) and spec.price_as is not None:
+            refuse_unlisted(spec)
+            table, _, model = spec.price_as.partition("/")
+        elif table is None or not getattr(provider, "at_home", False):
             return None
-        listing = _Listing(table, provider.model, asked, self._at)
+        listing = _Listing(table, model, asked, self._at)
         listed = self._listed.get(listing)
         if listed is None:
             listed = self._listed[listing] = ListedPrice(listing)
@@ -92,6 +98,21 @@ def listed_cost(table: str, model: str, at: datetime | None, usage: Usage) -> De
     """Price an answer in USD by the bundled table, as of a moment; None where the table lacks the model."""
     price = _listed(_Listing(table, model, _asked({}), at and at.replace(hour=0, minute=0, second=0, microsecond=0)))
     return None if price is None else price.cost(usage, None)
+
+
+def refuse_unlisted(spec: ModelSpec) -> None:
+    """Raise WorkspaceError where `price_as` names what the price table does not have."""
+    if spec.price_as is None:
+        return
+    from genai_prices.data_snapshot import get_snapshot
+
+    table, _, model = spec.price_as.partition("/")
+    if _listed(_Listing(table, model, _asked({}), None)) is not None:
+        return
+    providers = {one.id: one for one in get_snapshot().providers}
+    known = [one.id for one in providers[table].models] if table in providers else []
+    hint = did_you_mean(model, known) if known else did_you_mean(table, providers)
+    raise spec.wrong(f"'price_as' names {spec.price_as!r}, which the price table does not have", hint)
 
 
 class _Listing(Value):
@@ -215,9 +236,11 @@ class Bill:
         if not self._path or self._key not in body:
             return None
         try:
-            value = at(RepairedJson().read(_decode, body), *self._path)
+            document = RepairedJson().read(_decode, body)
         except (ValueError, RecursionError):
             return None
+        whole = at(document, "response")  # the last event of a streamed response holds the whole
+        value = at(whole if isinstance(whole, dict) else document, *self._path)
         return _amount(str(value)) if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
 
 

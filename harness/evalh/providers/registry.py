@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind
 from evalh.core.errors import WorkspaceError, did_you_mean
-from evalh.core.model import ModelSpec, Traits
+from evalh.core.model import ADDRESS, ModelSpec, Traits
 from evalh.core.ports import Provider, Tree
 from evalh.core.reasoning import KEEP, KEPT, apart
 from evalh.core.request import Request
@@ -63,7 +63,6 @@ class _Home(Value, kw_only=True):
     plugin: bool = True
 
 
-_ADDRESS = ("api_key_env", "base_url", "headers", "cost_from")  # of a provider's keys, what stands in ModelSpec itself
 _PLUGINS: dict[str, _Home] = {}
 
 
@@ -138,7 +137,7 @@ def read_options(spec: ModelSpec, model: "type[M]") -> "M":
     """Read a model's own keys. Raises WorkspaceError."""
     from evalh.core.declared import read
 
-    addressed = {key: stated for key in _ADDRESS if (stated := getattr(spec, key))}
+    addressed = {key: stated for key in ADDRESS if (stated := getattr(spec, key))}
     return read(model, {**spec.options, **addressed}, lambda *_: spec.where, f"model {spec.name!r}")
 
 

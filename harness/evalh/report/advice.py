@@ -6,15 +6,18 @@ from itertools import pairwise
 from evalh.analysis.tradeoff import Point, TradeOff, apart
 from evalh.report.text import dollars, percent
 
+_NAMED = 4
 _WHOLE = 10  # from there on a factor needs no digits behind the point
 
 
 def advice(chosen: TradeOff) -> list[str]:
     """Answer "which should I ship?" in sentences, as far as these numbers go."""
     if not chosen.points:
-        return ["No run of this suite has numbers yet: there is nothing to choose from."]
+        return ["No complete run of this suite has numbers yet: there is nothing to choose from."]
     if len(chosen.points) == 1:
-        return ["Only this version on this model was measured by these cases and graders: there is nothing to choose."]
+        only = chosen.points[0]
+        which = "this version on this model" if only.here else only.label
+        return [f"Only {which} was measured by these cases and graders: there is nothing to choose."]
     front = chosen.front
     if not front:
         return [*_without_prices(chosen.points)]
@@ -37,6 +40,10 @@ def _without_prices(points: Sequence[Point]) -> Iterable[str]:
         yield "None of these ever gave a good output."
         return
     rate = percent(best.summary.good_rate.value)
+    if best.rate == second.rate:
+        alike = [point.label for point in points if point.rate == best.rate]
+        yield f"{', '.join(alike[:_NAMED])} are good equally often, {rate}. Nothing here is priced."
+        return
     yield f"{best.label} is good most often, {rate}. Nothing here is priced, so its cost is unknown."
     yield from _close_second(best, [second])
 
@@ -50,7 +57,7 @@ def _step(before: Point, after: Point) -> str:
         if cheap
         else f"{dollars(dear)} instead of nothing"
     )
-    hedge = "" if apart(before, after) else " Their intervals overlap: let `evalh compare` say whether that is real."
+    hedge = "" if apart(before, after) else " Their intervals overlap: let evalh compare say whether that is real."
     return f"{after.label} buys {gain:.1f} points over {before.label} for {price} of a good output.{hedge}"
 
 
@@ -59,4 +66,4 @@ def _close_second(best: Point, others: Sequence[Point]) -> list[str]:
     if not close:
         return []
     names = ", ".join(point.label for point in close[:3])
-    return [f"The interval of {names} overlaps with it: let `evalh compare` say whether the difference is real."]
+    return [f"The interval of {names} overlaps with it: let evalh compare say whether the difference is real."]

@@ -11,7 +11,7 @@ from decimal import Decimal
 from math import floor, log10
 from typing import TYPE_CHECKING
 
-from evalh.core.run import Estimate, RunSummary
+from evalh.core.run import Estimate, Incidents, RunSummary
 from evalh.core.strict_json import JsonValue
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def inert(text: str) -> str:
 
 
 def _escaped(text: str, active: re.Pattern[str]) -> str:
+    if text.isprintable():  # nothing that is active is printable: most texts need no search
+        return text
     found = {*active.findall(text)}
     return text.translate({ord(one): one.encode("unicode_escape").decode() for one in found}) if found else text
 
@@ -66,6 +68,14 @@ def percent(share: float | None) -> str:
 def plural(count: int, word: str, several: str | None = None) -> str:
     """Write a count with its noun; `several` is the plural of an irregular one."""
     return f"{count:,} {word if count == 1 else several or f'{word}s'}"
+
+
+def incidents(apart: Incidents) -> str:
+    """Say how the samples of incidents went; empty if there are none."""
+    if not apart.samples:
+        return ""
+    ungraded = f", {apart.ungraded:,} ungraded" if apart.ungraded else ""
+    return f"{apart.good:,} of {plural(apart.samples, 'sample')} good{ungraded}, counted apart"
 
 
 def in_clusters(cases: int, clusters: int | None) -> str:

@@ -8,16 +8,18 @@ from urllib.parse import urlencode
 
 from msgspec import field
 
+from evalh.analysis.confusion import LabelConfusion
 from evalh.analysis.failures import Failings, Reason
 from evalh.analysis.history import History
 from evalh.analysis.tradeoff import TradeOff
 from evalh.analysis.traffic import Traffic
 from evalh.core.calibration import JudgeStanding
+from evalh.core.case import INCIDENT
 from evalh.core.log import RunRow, SampleStory
 from evalh.core.run import Downstream, DownstreamComparison, RunStatus, RunSummary
 from evalh.core.values import Value
 from evalh.report.documents.compare import DownstreamDocument
-from evalh.report.text import cost_per_good, dollars, one_line, percent, plural, rate
+from evalh.report.text import cost_per_good, dollars, incidents, one_line, percent, plural, rate
 
 _RARE = 0.02
 
@@ -33,6 +35,7 @@ class RunReport(Value, kw_only=True):
     judges: Sequence[JudgeStanding] = ()  # whether they are calibrated now
     missed: Sequence[SampleStory] = ()  # samples that are not good, for reports in text
     traffic: Traffic | None = None  # of a pipeline, for the page
+    confusion: LabelConfusion | None = None  # of a suite whose gold is a label
 
 
 class Pointer(Value):
@@ -40,6 +43,7 @@ class Pointer(Value):
 
     words: str
     anchor: str | None = None
+    quotes: bool = False  # it holds what a model, a row or a server said
 
 
 def verdict(run: RunRow) -> str:
@@ -48,23 +52,33 @@ def verdict(run: RunRow) -> str:
     who = f"{record.prompt} on {record.model}"
     if summary is None:
         return f"{who} is {run.status.value}: it has no numbers yet. What was evaluated is below."
-    if not summary.samples:
+    if not summary.evaluated:
         return f"{who} has no finished sample: there is nothing to judge."
+    more = f" Incidents: {incidents(summary.apart)}." if summary.apart.samples else ""
+    if not summary.samples:
+        return f"{who} has samples of incidents alone: there is no good rate.{more}"
     if summary.ungraded == summary.samples:
-        return f"{who} could not be judged: all {summary.samples} samples are ungraded."
+        return f"{who} could not be judged: all {summary.samples} samples are ungraded.{more}"
     sentence = f"{who} is good on {summary.good:,} of {summary.samples:,} samples: {rate(summary.good_rate)}"
     if run.status is RunStatus.COMPLETE:
-        return f"{sentence}."
-    return f"{sentence} so far: it is {run.status.value} at {summary.samples:,} of {record.planned:,}."
+        return f"{sentence}.{more}"
+    return f"{sentence} so far: it is {run.status.value} at {summary.evaluated:,} of {record.planned:,}.{more}"
 
 
 def pointers(run: RunRow, failings: Failings, traffic: Traffic | None = None) -> list[Pointer]:
     """Return what deserves a look, the gravest first."""
     summary = run.summary
-    if summary is None or not summary.samples:
+    if summary is None or not summary.evaluated:
         return [Pointer("The same evalh run continues where this one stopped.")]
-    found = [*_trouble(run, summary), *_origin(traffic), *_reasons(failings), *_tag(failings), *_money(summary)]
-    if not found and summary.good == summary.samples:
+    found = [
+        *_trouble(run, summary),
+        *_incidents(summary),
+        *_origin(traffic),
+        *_reasons(failings),
+        *_tag(failings),
+        *_money(summary),
+    ]
+    if not found and summary.samples and summary.good == summary.samples:
         found.append(Pointer("Nothing failed. Are the cases hard enough to tell two versions apart?"))
     return found[:6]
 
@@ -72,7 +86,7 @@ def pointers(run: RunRow, failings: Failings, traffic: Traffic | None = None) ->
 def _trouble(run: RunRow, summary: RunSummary) -> list[Pointer]:
     found = []
     if run.reason:
-        found.append(Pointer(f"The run ended early: {one_line(run.reason, 200)}"))
+        found.append(Pointer(f"The run ended early: {one_line(run.reason, 200)}", quotes=True))
     if summary.ungraded:
         share = summary.ungraded / summary.samples
         weight = ", more than the suite allows" if share > run.record.max_ungraded else ""
@@ -86,6 +100,14 @@ def _trouble(run: RunRow, summary: RunSummary) -> list[Pointer]:
     return found
 
 
+def _incidents(summary: RunSummary) -> list[Pointer]:
+    missed = summary.apart.samples - summary.apart.good
+    if not missed:
+        return []
+    words = f"{missed:,} of {plural(summary.apart.samples, 'sample')} of incidents not good: promises that are broken"
+    return [Pointer(words, anchor(tag=INCIDENT, standing="missed"))]
+
+
 def _origin(traffic: Traffic | None) -> list[Pointer]:
     """Name the step where most samples of a pipeline went wrong first."""
     found = [] if traffic is None else traffic.first_bad.most_common(1)
@@ -96,7 +118,11 @@ def _origin(traffic: Traffic | None) -> list[Pointer]:
 
 
 def _reasons(failings: Failings) -> list[Pointer]:
-    return [Pointer(_told(reason), reason_anchor(reason)) for reason in failings.reasons()[:3] if reason.count > 1]
+    return [
+        Pointer(_told(reason), reason_anchor(reason), quotes=True)
+        for reason in failings.reasons()[:3]
+        if reason.count > 1
+    ]
 
 
 def _told(reason: Reason) -> str:
@@ -119,12 +145,12 @@ def _tag(failings: Failings) -> list[Pointer]:
     whole = failings.missed[grader, ""] / failings.samples
     shares = f"{percent(missed / total)}; overall {percent(whole)}"
     words = f"Tagged {tag}: {grader} does not pass on {missed:,} of {total:,} ({shares})"
-    return [Pointer(words, anchor(grader=grader, tag=tag))]
+    return [Pointer(words, anchor(grader=grader, tag=tag), quotes=True)]
 
 
 def _money(summary: RunSummary) -> list[Pointer]:
     if summary.cost_per_good_usd.method == "unpriced":
-        return [Pointer("The model is not priced, so no cost is known: state `price` in evalh.toml")]
+        return [Pointer("The model is not priced, so no cost is known: state its price, or price_as, in evalh.toml")]
     retried = summary.attempts - (summary.calls - summary.cache_hits)
     if summary.pipeline is None and retried > _RARE * summary.calls:  # a pipeline's sample makes several calls anyway
         words = f"{retried:,} attempts more than calls: retries, repairs, escalations"

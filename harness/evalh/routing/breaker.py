@@ -181,7 +181,7 @@ class Breaking(Wrapper):
 
     def _failed(self, call: Call, error: CallError, began: float, *, probe: bool) -> None:
         breaker, now = self.breaker, self._clock.monotonic()
-        if error.held_back or error.hung_up:
+        if error.held_back or error.hung_up or error.key_renewed:
             if probe:
                 breaker.abandon(now)
             return

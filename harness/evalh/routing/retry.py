@@ -83,6 +83,7 @@ class Tries(Struct):
     sent: int = 0
     failed: int = 0
     reconnected: bool = False
+    renewed: bool = False
 
 
 _HANDED_ON = "a part of the answer was handed on"
@@ -129,6 +130,9 @@ class Retrying(Wrapper):
         policy = self._policy
         if error.hung_up and not tries.reconnected:
             tries.reconnected = True  # once: the server may have closed the next connection too
+            return Wait(0.0)
+        if error.key_renewed and not tries.renewed:
+            tries.renewed = True  # once: a new key that is refused too is a wrong one
             return Wait(0.0)
         if error.held_back and error.kind in policy.on:
             return GiveUp(error.message)  # our own limit holds this model back for longer than the call may wait

@@ -118,13 +118,19 @@ class ClusterIndex:
         self._cases = 0
         self._inputs = array("q")
         self._named: dict[int, int] = {}
+        self._joining_none: set[int] = set()  # places, of those that name a cluster
         self._buckets = [array("q") for _ in range(_BUCKETS)]
 
-    def add(self, inputs: bytes, cluster: str | None) -> None:
-        """Add the next case: its inputs, encoded so that equal ones are equal bytes, and the cluster that it names."""
+    def add(self, inputs: bytes, cluster: str | None, *, joins: bool = True) -> None:
+        """Add the next case: its inputs, encoded so that equal ones are equal bytes, and the cluster that it names.
+
+        One that `joins` no two clusters belongs to that of its inputs, if others have them, and else to the named one.
+        """
         self._inputs.append(self._kept(hash(inputs)))
         if cluster is not None:
             self._named[self._cases] = self._kept(hash(("cluster", cluster)))
+            if not joins:
+                self._joining_none.add(self._cases)
         self._cases += 1
 
     def _kept(self, key: int) -> int:
@@ -143,7 +149,11 @@ class ClusterIndex:
         if not shared:
             return {}
         tied = {place: key for place, key in enumerate(self._inputs) if key in shared}
-        named = {place: key for place, key in self._named.items() if key in shared}
+        named = {
+            place: key
+            for place, key in self._named.items()
+            if key in shared and not (place in tied and place in self._joining_none)
+        }
         places = sorted({*tied, *named})
         ties = ([one[place] for one in (tied, named) if place in one] for place in places)
         return dict(zip(places, grouped(ties), strict=True))

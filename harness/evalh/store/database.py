@@ -111,7 +111,7 @@ def explained(exc: sqlite3.Error, path: Path) -> EvalhError:
     where = str(path)
     match _code(exc):
         case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
-            hint = "move it away (evalh run makes a new one), or rescue what is in it: sqlite3 FILE .recover"
+            hint = f"move it away ({made_anew(path)}), or rescue what is in it: sqlite3 FILE .recover"
             return WorkspaceError(f"not a database, or a damaged one ({exc})", where=where, hint=hint)
         case sqlite3.SQLITE_FULL:
             hint = "make room and run the same command again: what is stored is not asked twice"
@@ -126,14 +126,26 @@ def explained(exc: sqlite3.Error, path: Path) -> EvalhError:
             hint = f"make {path.parent} and what is in it readable and writable"
             return StoreError(f"cannot open the database ({exc})", where=where, hint=hint)
         case _:
-            return _changed(exc, where)
+            return _changed(exc, path)
 
 
-def _changed(exc: sqlite3.Error, where: str) -> EvalhError:
+def _changed(exc: sqlite3.Error, path: Path) -> EvalhError:
     if "no such" not in str(exc):
-        return StoreError(f"the database failed: {exc}", where=where, hint="evalh doctor")
-    hint = "move it away (evalh run makes a new one); `evalh sql` still reads what is in it"
-    return WorkspaceError(f"the log is damaged, or another program changed it ({exc})", where=where, hint=hint)
+        return StoreError(f"the database failed: {exc}", where=str(path), hint="evalh doctor")
+    return damaged(path, str(exc))
+
+
+def damaged(path: Path, why: str) -> WorkspaceError:
+    """Return the error of a file that does not hold what it should."""
+    log = path.name == FILE
+    hint = f"move it away ({made_anew(path)}); `evalh sql{'' if log else ' --production'}` still reads what is in it"
+    what = f"{'the log' if log else 'the file'} is damaged, or another program changed it ({why})"
+    return WorkspaceError(what, where=str(path), hint=hint)
+
+
+def made_anew(path: Path) -> str:
+    """Say what makes a new file in place of one that is moved away."""
+    return "evalh run makes a new one" if path.name == FILE else "a new one is made with the next workflow"
 
 
 def stamp(folder: Path) -> object:

@@ -13,8 +13,7 @@ from typing import Any
 
 import msgspec
 
-from evalh.core.errors import WorkspaceError
-from evalh.store.database import explained
+from evalh.store.database import damaged, explained
 
 # Raised when a row that evalh did not write is turned into a value.
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
@@ -74,6 +73,4 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except _UNREADABLE as exc:
-        what = f"the log is damaged, or another program changed it ({type(exc).__name__}: {exc})"
-        hint = "move it away (evalh run makes a new one); `evalh sql` still reads what is in it"
-        raise WorkspaceError(what, where=str(path), hint=hint) from exc
+        raise damaged(path, f"{type(exc).__name__}: {exc}") from exc

@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias
 
 from evalh.store.database import APPLICATION
 from evalh.store.step_tables import STEPS
+from evalh.store.views import COST_PER_GOOD, MATRIX
 
 
 class Database(Protocol):
@@ -120,6 +121,19 @@ def m011_steps(db: Database) -> None:
 def m012_case_graders(db: Database) -> None:
     """Keep the graders that a row brings: an answer from the log is graded as its row asks."""
     db.execute("alter table cases add column graders text")  # JSON; null: the row has none
+
+
+@migration
+def m013_incidents(db: Database) -> None:
+    """Leave incidents out of a run's good rate: they were chosen because they failed."""
+    db.execute("drop view cost_per_good")
+    db.execute(COST_PER_GOOD)
+
+
+@migration
+def m014_matrix(db: Database) -> None:
+    """Add a view for a suite's versions and models side by side: where one is good and another is not."""
+    db.execute(MATRIX)
 
 
 _TABLES = (

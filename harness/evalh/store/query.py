@@ -50,7 +50,8 @@ class Query:
             raise self._refusal(exc) from exc
         if self._cursor.description is None:
             self._connection.close()
-            raise UsageError("this SQL returns nothing", hint="evalh sql 'select * from runs'")
+            example = "'select * from runs'" if self._path.name == FILE else "--production 'select * from workflows'"
+            raise UsageError("this SQL returns nothing", hint=f"evalh sql {example}")
         return tuple(column[0] for column in self._cursor.description)
 
     def rows(self) -> Rows:
@@ -77,6 +78,10 @@ class Query:
             return UsageError(f"SQL: {exc}", hint="the log can be read here, not changed: one select")
         return UsageError(f"SQL: {exc}", hint=self._what_there_is(str(exc)))
 
+    @property
+    def _page(self) -> str:
+        return f"docs/reference/{'log' if self._path.name == FILE else 'production'}.md"
+
     def _what_there_is(self, told: str) -> str:
         """Name the tables and views, or the columns that an unknown one resembles."""
         with suppress(sqlite3.Error), closing(connect_reading(self._path)) as connection:
@@ -94,8 +99,8 @@ class Query:
                 if found is not None:
                     homes = [one for one, column in columns.items() if column == found]
                     return f"did you mean {found!r}? It is in {', '.join(one.partition('.')[0] for one in homes)}"
-            return f"tables and views: {', '.join(tables)}; columns: docs/reference/log.md"
-        return "tables and columns: docs/reference/log.md"
+            return f"tables and views: {', '.join(tables)}; columns: {self._page}"
+        return f"tables and columns: {self._page}"
 
 
 def _authorize(action: int, name: str | None, *_: str | None) -> int:
@@ -108,7 +113,8 @@ def _authorize(action: int, name: str | None, *_: str | None) -> int:
 
 _WAIT_S = 0.2
 _IDS = """select id, what from (
-  select id, prompt || ' on ' || model as what, started_at as at, kind <> 'run' as made_by_others from runs
+  select id, prompt || ' on ' || model as what, started_at as at, kind not in ('run', 'compare') as made_by_others
+    from runs
   union all select id, base || ' · ' || head, at, 0 from comparisons
   union all select id, decision, at, 0 from gates)
 where substr(id, 1, length(:begins)) = :begins order by made_by_others, at desc limit :most"""

@@ -18,6 +18,7 @@ from evalh.store.query import Query, Rows
 from evalh.store.restore import comparison_from, gate_from, run_from
 from evalh.store.samples import SampleReader
 from evalh.store.schema import SCHEMA, ensure_schema, schema_version
+from evalh.store.tables import TableReader
 from evalh.store.totals import TotalsReader
 from evalh.store.waiting import left_behind, recover
 
@@ -32,11 +33,12 @@ _RUNS = """select r.*, v.content from runs r
 _NEWEST_RUNS = """select id, suite, prompt, prompt_digest, model, model_sent, status, reason, started_at, finished_at,
   planned, trials, owner, git_commit, git_dirty, evalh_version, max_ungraded, fingerprint_prompt, fingerprint_dataset,
   fingerprint_graders, fingerprint_model, fingerprint_route, selection, '{}' as settings, null as graders,
-  kind, null as content, summary from runs where kind = 'run' order by started_at desc, id desc limit ?"""
+  kind, null as content, summary from runs where kind in ('run', 'compare') order by started_at desc, id desc limit ?"""
+_NEWEST_ADDED = _NEWEST_RUNS.replace("kind in ('run', 'compare')", "kind not in ('run', 'compare', 'production')")
 # Without its content, which holds every case that changed.
 _COMPARISONS = """select id, at, suite, base, head, base_model, head_model, base_run, head_run, verdict, comparable, n,
   wins, losses, difference, low, high, p_value, '' as content from comparisons order by at desc, id desc limit ?"""
-_NEWEST_FIRST = "select id from runs order by kind <> 'run', started_at desc, id desc"
+_NEWEST_FIRST = "select id from runs order by kind not in ('run', 'compare'), started_at desc, id desc"
 _ANSWERING = """select model_answered from attempts
   where model = ? and started_at >= ? and status = 'ok' and purpose = 'task' and model_answered is not null
   order by started_at desc limit 1"""
@@ -45,22 +47,23 @@ _ANSWERING = """select model_answered from attempts
 class Overview(Value):
     """What the log holds, newest first."""
 
-    runs: Sequence[RunRow]
+    runs: Sequence[RunRow]  # that a person asked for, and the sides of comparisons
     runs_in_all: int
+    added: Sequence[RunRow]  # that gates, baselines and other verbs made
     comparisons: Sequence[ComparisonRow]
     gates: Sequence[GateRow]
 
 
-class Reader(SampleReader, TotalsReader):
+class Reader(SampleReader, TableReader, TotalsReader):
     """The log, read-only. Methods that take a run's id want it whole; `run` finds it by what a person types.
 
-    Lists of runs, and the newest one, are of the runs that a person made (`RunKind.RUN`). Where outputs are wanted,
-    all kinds count but BLAME: its samples were changed on purpose.
+    Lists of runs, and the newest one, are of the runs that a person made (`RunKind.RUN`, `RunKind.COMPARE`). Where
+    outputs are wanted, all kinds count but BLAME: its samples were changed on purpose.
     """
 
     def runs(self, limit: int = 20) -> list[RunRow]:
         """Return the newest runs, newest first."""
-        sql = f"{_RUNS} where r.kind = 'run' order by started_at desc, r.id desc limit ?"
+        sql = f"{_RUNS} where r.kind in ('run', 'compare') order by started_at desc, r.id desc limit ?"
         return [run_from(row) for row in self._rows(sql, limit)]
 
     def run(self, name: str) -> RunRow:
@@ -71,10 +74,10 @@ class Reader(SampleReader, TotalsReader):
         known = [run.record.id for run in found or self.runs(5)]
         if found:
             raise UsageError(f"{name!r} is the beginning of several runs", hint=f"have: {', '.join(known)}")
-        raise NotFound(f"no run {name!r}", hint=f"newest: {', '.join(known)}" if known else "evalh run")
+        raise NotFound(f"no run {name!r}", hint=f"have: {', '.join(known)}" if known else "evalh run")
 
     def _last(self) -> list[RunRow]:
-        sql = f"{_RUNS} order by r.kind <> 'run', started_at desc, r.id desc limit 1"
+        sql = f"{_RUNS} order by r.kind not in ('run', 'compare'), started_at desc, r.id desc limit 1"
         return [run_from(row) for row in self._rows(sql)]
 
     def _with_steps(self, run: RunRow) -> RunRow:
@@ -109,14 +112,15 @@ class Reader(SampleReader, TotalsReader):
 
     def suite_runs(self, suite: str) -> list[RunRow]:
         """Return every run of a suite that a person made, newest first."""
-        sql = f"{_RUNS} where r.suite = ? and r.kind = 'run' order by started_at desc, r.id desc"
+        sql = f"{_RUNS} where r.suite = ? and r.kind in ('run', 'compare') order by started_at desc, r.id desc"
         rows = self._stream(sql, stored(suite))
         return [run_from(row) for row in rows]
 
-    def runs_of(self, suite: str, limit: int) -> list[str]:
-        """Return the ids of a suite's newest runs of any kind but BLAME, newest first."""
-        sql = "select id from runs where suite = ? and kind <> 'blame' order by started_at desc, id desc limit ?"
-        return [row["id"] for row in self._rows(sql, stored(suite), limit)]
+    def runs_of(self, suite: str, limit: int, kind: str | None = None) -> list[str]:
+        """Return the ids of a suite's newest runs of one kind, or of any but BLAME; the newest first."""
+        sql = """select id from runs where suite = ?1 and kind <> 'blame' and (?2 is null or kind = ?2)
+          order by started_at desc, id desc limit ?3"""
+        return [row["id"] for row in self._rows(sql, stored(suite), kind, limit)]
 
     def last_runs(self, target: str, suite: str | None, limit: int) -> list[str]:
         """Return the ids of a model's or route's newest runs that asked it for answers, newest first.
@@ -196,7 +200,7 @@ class Reader(SampleReader, TotalsReader):
         guess = nearest(name, [*cases, *runs])
         have = f"newest run: {runs[0] if runs else 'none'}; cases: {some_of(cases, most=8) or 'none'}"
         raise NotFound(
-            f"{name!r} does not name a run, sample, call, attempt, comparison, gate or case",
+            f"no run, sample, call, attempt, comparison, gate or case {name!r}",
             hint=f"did you mean {guess!r}?" if guess else have,
         )
 
@@ -222,7 +226,8 @@ class Reader(SampleReader, TotalsReader):
         """
         return Overview(
             [run_from(row) for row in self._stream(_NEWEST_RUNS, most)],
-            self._rows("select count(*) from runs where kind = 'run'")[0][0],
+            self._rows("select count(*) from runs where kind in ('run', 'compare')")[0][0],
+            [run_from(row) for row in self._stream(_NEWEST_ADDED, most)],
             [comparison_from(row) for row in self._stream(_COMPARISONS, most)],
             [gate_from(row) for row in self._stream("select * from gates order by at desc, id desc limit ?", most)],
         )
@@ -234,6 +239,17 @@ class Reader(SampleReader, TotalsReader):
         order by r.started_at, r.id"""
         for row in self._stream(sql, stored(suite), stored(grader)):
             yield row["run_id"], restored(row["case_id"]), row["outcome"]
+
+    def poisoned_workflows(self) -> frozenset[str]:
+        """Return the workflows of production that their newest grading found poisoned."""
+        rows = self._rows(
+            """select case_id from (
+              select s.case_id, s.word, row_number() over (partition by s.case_id order by r.started_at desc, r.id desc)
+                as newest from samples s join runs r on r.id = s.run_id
+              where r.kind = 'production' and s.word is not null)
+            where newest = 1 and word = 'poisoned'"""
+        )
+        return frozenset(restored(row["case_id"]) for row in rows)
 
     def query(self, sql: str, deadline_s: float | None = None) -> tuple[tuple[str, ...], Rows]:
         """Run a user's SQL; return the columns' names, and the rows as they are read.

@@ -114,6 +114,10 @@ class SampleReader(CallReader):
         which = {"run": run_id, "standing": standing and str(standing), "limit": -1 if limit is None else limit}
         return map(self._sample, self._stream(_SAMPLES, which))
 
+    def details(self, run_id: str) -> Iterator[SampleDetail]:
+        """Yield a run's samples with their cases and all their calls, in dataset order."""
+        return map(self._detail, self._stream(_SAMPLES, {"run": run_id, "standing": None, "limit": -1}))
+
     def failures(self, run_id: str, limit: int) -> tuple[FailedSample, ...]:
         """Return samples that are not good, with input and output: bad ones first, then in dataset order."""
         rows = self._rows(_FAILURES, {"run": run_id, "limit": limit})

@@ -80,7 +80,8 @@ _CASES = """select count(*) as samples, sum(standing = 'good') as good, sum(stan
   case when count(*) = count(cost_usd + cached_cost_usd) then sum(cost_usd + cached_cost_usd) end as task_usd,
   group_concat(error_kind) as errors,
   (select c.cluster from cases c where c.id = case_id and c.digest = case_digest) as cluster,
-  (select c.inputs from cases c where c.id = case_id and c.digest = case_digest) as inputs
+  (select c.inputs from cases c where c.id = case_id and c.digest = case_digest) as inputs,
+  (select c.tags from cases c where c.id = case_id and c.digest = case_digest) as tags
 from samples where id > :run || '/' and id < :run || '0' group by case_index"""
 _STATE = """select id, status, finished_at, length(summary) as summary,
   case when status = 'running' then (select count(*) from samples s where s.id > r.id || '/' and s.id < r.id || '0')
@@ -157,6 +158,7 @@ class TotalsReader(LogReader):
                 task_usd=from_stored(row["task_usd"]),
                 errors=Counter(row["errors"].split(",")) if row["errors"] else {},
                 ties=ties(restored_or_none(row["cluster"]), inputs),
+                tags=frozenset() if row["tags"] is None else frozenset(read_json(row["tags"])),
             )
 
     def suite_state(self, suite: str) -> str:

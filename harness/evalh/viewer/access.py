@@ -44,6 +44,7 @@ class Door(Struct):
     host: str
     port: int
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    writes: bool = False  # whether a page may send a form
     _once: str | None = None
 
     @property
@@ -78,6 +79,8 @@ class Door(Struct):
             return Denied(403, "the request came from another page")
         if _ELSEWHERE.intersection(headers.getall("Sec-Fetch-Site", ())) and not _clicked(headers):
             return Denied(403, "the request came from another page")
+        if method == "POST" and self.writes:
+            return None if _of_own_page(headers) else Denied(403, "the request came from another page")
         if method not in _METHODS:
             return Denied(405, "only GET and HEAD are allowed")
         return None
@@ -97,6 +100,11 @@ class Door(Struct):
 def same(given: str, secret: str) -> bool:
     """Compare in constant time."""
     return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), secret.encode())
+
+
+def _of_own_page(headers: RequestHeaders) -> bool:
+    """Whether a page of this server sends a form: a browser that says nothing of where it comes from is refused."""
+    return len(headers.getall("Origin", ())) == 1 and set(headers.getall("Sec-Fetch-Site", ())) <= {"same-origin"}
 
 
 def _clicked(headers: RequestHeaders) -> bool:

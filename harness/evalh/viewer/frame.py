@@ -13,9 +13,16 @@ from evalh.report.html.parts import sort_button, table
 
 HTML = "text/html; charset=utf-8"
 _ABOVE = "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-_OF_OWN = {"workflows.js": ("production.css",), "workflow.js": ("production.css",)}  # styles beside the shared ones
+_OF_OWN = {
+    "workflows.js": ("production.css",),
+    "workflow.js": ("production.css",),
+    "label.js": ("label.css",),
+}  # styles beside the shared ones
 _ASK_AGAIN = frozenset({"live.js", "workflows.js", "workflow.js"})
-_HAVE_A_FORM = frozenset({"workflows.js"})  # whose filters work without a script, too
+_HAVE_A_FORM = frozenset({"workflows.js", "label.js"})  # which work without a script, too
+_WRITE = frozenset({"label.js"})
+"""They say to their own server where a form comes from: with `no-referrer` a browser sends `Origin: null`."""
+
 REPORT_POLICY = _ABOVE  # what else holds for a report stands in its file
 NOTHING = f"default-src 'none'; {_ABOVE}"
 
@@ -45,7 +52,7 @@ def framed(
     script: str = "",
     status: int = 200,
 ) -> PageAnswer:
-    """Build a page; `script` names one of our own. Few may ask the server again; see above."""
+    """Build a page; `script` names one of our own. Few may ask the server again or send a form; see above."""
     scripts = [report_asset("sort.js"), asset(script)] if script else []
     styles = [report_asset("page.css"), asset("view.css"), *map(asset, _OF_OWN.get(script, ()))]
     top = el(
@@ -66,12 +73,18 @@ def framed(
     if script in _ASK_AGAIN:
         rules.append("connect-src 'self'")
     above = _ABOVE.replace("form-action 'none'", "form-action 'self'") if script in _HAVE_A_FORM else _ABOVE
-    return PageAnswer(whole_page(title, styles, body).encode(), status=status, policy="; ".join([*rules, above]))
+    referrer = "same-origin" if script in _WRITE else "no-referrer"
+    return PageAnswer(
+        whole_page(title, styles, body, referrer=referrer).encode(),
+        status=status,
+        policy="; ".join([*rules, above]),
+        headers={"Referrer-Policy": referrer},
+    )
 
 
 def sorted_table(name: str, heads: Sequence[str], rows: Sequence[Markup]) -> Markup:
     """Build a table whose columns sort, intervals aside."""
-    return table(name, [head if head.startswith("95") else sort_button(head) for head in heads], rows)
+    return table(name, [head if not head or head.startswith("95") else sort_button(head) for head in heads], rows)
 
 
 def message(title: str, lines: Sequence[Child], *, depth: int | None, status: int) -> PageAnswer:
@@ -85,4 +98,5 @@ def tabs(depth: int = 0) -> list[tuple[str, str | Anchor]]:
     """Return the viewer's pages, from so many folders below the list of runs."""
     up = [".."] * depth
     runs = place(*up, "") if depth else place(".")
-    return [("Runs", runs), ("Production", place(*up, "production")), ("Under way", place(*up, "live"))]
+    others = (("Production", "production"), ("Label", "label"), ("Under way", "live"))
+    return [("Runs", runs), *((words, place(*up, name)) for words, name in others)]

@@ -1,11 +1,13 @@
 """The list of runs, comparisons and gates."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from evalh.analysis.folding import FoldedRun, fold
 from evalh.core.log import ComparisonRow, GateRow, RunRow
 from evalh.core.run import Estimate, RunStatus
 from evalh.report.html.markup import Child, Markup, el, join, place
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What an id in an address looks like; anything else names nothing."""
 
+_MOST_FOLDED = 50
 _STATES = {RunStatus.COMPLETE: "good", RunStatus.RUNNING: "ungraded", RunStatus.STOPPED: "bad"}
 
 
@@ -28,7 +31,9 @@ def list_page(name: str, found: "Overview") -> PageAnswer:
     """Show everything, newest first."""
     running = sum(run.status is RunStatus.RUNNING for run in found.runs)
     under_way = [" ", el("a", f"{plural(running, 'run')} under way.", href=place("live"))] if running else None
-    top = el("header", el("h1", f"Runs in {name}"), el("p", _counts(found), under_way), class_="verdict")
+    top = el(
+        "header", el("h1", f"Runs in {name}"), el("p", _counts(found), under_way), _matrices(found), class_="verdict"
+    )
     links: list[tuple[str, str]] = [("Runs", "#runs")]
     parts: list[Child] = [top, _runs(found)]
     if found.comparisons:
@@ -69,37 +74,79 @@ def _counts(found: "Overview") -> str:
     suites = len({run.record.suite for run in found.runs})
     left = found.runs_in_all - len(found.runs)
     older = f" The {left:,} oldest are only in the table runs: evalh sql." if left else ""
-    return f"{plural(found.runs_in_all, 'run')} of {plural(suites, 'suite')}.{older}"
+    one = " Equal ones stand in one row." if found.runs_in_all > 1 else ""
+    return f"{plural(found.runs_in_all, 'run')} of {plural(suites, 'suite')}.{one}{older}"
+
+
+def _matrices(found: "Overview") -> Markup | None:
+    """Link to each suite's matrix where there is more than one column for it."""
+    columns = Counter(
+        suite for suite, *_ in {(run.record.suite, run.record.prompt, run.record.model) for run in found.runs}
+    )
+    several = [suite for suite, count in sorted(columns.items()) if count > 1]
+    links = [[" ", linked("suite", suite, suite)] for suite in several]
+    return el("p", "Every case under every version and model:", links, class_="matrices") if links else None
+
+
+_HEADS = ("", "version", "good rate", "model", "95 % interval", "cost per good", "95 % interval", "samples", "state")
+_HEADS_BESIDE = ("suite", "began (UTC)", "run")
 
 
 def _runs(found: "Overview") -> Markup:
-    heads = ["version", "model", "began (UTC)", "good rate", "95 % interval", "cost per good", "95 % interval"]
-    heads += ["samples", "state", "suite", "run"]
     field = el("input", id="q", type="search", placeholder="Filter: v3 small complete", autocomplete="off")
     label = el("label", el("span", "Filter the runs", class_="hidden"), field, for_="q")
     search = el("p", label, el("span", "", id="count", role="status", class_="note"), class_="search")
-    return section("runs", "Runs", search, sorted_table("Runs", heads, [_run(run) for run in found.runs]))
+    folded = fold([*found.runs, *found.added])
+    heads = (*_HEADS, *_HEADS_BESIDE)
+    parts: list[Child] = [search, sorted_table("Runs", heads, [_run(row) for row in folded.rows])]
+    parts.append(el("div", id="ticked", class_="ticked", hidden=True, role="status"))
+    if folded.loose:
+        words = f"{plural(len(folded.loose), 'version')} that only a gate, a baseline or another verb ran"
+        table = sorted_table("Added runs", heads, [_run(row) for row in folded.loose])
+        parts.append(el("details", el("summary", words), table, class_="loose"))
+    return section("runs", "Runs", parts)
 
 
-def _run(run: RunRow) -> Markup:
+def _run(row: FoldedRun) -> Markup:
+    run = row.run
     record, summary = run.record, run.summary
     rate = None if summary is None else summary.good_rate
     cost = None if summary is None else summary.cost_per_good_usd
     done = f"of {record.planned:,}" if summary is None else f"{summary.samples:,}"
+    if summary is not None and summary.apart.samples:
+        done += f" + {summary.apart.samples:,} of incidents"
+    ticked = {"data_run": record.id, "data_suite": record.suite, "data_name": f"{record.prompt} on {record.model}"}
     return el(
         "tr",
-        el("th", linked("run", record.id, record.prompt), scope="row"),
-        el("td", record.model),
-        el("td", _instant(record.started_at), data_v=record.id),
+        el("td", class_="tick", **(ticked if ID.fullmatch(record.id) else {})),
+        el("th", linked("run", record.id, record.prompt), _others(row), scope="row", data_v=record.prompt),
         _number(None if rate is None else percent(rate.value), rate),
+        el("td", record.model),
         el("td", None if rate is None else _interval(rate), class_="dim"),
         _number(None if cost is None else short_cost_per_good(cost), cost),
         el("td", None if cost is None else cost_range(cost.low, cost.high), class_="dim"),
         el("td", done, class_="num", data_v=record.planned if summary is None else summary.samples),
         _state(run),
         el("td", record.suite),
+        el("td", _instant(record.started_at), data_v=record.id),
         el("td", el("code", record.id), class_="dim"),
     )
+
+
+def _others(row: FoldedRun) -> Markup | None:
+    """List the runs that a row stands for; what they show is on its page already."""
+    told = [f"{len(row.same):,} the same" if row.same else "", f"{len(row.added):,} added" if row.added else ""]
+    if not any(told):
+        return None
+    runs = sorted([*row.same, *row.added], key=lambda run: run.record.id, reverse=True)
+    items = [
+        el("li", linked("run", run.record.id, run.record.id), f" {run.record.kind.value}, {_rate(run)}") for run in runs
+    ]
+    return el("details", el("summary", " · ".join(filter(None, told))), el("ul", items[:_MOST_FOLDED]))
+
+
+def _rate(run: RunRow) -> str:
+    return run.status.value if run.summary is None else percent(run.summary.good_rate.value)
 
 
 @lru_cache(maxsize=4096)

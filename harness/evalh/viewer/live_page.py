@@ -1,12 +1,13 @@
 """Runs under way: the numbers as they stand when the page is loaded, and what its script asks for after that."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 
 from evalh.core.log import RunRow, UnderWay
 from evalh.core.run import Estimate, RunStatus
 from evalh.report.html.markup import Markup, el, join, place
-from evalh.report.text import cost_per_good, dollars, inert, one_line, rate
+from evalh.report.text import cost_per_good, dollars, incidents, inert, one_line, rate
 from evalh.report.words import verdict
 from evalh.viewer.frame import PageAnswer, framed, tabs
 from evalh.viewer.list_page import ID
@@ -58,10 +59,13 @@ def _card(card: dict[str, object], run_id: str) -> Markup:
 
 def _told(one: UnderWay, now: float) -> dict[str, object]:
     record = one.run.record
-    kinds = ", ".join(f"{count} × {kind}" for kind, count in one.errors.items())
-    parts = [f"{one.samples:,} of {record.planned:,} samples: {one.good:,} good, {one.bad:,} bad"]
+    errors = Counter(one.errors) + Counter(one.incidents.errors)
+    kinds = ", ".join(f"{count} × {kind}" for kind, count in sorted(errors.items()))
+    parts = [f"{one.evaluated:,} of {record.planned:,} samples: {one.good:,} good, {one.bad:,} bad"]
     if one.ungraded:
         parts.append(f"{one.ungraded:,} ungraded")
+    if one.incidents.samples:
+        parts.append(f"incidents: {incidents(one.incidents)}")
     if one.hits:
         parts.append(f"{one.hits:,} answered by the log")
     fields = {
@@ -73,7 +77,7 @@ def _told(one: UnderWay, now: float) -> dict[str, object]:
         "pace": _pace(one, now),
         "note": f"No answer: {kinds}" if kinds else "",
     }
-    return {"fields": _inert(fields), "value": one.samples, "of": max(record.planned, 1), "over": False}
+    return {"fields": _inert(fields), "value": one.evaluated, "of": max(record.planned, 1), "over": False}
 
 
 def _so_far(text: str, estimate: Estimate) -> str:
@@ -82,10 +86,10 @@ def _so_far(text: str, estimate: Estimate) -> str:
 
 def _pace(one: UnderWay, now: float) -> str:
     elapsed = now - one.run.record.started_at
-    if not one.samples or elapsed <= 0:
+    if not one.evaluated or elapsed <= 0:
         return "–"
-    speed = one.samples / elapsed
-    minutes, seconds = divmod(round((one.run.record.planned - one.samples) / speed), 60)
+    speed = one.evaluated / elapsed
+    minutes, seconds = divmod(round((one.run.record.planned - one.evaluated) / speed), 60)
     return f"{speed:,.1f}/s, {minutes}:{seconds:02d} left"
 
 
@@ -98,7 +102,7 @@ def _ended(row: RunRow) -> dict[str, object]:
             "cost": cost_per_good(summary.cost_per_good_usd) if summary.samples else "–",
             "spent": dollars(summary.cost_usd),
         }
-    value = row.record.planned if row.status is RunStatus.COMPLETE else summary.samples if summary is not None else 0
+    value = row.record.planned if row.status is RunStatus.COMPLETE else summary.evaluated if summary is not None else 0
     return {"fields": _inert(fields), "value": value, "of": max(row.record.planned, 1), "over": True}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import parse_qs
 
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ _KINDS = {
     WorkflowKind.FAILED: "Failed",
     WorkflowKind.THUMBS_DOWN: "Thumbs down",
     WorkflowKind.QUIET: "Ended ok, a step failed",
+    WorkflowKind.POISONED: "Poisoned",
     WorkflowKind.UNCHECKED: "Not checked",
     WorkflowKind.RUNNING: "Not ended",
 }
@@ -44,7 +46,9 @@ def query_of(asked: str) -> tuple[WorkflowQuery, int]:
         given = parse_qs(asked[:_LONGEST_ASKED], max_num_fields=20, errors="replace")
     except ValueError:
         given = {}
-    texts = {name: given[name][-1] for name in ("name", "version", "session", "user", "text") if name in given}
+    texts: dict[str, Any] = {
+        name: given[name][-1] for name in ("name", "version", "session", "user", "text") if name in given
+    }
     kind, order = given.get("kind", [""])[-1], given.get("order", [""])[-1]
     page = given.get("page", [""])[-1]
     number = int(page) if page.isascii() and page.isdigit() and len(page) < len(str(_LAST_PAGE)) else 1

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Mapping
 from threading import Lock
 from urllib.parse import unquote
 
@@ -12,6 +13,7 @@ from evalh.core.errors import EvalhError, NotFound
 from evalh.core.log import UnderWay
 from evalh.core.run import RunStatus
 from evalh.report.html.markup import el
+from evalh.viewer.desk import Desk, switched_off
 from evalh.viewer.frame import REPORT_POLICY, PageAnswer, framed, message
 from evalh.viewer.list_page import ID, list_page, nothing_yet
 from evalh.viewer.live_page import live_document, live_page
@@ -19,8 +21,13 @@ from evalh.viewer.production_page import SHOWN, nothing_traced, production_page,
 from evalh.viewer.workflow_page import workflow_page
 
 _THING = re.compile(rf"/(run|comparison|gate)/({ID.pattern})")
+_SIDES = re.compile(rf"/compare/({ID.pattern}),({ID.pattern})")
+_MATRIX = re.compile(rf"/matrix/((?:{ID.pattern})(?:,{ID.pattern}){{0,31}})")
+_SUITE = re.compile(rf"/suite/({ID.pattern})")
 _ASKED = re.compile(rf"/live/((?:{ID.pattern})(?:,{ID.pattern}){{0,31}})?")
 _WORKFLOW = re.compile(r"/production/((?:[A-Za-z0-9._~-]|%[0-9A-F]{2}){1,600})")
+_CASE = re.compile(_WORKFLOW.pattern + "/case")
+_LABEL = re.compile(rf"/label(?:/({ID.pattern}))?")
 _FRESH_S = 0.4  # several open tabs cost as much as one
 _LIST_S = 2.0  # an unchanged log shows the same list, but which processes live is not in it
 
@@ -29,6 +36,7 @@ class Routes(Struct):
     """Answers from one workspace."""
 
     viewing: LiveLog
+    desk: Desk | None = None  # None: the pages write nothing
     _lock: Lock = field(default_factory=Lock)
     _seen: tuple[float, list[UnderWay]] | None = None
     _list: tuple[object, PageAnswer] | None = None
@@ -39,10 +47,11 @@ class Routes(Struct):
         What goes wrong is a page that says so.
         """
         thing, workflow = _THING.fullmatch(path), _WORKFLOW.fullmatch(path)
-        depth = 1 if thing or workflow else 0
+        depth = path.count("/") - 1
         try:
-            if thing is not None:
-                return PageAnswer(self.viewing.report(*thing.groups()), policy=REPORT_POLICY)
+            page = self.viewing.report(*thing.groups()) if thing is not None else self._beside(path)
+            if page is not None:
+                return PageAnswer(page, policy=REPORT_POLICY)
             live = _ASKED.fullmatch(path)
             if live is not None:
                 return self._live(live[1])
@@ -55,13 +64,44 @@ class Routes(Struct):
                 return PageAnswer(
                     str(exc.what).encode("utf-8", "replace"), status=status, type="text/plain; charset=utf-8"
                 )
-            place = el("code", exc.where) if exc.where else None
-            hints = [el("pre", exc.hint)] if exc.hint else []
-            return message(exc.what, [line for line in (place, *hints) if line], depth=depth, status=status)
+            return _told(exc, depth, status=status)
+
+    def written(self, path: str, form: Mapping[str, str]) -> PageAnswer:
+        """Answer a form that a page of ours sent. What cannot be written is a page that says so."""
+        label, case = _LABEL.fullmatch(path), _CASE.fullmatch(path)
+        try:
+            if self.desk is None or not ((label and label[1]) or case):
+                return message("Nothing can be sent there", [], depth=None, status=404)
+            if case:
+                return self.desk.add_case(unquote(case[1], errors="replace"), form)
+            return self.desk.label(str(label and label[1]), form)
+        except EvalhError as exc:
+            return _told(exc, 2 if case else 1, status=422)
+
+    def _desk(self, path: str, asked: str) -> PageAnswer | None:
+        label, case = _LABEL.fullmatch(path), _CASE.fullmatch(path)
+        if label is None and case is None:
+            return None
+        if self.desk is None:
+            return switched_off(2 if case else int("/" in path[1:]))
+        if case:
+            return self.desk.case_page(unquote(case[1], errors="replace"), asked)
+        return self.desk.label_page(label[1] if label else None, asked)
+
+    def _beside(self, path: str) -> bytes | None:
+        """Return a page of several runs side by side; None if the path names none."""
+        sides, runs, suite = _SIDES.fullmatch(path), _MATRIX.fullmatch(path), _SUITE.fullmatch(path)
+        if sides is not None:
+            return self.viewing.compared(*sides.groups())
+        if runs is not None:
+            return self.viewing.matrix(None, runs[1].split(","))
+        return None if suite is None else self.viewing.matrix(suite[1], ())
 
     def _page(self, path: str, asked: str) -> PageAnswer:
         if path == "/production":
             return self._production(asked)
+        if (page := self._desk(path, asked)) is not None:
+            return page
         if path not in {"/", "/live"}:
             hint = "The address of a run, a comparison or a gate is in the list."
             return message("There is no such page", [hint], depth=None, status=404)
@@ -113,6 +153,12 @@ class Routes(Struct):
                 found = self.viewing.under_way()
                 self._seen = (time.monotonic(), found)
             return self._seen[1]
+
+
+def _told(exc: EvalhError, depth: int, status: int) -> PageAnswer:
+    place = el("code", exc.where) if exc.where else None
+    hints = [el("pre", exc.hint)] if exc.hint else []
+    return message(exc.what, [line for line in (place, *hints) if line], depth=depth, status=status)
 
 
 def broken(exc: Exception) -> PageAnswer:

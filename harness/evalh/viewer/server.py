@@ -12,7 +12,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EPERM
+from functools import partial
 from logging import CRITICAL, getLogger
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
@@ -31,6 +33,9 @@ _LOOK_S = 0.5
 _SAID_WITHIN_S = 1.0  # while others wait: a browser sends its request at once
 _TAKEN_WITHIN_S = 3.0  # while others wait
 _ROOM = 20
+_FORM_BYTES = 300_000  # an expected output of 100,000 characters, each written as %XX
+_FORM_S = 10.0
+_FIELDS = 20
 
 _ALWAYS = {
     "Cache-Control": "no-store",
@@ -181,8 +186,16 @@ class Server:
         asked = request.raw_path.partition("?")[2]
         if not path:
             return _elsewhere(f"/{self._door.token}/")
+        form = await _form(request) if request.method == "POST" else None
+        if isinstance(form, Denied):
+            return _refused(form)
+        answers = self._answers
+        work = partial(answers, path, asked) if form is None else partial(answers.written, path, form)
+        return await self._worked_out(work)
+
+    async def _worked_out(self, work: Callable[[], PageAnswer]) -> PageAnswer:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._answers, path, asked)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except Exception as exc:  # noqa: BLE001 (a page that cannot be built must not end the server)
             traceback.print_exception(exc, file=sys.stderr)
             return broken(exc)
@@ -220,6 +233,25 @@ def _room() -> int:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted
     return _CONNECTIONS if soft == resource.RLIM_INFINITY else max(16, min(_CONNECTIONS, soft // 2))
+
+
+async def _form(request: web.BaseRequest) -> dict[str, str] | Denied:
+    """Read a form's fields, of which each may stand once; so many bytes, and so long."""
+    if request.content_type != "application/x-www-form-urlencoded":
+        return Denied(415, "a form is sent as application/x-www-form-urlencoded")
+    body = b""
+    try:
+        async with asyncio.timeout(_FORM_S):
+            while chunk := await request.content.read(_FORM_BYTES + 1 - len(body)):
+                body += chunk
+                if len(body) > _FORM_BYTES:
+                    return Denied(413, f"a form has at most {_FORM_BYTES:,} bytes")
+        fields = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="replace", max_num_fields=_FIELDS)
+    except TimeoutError:
+        return Denied(408, "the form did not arrive")
+    except ValueError:
+        return Denied(400, "that is not a form")
+    return dict(fields) if len({name for name, _ in fields}) == len(fields) else Denied(400, "a field stands twice")
 
 
 def _refused(refusal: Denied) -> PageAnswer:

@@ -117,7 +117,8 @@ def _about(workflow: Workflow) -> list[Child]:
             facts += [f" · {name} ", el("a", one_line(one, 60), href=asking(place("..", "production"), **{name: one}))]
     tags = [[" ", el("span", one_line(str(tag), 40), class_="chip")] for tag in workflow.tags[:20]]
     error = el("p", one_line(workflow.error, 400), class_="bad") if workflow.error else None
-    return [el("p", facts, tags, class_="note"), error]
+    case = el("p", el("a", "Make a case of it", href=place(workflow.id, "case")), class_="note")
+    return [el("p", facts, tags, class_="note"), error, case]
 
 
 def _numbers(detail: WorkflowDetail, lines: Sequence[OutlineLine]) -> Markup:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationInfo, create_model, field_valid
 from evalh.core.declared import FileModel, Refused, Text, Texts, Words, keys_of, read
 from evalh.core.errors import WorkspaceError, nearest
 from evalh.core.located import Located, json_of
-from evalh.core.model import ModelSpec
+from evalh.core.model import ADDRESS, ModelSpec
 from evalh.core.ports import Tree
 from evalh.core.prompt import version_number
 from evalh.core.route import Route
@@ -35,7 +35,6 @@ CONFIG_NAME = "evalh.toml"
 REMOVED = "null"
 """What stands in `params` for a parameter that is not to be sent: TOML has no null."""
 
-_ADDRESS = ("api_key_env", "base_url", "headers", "cost_from")  # of a provider's keys, what stands in ModelSpec itself
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -210,7 +209,7 @@ def _models(located: Located, options_of: OptionsOf, errors: list[WorkspaceError
 
 
 def _model(name: str, table: Mapping[str, JsonValue], own: Any, where: str) -> ModelSpec:
-    elsewhere = {*keys_of(ModelTable), *_ADDRESS}
+    elsewhere = {*keys_of(ModelTable), *ADDRESS}
     return ModelSpec(
         name=name,
         provider=own.provider,
@@ -221,7 +220,7 @@ def _model(name: str, table: Mapping[str, JsonValue], own: Any, where: str) -> M
         reasoning=own.reasoning,
         options={key: json_of(value) for key, value in table.items() if key not in elsewhere},
         where=where,
-        **{key: value for key in _ADDRESS if (value := getattr(own, key, None)) is not None},
+        **{key: json_of(table[key]) for key in ADDRESS if key in table},
     )
 
 

@@ -12,9 +12,10 @@ Lines of a file that is too big to be read at once.
 import errno
 import os
 import re
+import shlex
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 
 from evalh.core.errors import WorkspaceError
@@ -215,19 +216,38 @@ def read_text(tree: Tree, path: str) -> str:
         raise WorkspaceError(f"cannot be read: {exc.strerror or exc}", where=name) from exc
     refuse_other_encodings(data, name)
     text = decode(data.removeprefix(BOM_UTF8), name)
-    refuse_conflict(text, name)
+    refuse_conflict(text, name, hint=_two_versions(tree, path))
     return text
 
 
-def refuse_conflict(text: str, name: str, first_line: int = 1) -> None:
+def refuse_conflict(text: str, name: str, first_line: int = 1, hint: str | None = None) -> None:
     """Raise WorkspaceError where git has left a conflict for a person to settle: both sides would be read as one."""
     if "<<<<<<<" not in text and ">>>>>>>" not in text and "|||||||" not in text:
         return
     found = _CONFLICT.search(text)
     if found is not None:
         where = f"{name}:{first_line + text.count(chr(10), 0, found.start())}"
-        hint = "keep one side and delete the marker lines; a marker that is meant as text stands further in"
+        hint = hint or "keep one side and delete the marker lines; a marker that is meant as text stands further in"
         raise WorkspaceError(f"a merge conflict is not settled: {found[0][:40]}", where=where, hint=hint)
+
+
+def _two_versions(tree: Tree, path: str) -> str | None:
+    """Return how two branches' versions of one number are settled: theirs keeps it, ours gets the next free one."""
+    place = PurePosixPath(path)
+    if tree.revision is not None or _released(place.name) is None:
+        return None
+    taken = max(filter(None, map(_released, tree.names(str(place.parent)))), default=0)
+    ours = place.with_name(f"v{taken + 1}.prompt")
+    return (
+        f"two branches released {place.stem}; in a merge, theirs keeps the number and yours becomes {ours.stem}:\n"
+        f"git show :2:./{shlex.quote(path)} > {shlex.quote(str(ours))}\n"
+        f"git checkout --theirs {shlex.quote(path)}"
+    )
+
+
+def _released(name: str) -> int | None:
+    number = name.removeprefix("v").removesuffix(".prompt")
+    return int(number) if name == f"v{number}.prompt" and number.isascii() and number.isdigit() else None
 
 
 def refuse_other_encodings(start: bytes, name: str) -> None:

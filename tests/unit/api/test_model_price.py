@@ -72,7 +72,7 @@ def test_a_model_that_is_not_priced_by_the_hour_needs_none(tmp_path: Path) -> No
 
 
 def test_a_name_that_is_not_a_model_is_told_as_such(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="no model 'smal' in") as caught:
+    with pytest.raises(NotFound, match="no model 'smal'") as caught:
         measure_price(Workspace.open(write_workspace(tmp_path, model=HOURLY)), "smal", SystemClock())
 
     assert caught.value.hint == "did you mean 'small'?"

@@ -94,7 +94,7 @@ def test_a_name_that_is_neither_is_refused_with_the_nearest_of_both(tmp_path: Pa
     unknown = refused(at, "carefull")
 
     assert isinstance(unknown, NotFound)
-    assert (unknown.what, unknown.hint) == ("no model or route 'carefull' in evalh.toml", "did you mean 'careful'?")
+    assert (unknown.what, unknown.hint) == ("no model or route 'carefull'", "did you mean 'careful'?")
     assert refused(at, "smal").hint == "did you mean 'small'?"
 
 

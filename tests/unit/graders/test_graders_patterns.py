@@ -4,6 +4,7 @@ import re
 from time import process_time
 
 import pytest
+import re2
 import regex
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -121,3 +122,25 @@ def test_a_megabyte_takes_linear_time(text: str) -> None:
     pattern.find(text * (1_000_000 // len(text)))
 
     assert process_time() - begun < 5
+
+
+@given(st.text(alphabet=list("ab.*+?|()[]^$-,\\wdWDbpL{}0 \n:P<>i=!"), max_size=130))
+@example(r"\w" * 60)
+@example("(" * 60 + ")" * 60)
+@example("[^a]" * 30)
+@example(".*" * 60)
+def test_a_pattern_is_accepted_exactly_if_it_can_be_compiled(source: str) -> None:
+    """Simple patterns are only parsed when a suite is loaded: none of them may fail when it is used."""
+    try:
+        re2.compile(source.encode())
+    except re2.error:
+        with pytest.raises(re2.error):
+            compiled(source, ignore_case=False)
+    else:
+        compiled(source, ignore_case=False).find("ab ü")
+
+
+@pytest.mark.parametrize("source", ["(?:a{1000}){1000}", r"(?:\pL{300}){3}", "((a{100}){100}){100}"])
+def test_a_pattern_that_is_too_large_is_refused_when_it_is_loaded(source: str) -> None:
+    with pytest.raises(re2.error):
+        compiled(source, ignore_case=False)

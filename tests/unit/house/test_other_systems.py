@@ -42,6 +42,7 @@ LIBRARIES = (
     "filelock",
     "git",
     "httptools",
+    "mcp",
     "numpy",
     "platformdirs",
     "pytest",

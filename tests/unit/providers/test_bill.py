@@ -37,7 +37,7 @@ async def test_a_stream_says_it_last() -> None:
         assert (await talk.ask(stream=True)).cost_usd == Decimal("0.25")
 
 
-@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.kind)
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 async def test_litellm_says_it_in_a_header(service: Any) -> None:
     reply = Reply(service.answer("hi"), headers={"X-LiteLLM-Response-Cost": "1.05e-05"})
     async with talking(service, reply, cost_from=HEADER) as talk:

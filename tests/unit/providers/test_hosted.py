@@ -11,10 +11,9 @@ from evalh.core.attempt import ErrorKind, FinishReason, ToolCall
 from evalh.core.errors import UsageError, WorkspaceError
 from evalh.core.request import Media, Message, Request, Role, Text, Tool, ToolResult
 from evalh.pipeline.step import merged_params
-from wire.anthropic_service import message, message_events
-from wire.gemini_service import content
-from wire.openai_service import chat, chat_chunk
-from wire.service import Reply, Service, event
+from wire.calling import calling
+from wire.responses_service import RESPONSES
+from wire.service import Reply, Service
 from wire.talking import KEY, SERVICES, at_home, opened, settings_of, spec_of, talking
 
 PNG = b"\x89PNG\r\n\x1a\n\x00\x01\xfe\xff"
@@ -35,7 +34,7 @@ HISTORY = (
     Message.of(Role.USER, "So?"),
 )
 
-every_service = pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.kind)
+every_service = pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 
 
 @every_service
@@ -47,7 +46,7 @@ async def test_an_answer_comes_back_with_all_that_the_service_counted(service: S
     assert answer.finish is FinishReason.STOP
     assert (answer.usage.input_tokens, answer.usage.output_tokens) == (20, 9)
     assert (answer.usage.cached_tokens, answer.usage.reasoning_tokens) == (12, 4)
-    assert answer.model == service.answer("")[{"gemini": "modelVersion"}.get(service.kind, "model")]
+    assert answer.model == service.answer("")[{"gemini": "modelVersion"}.get(service.name, "model")]
     assert answer.ttft_ms is None
     assert answer.cost_usd is None
     assert json.loads(answer.raw or "") == service.answer("Grüße, 世界")
@@ -107,17 +106,19 @@ async def test_a_server_that_does_not_stream_is_read_whole(service: Service) -> 
 @every_service
 async def test_sampling_parameters_arrive_under_the_services_names(service: Service) -> None:
     params = {"temperature": 0, "max_tokens": 24, "top_p": 0.5, "stop": ["\n", "END"]}
+    if service is RESPONSES:
+        del params["stop"]  # it has none
     async with talking(service) as talk:
         await talk.ask(params=params)
 
     sent = talk.sent.get("generationConfig", talk.sent)
     assert sent["temperature"] == 0
-    assert sent.get("max_tokens", sent.get("maxOutputTokens")) == 24
+    assert next(sent[name] for name in ("max_tokens", "max_output_tokens", "maxOutputTokens") if name in sent) == 24
     assert sent.get("top_p", sent.get("topP")) == 0.5
-    assert sent.get("stop", sent.get("stopSequences", sent.get("stop_sequences"))) == ["\n", "END"]
+    assert sent.get("stop", sent.get("stopSequences", sent.get("stop_sequences"))) == params.get("stop")
 
 
-@every_service
+@pytest.mark.parametrize("service", [one for one in SERVICES if one is not RESPONSES], ids=lambda one: one.name)
 async def test_one_stop_sequence_may_be_written_without_a_list(service: Service) -> None:
     async with talking(service) as talk:
         await talk.ask(params={"stop": "END"})
@@ -138,9 +139,10 @@ async def test_a_parameter_that_the_workspace_removes_is_not_sent(service: Servi
 async def test_a_parameter_of_the_services_own_passes_through(service: Service) -> None:
     own: dict[str, Any] = {
         "openai": {"reasoning_effort": "low"},
+        "responses": {"truncation": "auto"},
         "anthropic": {"top_k": 5},
         "gemini": {"thinkingConfig": {"thinkingBudget": 0}},
-    }[service.kind]
+    }[service.name]
     async with talking(service) as talk:
         await talk.ask(params=own)
 
@@ -159,7 +161,7 @@ async def test_a_conversation_with_tools_arrives_as_the_service_wants_it(service
 @every_service
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 async def test_tool_calls_come_back_with_their_arguments_as_written(service: Service, stream: bool) -> None:
-    async with talking(service, _calling(service, stream=stream)) as talk:
+    async with talking(service, calling(service, stream=stream)) as talk:
         answer = await talk.ask(tools=(SEARCH,), stream=stream)
 
     assert answer.finish is FinishReason.TOOL_CALLS
@@ -176,10 +178,10 @@ async def test_turns_keep_their_speakers_and_order(service: Service) -> None:
     async with talking(service) as talk:
         await talk.ask(*(Message.of(role, text) for role, text in turns))
 
-    said = talk.sent.get("contents", talk.sent.get("messages"))
+    said = next(talk.sent[name] for name in ("contents", "messages", "input") if name in talk.sent)
     assert [turn["role"] for turn in said] == [
         "user",
-        {"gemini": "model"}.get(service.kind, "assistant"),
+        {"gemini": "model"}.get(service.name, "assistant"),
         "user",
         "user",
     ]
@@ -283,7 +285,7 @@ async def test_several_answers_to_one_call_are_refused_by_name(service: Service)
 
 @every_service
 async def test_a_parameter_may_not_replace_what_is_said_already(service: Service) -> None:
-    word = {"gemini": "contents"}.get(service.kind, "messages")
+    word = {"gemini": "contents", "responses": "input"}.get(service.name, "messages")
     async with talking(service) as talk:
         error = await talk.failing(params={word: []})
 
@@ -333,9 +335,10 @@ async def test_at_home_the_documented_address_is_asked_with_the_key_of_the_usual
     assert urls == [
         {
             "openai": "https://api.openai.com/v1/chat/completions",
+            "responses": "https://api.openai.com/v1/responses",
             "anthropic": "https://api.anthropic.com/v1/messages",
             "gemini": "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent",
-        }[service.kind]
+        }[service.name]
     ]
 
 
@@ -434,54 +437,6 @@ async def test_the_identity_says_what_is_addressed(service: Service) -> None:
     assert identity["provider"] == service.kind
     assert identity["base_url"] == f"http://127.0.0.1:9{service.base}"
     assert identity["headers"] == {"x-team": "support"}
-
-
-def _calling(service: Service, *, stream: bool) -> Reply:
-    first, second = '{"q": "7"}', '{"n": 12345678901234567890}'
-    match service.kind:
-        case "openai":
-            calls = [
-                {"id": f"call_{i}", "type": "function", "function": {"name": name, "arguments": text}}
-                for i, (name, text) in enumerate((("search", first), ("track", second)))
-            ]
-            return (
-                Reply(chunks=_chat_calls(calls)) if stream else Reply(chat(None, finish="tool_calls", tool_calls=calls))
-            )
-        case "anthropic":
-            blocks = [("toolu_1", "search", first), ("toolu_2", "track", second)]
-            if stream:
-                return Reply(chunks=_message_calls(blocks))
-            uses = [{"type": "tool_use", "id": i, "name": n, "input": json.loads(text)} for i, n, text in blocks]
-            return Reply(message("Looking.", *uses, finish="tool_use"))
-        case _:
-            parts = [
-                {"functionCall": {"name": "search", "args": json.loads(first)}, "thoughtSignature": "c2lnbmF0dXJl"},
-                {"functionCall": {"name": "track", "args": json.loads(second)}},
-            ]
-            if not stream:
-                return Reply(content(*parts))
-            return Reply(chunks=[event(content(parts[0], finish=None)), event(content(parts[1]))])
-
-
-def _chat_calls(calls: list[Any]) -> list[bytes]:
-    chunks = [chat_chunk({"role": "assistant", "content": None})]
-    for index, call in enumerate(calls):
-        begun = {**call, "function": {**call["function"], "arguments": ""}, "index": index}
-        chunks.append(chat_chunk({"tool_calls": [begun]}))
-        chunks += [
-            chat_chunk({"tool_calls": [{"index": index, "function": {"arguments": letter}}]})
-            for letter in call["function"]["arguments"]
-        ]
-    return [*chunks, chat_chunk({}, finish="tool_calls"), event("[DONE]")]
-
-
-def _message_calls(blocks: list[tuple[str, str, str]]) -> list[bytes]:
-    starts = [({"type": "tool_use", "id": i, "name": name, "input": {}}, text) for i, name, text in blocks]
-    deltas = [
-        (start, [{"type": "input_json_delta", "partial_json": piece} for piece in ("", text[:4], text[4:])])
-        for start, text in starts
-    ]
-    return message_events([({"type": "text", "text": ""}, []), *deltas], finish="tool_use")
 
 
 def _objects(sent: Any) -> list[Any]:

@@ -11,11 +11,12 @@ from evalh.core.attempt import CallError, ErrorKind
 from wire.anthropic_service import ANTHROPIC
 from wire.gemini_service import GEMINI
 from wire.openai_service import OPENAI, chat_chunk
+from wire.responses_service import response
 from wire.service import Reply, Service, event
 from wire.serving import framed, head, raw, serving
 from wire.talking import SERVICES, Talk, opened, talking
 
-every_service = pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.kind)
+every_service = pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 
 
 async def failed(service: Service, reply: Reply, **settings: Any) -> CallError:
@@ -293,9 +294,10 @@ async def test_json_that_is_cut_anywhere_is_a_bad_response(service: Service) -> 
 async def test_an_error_within_a_200_is_that_error(service: Service) -> None:
     spoken = {
         "openai": {"error": {"message": "Provider is down", "code": 502}},
+        "responses": response(status="failed", error={"code": "server_error", "message": "Down."}),
         "anthropic": claude_error("overloaded_error"),
         "gemini": google_error(503, "UNAVAILABLE"),
-    }[service.kind]
+    }[service.name]
 
     assert (await failed(service, Reply(spoken))).kind is K.OVERLOAD
 
@@ -304,9 +306,10 @@ async def test_an_error_within_a_200_is_that_error(service: Service) -> None:
 async def test_an_error_within_a_stream_is_that_error_and_no_short_answer(service: Service) -> None:
     spoken = {
         "openai": {"error": {"message": "Slow", "type": "rate_limit_error", "code": "rate_limit_exceeded"}},
+        "responses": {"type": "error", "code": "rate_limit_exceeded", "message": "Slow", "param": None},
         "anthropic": claude_error("rate_limit_error"),
         "gemini": google_error(429, "RESOURCE_EXHAUSTED"),
-    }[service.kind]
+    }[service.name]
     begun = service.events(["half", " an answer"])[:2]
     error = await failed(service, Reply(chunks=[*begun, event(spoken, "error")]), stream=True)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalh.core.attempt import ErrorKind
-from evalh.providers.openai.chat import fits_strict
+from evalh.providers.openai.schema import fits_strict
 from evalh.providers.request_parts import typed
 from evalh.workspace.prompt.picoschema import read_schema
 from wire.anthropic_service import ANTHROPIC, message
@@ -51,16 +51,18 @@ SCHEMAS = {"triage": TRIAGE, "optional": OPTIONAL, "nested": NESTED, "pointed": 
 
 
 def placed(service: Service, sent: Any) -> Any:
-    match service.kind:
+    match service.name:
         case "openai":
             return sent["response_format"]["json_schema"]["schema"]
+        case "responses":
+            return sent["text"]["format"]["schema"]
         case "anthropic":
             return sent["output_config"]["format"]["schema"]
         case _:
             return sent["generationConfig"]["responseJsonSchema"]
 
 
-@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.kind)
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 @pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
 async def test_a_schema_stands_where_the_service_takes_it_in_words_that_it_takes(
     service: Service, schema: Mapping[str, Any]
@@ -129,7 +131,7 @@ async def test_json_without_a_schema_is_refused_by_name_where_there_is_no_json_m
     assert 'schema = "none"' in error.message
 
 
-@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.kind)
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 async def test_a_model_may_be_asked_in_words_only(service: Service) -> None:
     async with talking(service, options={"schema": "none"}) as talk:
         await talk.ask(json_output=True, output_schema=TRIAGE)

@@ -16,8 +16,8 @@ from wire.service import Reply, Service, event
 from wire.serving import Seen, serving
 from wire.talking import SERVICES, Talk, opened, talking
 
-BY_KIND = {service.kind: service for service in SERVICES}
-every_service = pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.kind)
+BY_NAME = {service.name: service for service in SERVICES}
+every_service = pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 
 
 @pytest.mark.parametrize("recorded", RECORDED, ids=lambda recorded: recorded.name)
@@ -28,7 +28,7 @@ async def test_no_odd_side_field_costs_a_right_answer(recorded: Recorded) -> Non
         return web.Response(body=body, content_type="text/event-stream" if recorded.streamed else "application/json")
 
     asked = 0
-    async with serving(answer) as server, opened(BY_KIND[recorded.kind], server.url) as model:
+    async with serving(answer) as server, opened(BY_NAME[recorded.kind], server.url) as model:
         for place in recorded.sides():
             for odd in odd_at(place):
                 body = recorded.body(recorded.with_odd(place, odd))
@@ -129,7 +129,7 @@ async def test_nothing_in_any_spelling_is_nothing(nothing: Any) -> None:
 
 
 @pytest.mark.parametrize("late", [b"data: {not json\n\n", b"data: 7\n\n", b'data: {"choices": 7, "type": 7}\n\n'])
-@pytest.mark.parametrize("service", [OPENAI, ANTHROPIC], ids=lambda service: service.kind)
+@pytest.mark.parametrize("service", [OPENAI, ANTHROPIC], ids=lambda service: service.name)
 async def test_what_cannot_be_read_beside_a_whole_answer_costs_no_answer(service: Service, late: bytes) -> None:
     """The finish reason has come, and the end of the stream has not."""
     chunks = service.events(["hi"])
@@ -375,7 +375,7 @@ async def test_a_stream_of_its_end_alone_is_not_an_answer() -> None:
         assert (await talk.failing(stream=True)).kind is ErrorKind.BAD_RESPONSE
 
 
-@pytest.mark.parametrize("service", [OPENAI, ANTHROPIC], ids=lambda service: service.kind)
+@pytest.mark.parametrize("service", [OPENAI, ANTHROPIC], ids=lambda service: service.name)
 async def test_what_comes_after_the_end_is_ignored(service: Service) -> None:
     after = [event("{not json"), event({"type": "error", "error": {"message": "late"}})]
     async with talking(service, Reply(chunks=[*service.events(["hi"]), *after])) as talk:

@@ -40,7 +40,7 @@ def asked(
                 base_url=f"{served.url}/v1",
                 options={"api": "embeddings", **options},
             )
-            provider = openai.build(spec, SimpleNamespace(env={}))
+            provider = openai.build(spec, SimpleNamespace(env={}, root=None))
             await provider.open()
             sent = {"max_tokens": 0} if params is None else params
             settings = Settings(model=spec.model, sent_to=provider.identity, params=sent)
@@ -105,6 +105,6 @@ def test_a_prompt_is_refused_and_nothing_is_sent(params: Any) -> None:
 
 
 def test_what_the_api_does_not_know_is_refused_at_the_door() -> None:
-    for options in ({"schema": "none"}, {"api": "responses"}):
+    for options in ({"schema": "none"}, {"api": "completions"}):
         with pytest.raises(WorkspaceError, match=r"schema|api"):
             asked(WHOLE, **options)

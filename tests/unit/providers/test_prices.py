@@ -25,7 +25,7 @@ from wire.talking import SERVICES, at_home, spec_of, talking
 
 MOMENT = datetime(2026, 10, 1, tzinfo=UTC)
 TABLE = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
-every_service = pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.kind)
+every_service = pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 
 
 def model(service: Service, **spec: Any) -> Hosted:
@@ -100,7 +100,7 @@ LISTED = sorted(
     for listed in provider.models
     if {"input_mtok", "output_mtok"} <= {k for k, v in vars(listed.get_prices(MOMENT)).items() if v is not None}
 )
-BY_TABLE = {TABLE[service.kind]: service for service in SERVICES}
+BY_TABLE = {TABLE[service.kind]: service for service in reversed(SERVICES)}
 
 
 @settings(max_examples=300, deadline=None)

@@ -15,10 +15,11 @@ from evalh.providers.http.errors import MASK, Redactor
 from wire.anthropic_service import message
 from wire.gemini_service import content
 from wire.openai_service import OPENAI, chat
+from wire.responses_service import called, response
 from wire.service import Reply, Service, event
 from wire.talking import KEY, SERVICES, opened, talking
 
-every_service = pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.kind)
+every_service = pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 SPELLED = {
     "as it is": KEY,
     "in JSON's escapes": "".join(f"\\u{ord(char):04x}" for char in KEY),
@@ -125,7 +126,8 @@ async def test_a_key_that_is_streamed_letter_by_letter_is_stored_without_it(serv
 @every_service
 async def test_a_tool_call_that_holds_the_key_is_stored_without_it(service: Service) -> None:
     arguments = {"q": KEY}
-    called: dict[str, Any] = {
+    called_by: dict[str, Any] = {
+        "responses": response(called("s", json.dumps(arguments))),
         "openai": chat(
             None,
             finish="tool_calls",
@@ -136,7 +138,7 @@ async def test_a_tool_call_that_holds_the_key_is_stored_without_it(service: Serv
         "anthropic": message({"type": "tool_use", "id": "c1", "name": "s", "input": arguments}, finish="tool_use"),
         "gemini": content({"functionCall": {"name": "s", "args": arguments}}),
     }
-    async with talking(service, Reply(called[service.kind])) as talk:
+    async with talking(service, Reply(called_by[service.name])) as talk:
         answer = await talk.ask(tools=(Tool("s", "", {"type": "object"}),))
 
     assert KEY not in whole(answer)

@@ -12,6 +12,7 @@ from evalh.analysis.history import MOST, history
 from evalh.analysis.tradeoff import trade_off
 from evalh.core.errors import UsageError
 from evalh.core.log import RunRow
+from evalh.core.run import RunStatus
 from evalh.report.charts.figures import FIGURES, drawn, figure_of, png
 from evalh.report.charts.history import history_chart
 from evalh.report.words import RunReport
@@ -22,22 +23,35 @@ def at(row: RunRow, commit: str, started_at: float) -> RunRow:
     return replace(row, record=replace(row.record, commit=commit, dirty=False, started_at=started_at))
 
 
+def edited(row: RunRow, content: str) -> RunRow:
+    """Give a run another prompt under the same name, as an edited draft has it."""
+    prints = replace(row.record.fingerprint, prompt=content)
+    return replace(row, record=replace(row.record, fingerprint=prints))
+
+
+def replayed(row: RunRow) -> RunRow:
+    """Let the log have answered everything."""
+    assert row.summary is not None
+    return replace(row, summary=replace(row.summary, cache_hits=row.summary.calls))
+
+
 def runs() -> list[RunRow]:
-    """Newest first: v2 at two commits, v1 at one, on two models."""
+    """Newest first: v2 with two contents, v1 with one, on two models."""
     return [
-        at(run("v2", 80, 0.002), "bbbbbbbbbb", 4.0),
+        at(edited(run("v2", 80, 0.002), "edited"), "bbbbbbbbbb", 4.0),
         at(run("v2", 95, 0.02, model="strong"), "aaaaaaaaaa", 3.0),
         at(run("v2", 70, 0.001), "aaaaaaaaaa", 2.0),
         at(run("v1", 50, 0.001), "aaaaaaaaaa", 1.0),
     ]
 
 
-def test_history_is_by_version_and_commit_oldest_first() -> None:
+def test_history_is_by_content_and_model_oldest_first() -> None:
     newest, *older = runs()
     again = at(run("v1", 40, 0.001), "aaaaaaaaaa", 0.5)
     elsewhere = at(run("v1", 99, 0.001, graders="other"), "aaaaaaaaaa", 0.6)
+    stopped = replace(at(run("v7", 99, 0.001), "aaaaaaaaaa", 0.7), status=RunStatus.INTERRUPTED)
 
-    past = history([newest, *older, again, elsewhere], newest)
+    past = history([newest, *older, again, elsewhere, stopped], newest)
 
     assert [(one.version, one.commit, one.record.model, one.summary.good) for one in past.moments] == [
         ("v1", "aaaaaaa", "small", 50),
@@ -46,6 +60,39 @@ def test_history_is_by_version_and_commit_oldest_first() -> None:
         ("v2", "bbbbbbb", "small", 80),
     ]
     assert (past.repeated, past.moments[-1].here) == (1, True)
+
+
+def test_a_replay_moves_no_point_and_the_newest_measurement_stands() -> None:
+    measured, earlier = at(run("v1", 50, 0.001), "a" * 10, 2.0), at(run("v1", 50, 0.001), "9" * 10, 1.0)
+    replay = replayed(at(run("v1", 50, 0.001), "b" * 10, 9.0))
+    other = at(run("v2", 60, 0.001), "a" * 10, 3.0)
+
+    past = history([replay, other, measured, earlier], replay)
+
+    assert [(one.version, one.commit, one.record.started_at, one.here) for one in past.moments] == [
+        ("v1", "aaaaaaa", 2.0, True),
+        ("v2", "aaaaaaa", 3.0, False),
+    ]
+    assert past.repeated == 2
+
+
+def test_a_run_that_was_not_complete_is_no_point_even_if_it_is_the_readers() -> None:
+    stopped = replace(at(run("v1", 99, 0.001), "a" * 10, 2.0), status=RunStatus.INTERRUPTED)
+    whole = at(run("v2", 60, 0.001), "a" * 10, 1.0)
+
+    assert [one.version for one in history([stopped, whole], stopped).moments] == ["v2"]
+    assert [one.version for one in trade_off([stopped, whole], stopped).points] == ["v2"]
+
+
+def test_two_contents_of_one_version_at_one_commit_have_names_of_their_own() -> None:
+    drafts = [at(edited(run("draft", 50 + n, 0.001), f"content {n}"), "a" * 10, n) for n in range(3)]
+
+    past = history(drafts, drafts[0])
+    points = trade_off(drafts, drafts[0]).points
+
+    assert len({(one.version, one.mark) for one in past.moments}) == 3
+    assert len({point.label for point in points}) == 3
+    assert all(point.label.startswith("draft on small (") for point in points)
 
 
 def test_the_chart_draws_every_moment_in_both_panels_with_its_intervals() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalh.report.files.run import code, inert_cell
+from evalh.report.files.run import code, inert_cell, prose
 
 GUIDE = Path(__file__).parents[3] / "docs/guide/look-at-a-run.md"
 
@@ -23,6 +23,19 @@ def test_markdown_code_is_never_left(text: str) -> None:
     assert all(len(run) != len(fence[0]) for run in re.findall("`+", inside))
     assert "\n" not in made
     assert "|" not in made
+
+
+@given(st.text(alphabet=st.sampled_from("`@ab*_ |\n![]()<>#~&\\")))
+def test_a_sentence_in_markdown_has_no_marks_but_its_words(text: str) -> None:
+    made = prose(text)
+
+    assert not set(re.sub("&#[0-9]+;", "", made)) & set("`*_[]<>#|!@~&\\\n")
+
+
+def test_a_plain_sentence_stays_readable() -> None:
+    assert prose("v3 on small buys 3.1 points over v2 for 2 × the price.") == (
+        "v3 on small buys 3.1 points over v2 for 2 × the price."
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,4 +62,4 @@ def test_every_question_of_the_guide_is_sql_that_runs(tmp_path: Path) -> None:
             db.execute(query, {"run": "r", "base": "b"}).fetchall()
 
     db.close()
-    assert len(queries) == 12
+    assert len(queries) == 14

@@ -121,3 +121,29 @@ def test_nothing_good_and_a_single_case_still_make_a_picture(good: int, of: int)
     chosen = trade_off([run("v2", good, 0.001, of=of)], run("v1", good, 0.001, of=of))
 
     assert chart(chosen)
+
+
+def test_versions_of_the_same_content_are_one_point_and_no_advice_compares_them() -> None:
+    frozen, draft = run("v3", 60, None), run("draft", 60, None)
+    prints = replace(draft.record.fingerprint, prompt="v3")
+    draft = replace(draft, record=replace(draft.record, fingerprint=prints))
+
+    chosen = trade_off([draft, frozen], draft)
+
+    assert [(point.label, point.here) for point in chosen.points] == [("v3 = draft on small", True)]
+    assert advice(chosen) == [
+        "Only this version on this model was measured by these cases and graders: there is nothing to choose."
+    ]
+
+
+def test_versions_that_are_good_equally_often_are_told_so() -> None:
+    chosen = trade_off([run("v1", 60, None), run("v2", 60, None)], run("v3", 50, None))
+
+    assert advice(chosen) == ["v1 on small, v2 on small are good equally often, 60.0 %. Nothing here is priced."]
+
+
+@pytest.mark.parametrize("usd", [None, 0.001])
+def test_advice_has_no_marks_of_markdown(usd: float | None) -> None:
+    chosen = trade_off([run("v1", 60, usd), run("v2", 62, usd)], run("v3", 50, usd))
+
+    assert "`" not in " ".join(advice(chosen))

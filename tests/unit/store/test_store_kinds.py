@@ -15,7 +15,7 @@ from evalh.store.query import recent_ids
 from evalh.store.schema import library
 from unit.store.playing import Play
 
-OTHERS = [kind for kind in RunKind if kind is not RunKind.RUN]
+OTHERS = [kind for kind in RunKind if kind not in (RunKind.RUN, RunKind.COMPARE)]
 
 
 def finished(play: Play, kind: RunKind, at: float) -> None:
@@ -38,38 +38,51 @@ def test_every_kind_comes_back(reader: Reader) -> None:
 
 
 def test_lists_histories_and_the_newest_run_are_of_what_people_ran(reader: Reader) -> None:
-    mine = ["r0-run"]
+    mine = ["r1-compare", "r0-run"]
 
     assert [run.record.id for run in reader.runs()] == mine
     assert [run.record.id for run in reader.suite_runs("triage")] == mine
-    assert [run.record.id for run in reader.overview(10).runs] == mine
-    assert reader.overview(10).runs_in_all == 1
-    assert reader.run("last").record.id == "r0-run"
+    assert reader.run("last").record.id == "r1-compare"
     shown = reader.show("last")
     assert isinstance(shown, RunRow)
-    assert shown.record.id == "r0-run"
+    assert shown.record.id == "r1-compare"
+
+
+def test_an_overview_tells_asked_runs_from_those_that_other_verbs_added(reader: Reader) -> None:
+    found = reader.overview(10)
+
+    assert [run.record.id for run in found.runs] == ["r1-compare", "r0-run"]
+    assert found.runs_in_all == 2
+    assert [run.record.kind.value for run in found.added] == ["blame", "drift", "baseline", "gate"]
 
 
 def test_a_case_is_shown_as_a_person_ran_it_last(reader: Reader) -> None:
     shown = reader.show("t-1")
 
     assert isinstance(shown, CaseDetail)
-    assert shown.run.record.id == "r0-run"
+    assert shown.run.record.id == "r1-compare"
 
 
 def test_outputs_are_taken_from_every_kind_but_blame(reader: Reader) -> None:
     """A gate's and production's outputs can be labelled; blame's were changed."""
-    assert reader.runs_of("triage", 10) == ["r4-production", "r3-drift", "r2-baseline", "r1-gate", "r0-run"]
+    assert reader.runs_of("triage", 10) == [
+        "r5-production",
+        "r4-drift",
+        "r3-baseline",
+        "r2-gate",
+        "r1-compare",
+        "r0-run",
+    ]
 
 
 def test_how_often_a_route_decides_is_counted_where_it_was_asked(reader: Reader) -> None:
-    assert reader.last_runs("small", "triage", 10) == ["r3-drift", "r2-baseline", "r1-gate", "r0-run"]
+    assert reader.last_runs("small", "triage", 10) == ["r4-drift", "r3-baseline", "r2-gate", "r1-compare", "r0-run"]
 
 
 def test_what_people_ran_is_completed_first(reader: Reader, folder: Path) -> None:
     del reader
 
-    assert [name for name, _ in recent_ids(folder, "r", 3)] == ["r0-run", "r5-blame", "r4-production"]
+    assert [name for name, _ in recent_ids(folder, "r", 3)] == ["r1-compare", "r0-run", "r6-blame"]
 
 
 @pytest.mark.parametrize("kind", OTHERS)

@@ -252,7 +252,7 @@ def test_show_tells_what_an_id_is(mixed: Play, reader: Reader) -> None:
     call = reader.show("r1:2")
     assert isinstance(call, CallRow)
     assert reader.show("r1:2.1") == call
-    with pytest.raises(NotFound, match="does not name a run, sample, call, attempt, comparison, gate or case") as told:
+    with pytest.raises(NotFound, match="no run, sample, call, attempt, comparison, gate or case") as told:
         reader.show("t-22")
     assert told.value.hint == "did you mean 't-2'?"
 

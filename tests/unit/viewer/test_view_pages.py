@@ -56,6 +56,55 @@ def test_the_list_leads_to_the_report_that_evalh_report_writes(workspace: Path) 
             assert viewer.get(link).body == (workspace / "report.html").read_bytes()
 
 
+def test_runs_side_by_side_are_shown_without_writing(workspace: Path) -> None:
+    before = hashlib.sha256((workspace / ".evalh/evalh.db").read_bytes()).digest()
+    with viewing(workspace) as viewer:
+        runs = re.findall(r'data-run="([^"]*)"', viewer.get().text)
+        compared = viewer.get(f"compare/{','.join(runs)}")
+        matrix = viewer.get(f"matrix/{','.join(runs)}")
+        suite = viewer.get("suite/triage")
+
+    assert (compared.status, matrix.status, suite.status) == (200, 200, 200)
+    assert "triage@v2 → triage@v1" in compared.text
+    assert "triage: 2 versions and models over 30 cases" in matrix.text
+    assert 'href="../run/' in matrix.text
+    assert "script-src &#x27;sha256-" in matrix.text
+    assert hashlib.sha256((workspace / ".evalh/evalh.db").read_bytes()).digest() == before
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("matrix/gone", "no run"),
+        ("compare/gone,gone", "no run"),
+        ("suite/gone", "has no run"),
+        ("matrix/a,,b", "no such page"),
+        ("compare/a", "no such page"),
+        ("compare/a,b,c", "no such page"),
+        ("suite/..%2fsecret", "no such page"),
+        (f"matrix/{','.join(['r'] * 40)}", "no such page"),
+    ],
+)
+def test_runs_that_are_not_there_are_not_found(workspace: Path, path: str, what: str) -> None:
+    with viewing(workspace) as viewer:
+        got = viewer.get(path)
+
+    assert got.status == 404
+    assert what in got.text
+
+
+def test_equal_runs_are_one_row_and_others_are_folded_under_it(workspace: Path) -> None:
+    for _ in range(3):
+        assert here(workspace, "run", "-p", "v1").exit == 0
+    with viewing(workspace) as viewer:
+        page = viewer.get().text
+
+    assert "5 runs of 1 suite. Equal ones stand in one row." in page
+    assert len(re.findall(r'class="tick"', page)) == 2
+    assert "<summary>3 the same</summary>" in page
+    assert len(re.findall(r'href="run/', page)) == 5
+
+
 def test_a_report_is_kept_until_its_suite_has_another_run(workspace: Path) -> None:
     with viewing(workspace) as viewer:
         link = re.findall(r'href="(run/[^"]*)"', viewer.get().text)[0]
@@ -135,7 +184,7 @@ def test_a_run_that_is_deleted_is_no_longer_there(workspace: Path) -> None:
         _change(workspace, "delete from runs where id = ?", link.partition("/")[2])
 
         assert viewer.get(link).status == 404
-        assert "newest: r2" in viewer.get(link).text
+        assert "have: r" in viewer.get(link).text
         assert json.loads(viewer.get(f"live/{link.partition('/')[2]}").text) == {"runs": []}
 
 

@@ -50,6 +50,7 @@ def test_without_production_the_tab_is_there_and_says_how_to_begin(tmp_path: Pat
         ("kind=failed", ["broken", "quiet", "disliked"]),
         ("kind=thumbs_down", ["disliked"]),
         ("kind=quiet", ["quiet"]),
+        ("kind=poisoned", []),
         ("kind=unchecked", ["untimed", "running", "broken", "clean"]),
         ("kind=running", ["running"]),
         ("name=triage", ["quiet"]),

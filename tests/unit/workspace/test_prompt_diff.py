@@ -79,6 +79,27 @@ def test_messages_are_paired_with_their_roles(base: str, head: str, roles: list[
     assert [(section.base_role, section.head_role) for section in found.sections] == roles
 
 
+EXAMPLES = "".join(f'{{{{role "user"}}}}q{n}\n{{{{role "model"}}}}a{n}\n' for n in range(8))
+LAST = '{{role "user"}}\n{{text}}\n'
+
+
+def test_examples_that_came_or_went_are_one_block() -> None:
+    system = '{{role "system"}}\nSort.\n'
+    come, gone = compared(system + LAST, system + EXAMPLES + LAST), compared(EXAMPLES + LAST, LAST)
+
+    assert [one.title for one in come.parts] == ["8 examples added"]
+    assert [one.title for one in gone.parts] == ["8 examples removed"]
+
+
+def test_other_messages_in_a_row_are_a_block_and_a_single_one_is_named() -> None:
+    several = compared(LAST, f'{{{{role "system"}}}}One.\n{{{{role "model"}}}}Two.\n{LAST}')
+    single = compared(LAST, f'{{{{role "system"}}}}One.\n{LAST}')
+
+    assert [one.title for one in several.parts] == ["2 messages added"]
+    assert [one.title for one in single.parts] == ["system added"]
+    assert [one.title for one in compared("One {{text}}", "Two {{text}}").parts] == ["user"]
+
+
 def test_both_sides_can_be_read_back() -> None:
     base, head = "one\ntwo three\n\nfour\n", "one\ntwo 3\n\n\nfive four\n"
     (section,) = compared(base, head).sections

@@ -175,6 +175,8 @@ def judge_differences(
 
 def _judged(side: Results, judge: str, about: str) -> Iterator[Judged]:
     for case in side.cases.values():
+        if case.incident:
+            continue
         for sample in case.samples:
             outcome = sample.outcomes.get(judge)
             if outcome in (Outcome.PASS, Outcome.FAIL) and sample.row_digest and sample.output_digest:

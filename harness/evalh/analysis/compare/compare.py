@@ -8,6 +8,8 @@ from msgspec import field
 from evalh.analysis.compare.comparison import (
     Comparison,
     ComparisonVerdict,
+    IncidentGoods,
+    IncidentPair,
     LatencyChange,
     PartComparison,
     PassAt,
@@ -51,7 +53,8 @@ def compare(base: Results, head: Results, options: Method | None = None) -> Comp
     """Compare head with base. Raises UsageError for a `pass_at` above the number of trials."""
     options = options or Method()
     paired = pair(base, head)
-    pairs = paired.pairs if _comparable(paired, options) else ()
+    comparable = _comparable(paired, options)
+    pairs = paired.pairs if comparable else ()
     differences = _differences(pairs, goods, options, options.limits.get(""))
     identical = bool(pairs) and _identical(base, head, pairs)
     on_base, on_head = [one.base for one in pairs], [one.head for one in pairs]
@@ -94,7 +97,13 @@ def compare(base: Results, head: Results, options: Method | None = None) -> Comp
         if options.value is not None and pairs
         else None,
         pass_at=_pass_at(pairs, options.pass_at) if options.pass_at is not None and pairs else None,
+        incidents=tuple(map(_incident, paired.incidents)) if comparable else (),
     )
+
+
+def _incident(one: Pair) -> IncidentPair:
+    base, head = (IncidentGoods(case.goods, case.ungraded, case.trials) for case in (one.base, one.head))
+    return IncidentPair(case_id=one.case_id, base=base, head=head)
 
 
 def _differences(
@@ -151,6 +160,8 @@ def _why_nothing(paired: Paired) -> str:
         return "; ".join(mismatch.what for mismatch in paired.mismatches)
     if paired.missing:
         return f"{len(paired.missing)} cases were evaluated on one side only, or in fewer trials"
+    if paired.incidents:
+        return "every case that both sides have is an incident: these are counted apart, and compared by no test"
     return "the two sides have no case in common"
 
 

@@ -77,6 +77,22 @@ class Missing(Value, kw_only=True):
     trials: tuple[int, ...]
 
 
+class IncidentGoods(Value):
+    """What an incident did on one side, in trials."""
+
+    good: int
+    ungraded: int
+    trials: int
+
+
+class IncidentPair(Value, kw_only=True):
+    """An incident on both sides: a promise to look at, which is in no number."""
+
+    case_id: str
+    base: IncidentGoods
+    head: IncidentGoods
+
+
 class PartComparison(Value, kw_only=True):
     """The comparison seen through one grader, or over the cases of one tag.
 
@@ -196,6 +212,7 @@ class Comparison(Value, kw_only=True):
     downstream: DownstreamComparison | None = None  # None: the suite states no value
     judges: tuple[JudgeStanding, ...] = ()  # models that grade, and whether they are calibrated
     notices: tuple[str, ...] = ()  # what else speaks against trusting it
+    incidents: tuple[IncidentPair, ...] = ()  # cases that are incidents on either side: they are in no other number
 
     @property
     def judge_relative(self) -> tuple[str, ...]:

@@ -82,6 +82,11 @@ class CaseResult(Value):
         return self.samples[0].tags
 
     @property
+    def incident(self) -> bool:
+        """Whether it is counted apart from the good rate."""
+        return self.samples[0].incident
+
+    @property
     def ties(self) -> tuple[tuple[str, str], ...]:
         """What ties the case to others: the cluster that its row names, and its inputs."""
         return ties(self.samples[0].cluster, self.samples[0].inputs_digest)
@@ -149,6 +154,7 @@ class Paired(Value, kw_only=True):
     """What both sides have, and what stands in the way of comparing it."""
 
     pairs: tuple[Pair, ...]
+    incidents: tuple[Pair, ...]  # on either side: they were chosen because they failed, so no number is about them
     mismatches: tuple[Mismatch, ...]
     missing: tuple[Missing, ...]
 
@@ -180,9 +186,15 @@ def pair(base: Results, head: Results) -> Paired:
     """
     common = [case for case in head.cases if case in base.cases]
     changed = [case for case in common if _other_row(base.cases[case], head.cases[case])]
-    pairs = tuple(Pair(base.cases[case], head.cases[case]) for case in common if case not in set(changed))
+    parts: dict[bool, list[Pair]] = {True: [], False: []}
+    others = set(changed)
+    for case in common:
+        if case not in others:
+            found = Pair(base.cases[case], head.cases[case])
+            parts[found.base.incident or found.head.incident].append(found)
     return Paired(
-        pairs=pairs,
+        pairs=tuple(parts[False]),
+        incidents=tuple(parts[True]),
         mismatches=tuple(_mismatches(base, head, changed)),
         missing=tuple(_missing(base, head)),
     )

@@ -1,13 +1,17 @@
 """What a gate decides: one value, from which the exit code, the terminal, JSON, Markdown and JUnit are all made."""
 
+from collections.abc import Mapping
+from decimal import Decimal
 from enum import StrEnum
 
 from msgspec import field
 
 from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.drift import DriftResult
+from evalh.analysis.prompt_diff import PromptDiff
 from evalh.core.calibration import JudgeStanding, judge_relative
 from evalh.core.errors import ExitCode, worst
+from evalh.core.strict_json import JsonValue
 from evalh.core.suite import Doubt
 from evalh.core.values import Value
 
@@ -45,6 +49,7 @@ class Evidence(Value, kw_only=True):
     """A case that got worse, to look at. Outputs are None if they were not kept, or nothing came."""
 
     case_id: str = field(name="case")
+    inputs: Mapping[str, JsonValue] | None = None  # None: kept by an older version
     base_output: str | None
     head_output: str | None
     reasons: tuple[tuple[str, str], ...]  # (grader, reason) on head
@@ -63,13 +68,16 @@ class SuiteDecision(Value, kw_only=True):
     margin: float
     detectable_drop: float | None  # None if unknown, or not even a drop from 1 to 0
     cases_needed: int | None
-    stopped_at: int  # cases
+    stopped_at: int  # cases, without incidents
     of: int
+    incidents: int = 0  # cases, which are asked for must_pass alone
     saved: int  # samples that did not have to be evaluated
     asked: int  # samples whose answer was neither in the log nor in a baseline
     comparison: Comparison | None
     canary: DriftResult | None = None  # whether base moved; None: it was not asked again
     evidence: tuple[Evidence, ...] = ()
+    difference: PromptDiff | None = None  # between the two versions; None: there is none
+    spent_usd: Decimal | None = None  # on everything that was asked, judges included; None if an answer has no price
     alpha: float = 0.05  # how often each limit of a difference may err
     prompt_path: str = ""
     prompt_line: int = 1

@@ -32,7 +32,7 @@ class AskKeywords(TypedDict, total=False):
     default: Any  # the answer when nothing comes
     given: Mapping[str, Any]  # of a pipeline, by step: what stands in for its output
     timeout_s: float  # otherwise the route's `deadline_s`
-    reuse: bool  # take the answer that this process had to the same request
+    reuse: bool  # take the answer that the same request had before
     whole: bool  # a `Reply`, with the id, instead of the value alone
 
 

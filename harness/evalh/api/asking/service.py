@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from evalh.api.asking.background import background
+from evalh.api.asking.earlier import EarlierAnswers
 from evalh.api.content import KeptContent
 from evalh.api.event_loop import SystemClock
 from evalh.api.parts import Parts
 from evalh.api.production import folder_of
 from evalh.core.asking import Reply
-from evalh.core.errors import NotFound, UsageError
+from evalh.core.errors import NotFound, UsageError, one_of
 from evalh.core.ports import Cases
 from evalh.core.prompt import DRAFT, PromptRef, PromptVersion
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import Suite
-from evalh.engine.asking.ask_log import AskLog, AskRequest
+from evalh.engine.asking.ask_log import AskLog, AskRequest, Inside
 from evalh.engine.asking.service import Asks, AskService, Terms, streamed
 from evalh.engine.plan import Plan
 from evalh.engine.session import Doors
@@ -29,9 +30,13 @@ from evalh.pipeline.step import Step
 from evalh.store.production_file import ProductionFile
 from evalh.workspace.prompt.media import media_from
 from evalh.workspace.prompt.templates import compile_version
+from evalh_trace.spans import CURRENT
+from evalh_trace.tracer import TRACER
 
 if TYPE_CHECKING:
     from evalh.core.request import Request
+
+_MARK_BYTES = 200  # of the tracer's queue
 
 _Named: TypeAlias = tuple[str, str | None, str | None, bool]
 """A prompt, its version, its model, and whether it is streamed."""
@@ -45,8 +50,11 @@ class WorkspaceService:
         kept = KeptContent(parts)  # where content is off, the log of asks makes records without any
         self._file = ProductionFile(folder_of(parts), kept.kept if kept.on else lambda record: record)
         self._clock = SystemClock()
+        self._earlier = EarlierAnswers(parts, kept, self._clock)
+        log = AskLog(self._file.write, self._clock, content=kept.on, process=self._file.process)
+        log.earlier = self._earlier.find
         self._service = AskService(
-            log=AskLog(self._file.write, self._clock, content=kept.on, process=self._file.process),
+            log=log,
             clock=self._clock,
             prices=parts.prices,
             routes=parts.config.routes,
@@ -60,7 +68,11 @@ class WorkspaceService:
         self._opened: set[int] = set()
         self._opening: asyncio.Lock | None = None
         self._resources = AsyncExitStack()
-        background().at_close(self._resources.aclose, self._file.close)
+        background().at_close(self._close, self._file.close)
+
+    async def _close(self) -> None:
+        await self._resources.aclose()
+        self._earlier.close()
 
     # -- what is asked
 
@@ -104,9 +116,9 @@ class WorkspaceService:
             return next(iter(named.items()))
         if version.model is not None:
             return version.model, version.path
-        known = " | ".join(sorted(named) or [*self.parts.config.models, *self.parts.config.routes])
+        known = sorted(named) or [*self.parts.config.models, *self.parts.config.routes]
         why = "its suites name several" if named else "neither its suites nor its file name one"
-        raise UsageError(f"which model? {version.label}: {why}", hint=f"model={known!r}")
+        raise UsageError(f"which model? {version.label}: {why}", hint=one_of("model={}", map(repr, known)))
 
     def _plan(self, version: PromptVersion, model: str | None) -> Plan:
         from evalh.api.pipelines import Choice, Planner
@@ -146,7 +158,10 @@ class WorkspaceService:
         self, asks: Asks, inputs: Mapping[str, JsonValue], given: Mapping[str, JsonValue] | None, **more: Any
     ) -> AskRequest:
         """Return an ask with an id of its own; `more` are further fields of it."""
+        span = CURRENT.get()  # an ask is made in the context of the one who asks
+        inside = None if span is None else Inside(span.workflow_id, None if span.workflow else span.record_id)
         return AskRequest(
+            inside=inside,
             id=f"a{int(self._clock.now() * 1000):x}-{secrets.token_hex(5)}",
             version=asks.version.label,
             prompt=asks.version.name,
@@ -159,7 +174,16 @@ class WorkspaceService:
         """Ask, on the background loop. Raises AskError, and EvalhError where a model cannot be opened."""
         if id(asks) not in self._opened:
             await self._open(asks)
-        return await self._service.ask(asks, asked, prepared, terms)
+        if asked.reuse:
+            await self._earlier.look()
+        failed = True
+        try:
+            reply = await self._service.ask(asks, asked, prepared, terms)
+            failed = reply.default is not None
+            return reply
+        finally:
+            if failed and asked.inside is not None:  # a failed step: the sample may keep its workflow in any case
+                TRACER.put("mark", (asked.workflow_id, "error"), _MARK_BYTES, counted=False)
 
     async def _open(self, asks: Asks) -> None:
         self._opening = self._opening or asyncio.Lock()

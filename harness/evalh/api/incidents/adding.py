@@ -18,7 +18,7 @@ from evalh.api.options import RunOptions
 from evalh.api.parts import Parts
 from evalh.api.runs import execute
 from evalh.core.attempt import Completion
-from evalh.core.case import ABSENT, Absent, Case
+from evalh.core.case import ABSENT, INCIDENT, Absent, Case
 from evalh.core.digest import canonical
 from evalh.core.errors import UsageError, WorkspaceError
 from evalh.core.ports import Progress
@@ -38,7 +38,6 @@ from evalh.workspace.files import ByteRange
 from evalh.workspace.writing import new_file
 from evalh_trace.values import cut_in
 
-INCIDENT = "incident"
 _NEAR_SHOWN = 3
 _ID_CHARACTERS = 16
 

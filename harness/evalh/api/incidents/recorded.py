@@ -77,7 +77,7 @@ def find(parts: Parts, name: str) -> Recorded:
     try:
         logged = parts.log.show(name)
     except NotFound as exc:
-        raise NotFound(f"no workflow, call or sample {name!r}", hint="evalh trace list --failed") from exc
+        raise NotFound(f"no workflow, call or sample {name!r}", hint=exc.hint) from exc
     if isinstance(logged, CaseDetail) and len(logged.samples) == 1:
         logged = logged.samples[0]
     if not isinstance(logged, SampleDetail):

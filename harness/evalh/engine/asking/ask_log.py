@@ -4,6 +4,9 @@ from asyncio import CancelledError
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
+
+from msgspec.structs import replace
 
 from evalh.core.asking import AnswerRefused, AskError, BudgetSpent, DeadlinePassed, NoAnswer, Withheld
 from evalh.core.attempt import Answer, AttemptEnd, AttemptStart, Call, CallKey, Decision, Purpose
@@ -29,6 +32,13 @@ _WORDS = (
 _DOOR = "ask"
 
 
+class Inside(Value):
+    """Where a program that is traced asks."""
+
+    workflow_id: str
+    step_id: str | None  # None: in the workflow itself
+
+
 class AskRequest(Value, kw_only=True):
     """One ask, as it was made."""
 
@@ -37,8 +47,14 @@ class AskRequest(Value, kw_only=True):
     prompt: str  # its name alone
     inputs: Mapping[str, JsonValue]
     given: Mapping[str, JsonValue]  # by step: what stands in for its output
+    inside: "Inside | None" = None  # the traced workflow that asks
     reuse: bool = False
     on_text: Callable[[str], None] | None = None
+
+    @property
+    def workflow_id(self) -> str:
+        """The workflow that it is, or is a step of: feedback names it."""
+        return self.id if self.inside is None else self.inside.workflow_id
 
     @property
     def case_id(self) -> str:
@@ -62,40 +78,42 @@ class AskLog:
         self._process = process
         self._open: dict[str, _OpenAsk] = {}
         self._answers: OrderedDict[str, Answer] = OrderedDict()  # of asks that may be answered again
+        self._workflows: OrderedDict[str, str] = OrderedDict()  # of asks inside one: an attempt may end after its ask
+        self.earlier: Callable[[str], Answer | None] | None = None  # what other processes were answered
 
     # -- one ask
 
     def begin_ask(self, asked: AskRequest) -> None:
-        """Write that an ask begins."""
-        workflow = records.Workflow(
-            id=asked.id,
-            name=asked.prompt,
-            door=_DOOR,
-            started_at=self._clock.now(),
-            process=self._process,
-            inputs=dict(asked.inputs) if self._content else None,
-            attributes={"version": asked.version},
-        )
-        self._open[asked.id] = _OpenAsk(workflow)
-        self._write(workflow)
+        """Write that an ask begins: a workflow, or a step of the one that asks."""
+        told: dict[str, Any] = {
+            "id": asked.id,
+            "name": asked.prompt,
+            "started_at": self._clock.now(),
+            "inputs": dict(asked.inputs) if self._content else None,
+            "attributes": {"version": asked.version},
+        }
+        record: records.Workflow | records.Step
+        if asked.inside is None:
+            record = records.Workflow(door=_DOOR, process=self._process, **told)
+        else:
+            record = records.Step(workflow_id=asked.workflow_id, parent_id=asked.inside.step_id, **told)
+            self._workflows[asked.id] = asked.workflow_id
+            if len(self._workflows) > _MOST_KEPT:
+                self._workflows.popitem(last=False)
+        self._open[asked.id] = _OpenAsk(record)
+        self._write(record)
 
     def end_ask(self, ask_id: str, output: JsonValue, *, error: BaseException | None, default: bool = False) -> None:
         """Write how an ask ended: with an output, or with an error, in whose place a default may stand."""
         ended = self._open.pop(ask_id)
-        attributes: dict[str, JsonValue] = dict(ended.workflow.attributes)
+        attributes: dict[str, JsonValue] = dict(ended.record.attributes)
         if ended.decisions:
             attributes["decisions"] = ended.decisions
         if default:
             attributes["default"] = True
-        began = ended.workflow
         self._write(
-            records.Workflow(
-                id=ask_id,
-                name=began.name,
-                door=began.door,
-                started_at=began.started_at,
-                process=began.process,
-                inputs=began.inputs,
+            replace(
+                ended.record,
                 attributes=attributes,
                 ended_at=self._clock.now(),
                 status="ok" if error is None else "error",
@@ -104,19 +122,34 @@ class AskLog:
             )
         )
 
+    def note_step(self, ask_id: str, step: str) -> None:
+        """Note that a step begins or ends now."""
+        ask, now = self._open.get(ask_id), self._clock.now()
+        if ask is not None:
+            ask.began.setdefault(step, now)
+            ask.ended[step] = now
+
     def add_steps(self, ask_id: str, walk: Walk, withheld: Withheld | None) -> None:
-        """Write what became of a pipeline's steps; those that were not reached have no record."""
+        """Write what became of a pipeline's steps; those that were not reached have no record.
+
+        Inside a traced workflow they have no position: there, time orders them among the program's own.
+        """
+        ask, inside = self._open.get(ask_id), self._workflows.get(ask_id)
         for position, (name, settled) in enumerate(walk.settled.items()):
             bad = walk.bad.get(name) or (settled.reason if settled.halts else None)
             attributes: dict[str, JsonValue] = {"state": settled.state.value}
             if withheld is not None and name == withheld.step:
                 attributes["withheld"] = True
+            began, ended = (None, None) if ask is None else (ask.began.get(name), ask.ended.get(name))
             self._write(
                 records.Step(
                     id=_step_id(ask_id, name),
-                    workflow_id=ask_id,
+                    workflow_id=inside or ask_id,
+                    parent_id=ask_id if inside else None,
                     name=name,
-                    position=position,
+                    position=None if inside else position,
+                    started_at=began,
+                    ended_at=ended,
                     status="ok" if bad is None else "error",
                     error=bad if self._content else None,
                     inputs=dict(walk.handed[name]) if self._content and name in walk.handed else None,
@@ -161,7 +194,7 @@ class AskLog:
         self._write(
             records.Attempt(
                 id=start.id,
-                workflow_id=call.run_id,
+                workflow_id=self._workflows.get(call.run_id, call.run_id),
                 call_id=call.id,
                 number=start.number,
                 provider=start.provider,
@@ -204,7 +237,7 @@ class AskLog:
         """Write a call, at its end."""
         if call.purpose is Purpose.FUNCTION:
             return
-        step = (call.key.step or "").partition("/")[0]
+        step, inside = (call.key.step or "").partition("/")[0], self._workflows.get(call.run_id)
         ask = self._open.get(call.run_id)
         own = ask is not None and call.purpose is Purpose.TASK and not step
         started_at, provider = (None, None) if ask is None else ask.left_at.pop(call.id, (None, None))
@@ -212,8 +245,8 @@ class AskLog:
         self._write(
             records.Call(
                 id=call.id,
-                workflow_id=call.run_id,
-                step_id=_step_id(call.run_id, step) if step else None,
+                workflow_id=inside or call.run_id,
+                step_id=_step_id(call.run_id, step) if step else call.run_id if inside else None,
                 operation="embedding" if call.purpose is Purpose.EMBEDDING else "chat",
                 provider=provider,
                 started_at=started_at,
@@ -232,7 +265,12 @@ class AskLog:
 
     def find(self, request_digest: str, key: CallKey) -> Answer | None:
         """Return an earlier answer to the same request, for asks that take one."""
-        return self._answers.get(request_digest) if key.case_id == REUSED else None
+        if key.case_id != REUSED:
+            return None
+        found = self._answers.get(request_digest)
+        if found is None and self.earlier is not None:
+            found = self.earlier(request_digest)
+        return found
 
     def find_all(self, wanted: Sequence[tuple[str, CallKey]], *, routed: bool = False) -> list[Answer | None]:  # noqa: ARG002 (as the test log, where a route's are found by its call)
         """Return earlier answers, in their order."""
@@ -255,11 +293,13 @@ class AskLog:
 class _OpenAsk:
     """An ask on its way."""
 
-    def __init__(self, workflow: records.Workflow) -> None:
-        self.workflow = workflow
-        self.version = str(workflow.attributes["version"])
+    def __init__(self, record: records.Workflow | records.Step) -> None:
+        self.record = record
+        self.version = str(record.attributes["version"])
         self.decisions: list[JsonValue] = []
         self.left_at: dict[str, tuple[float, str]] = {}  # by call: when it left, and the provider
+        self.began: dict[str, float] = {}  # by step
+        self.ended: dict[str, float] = {}
         self.cost_usd: Decimal | None = Decimal(0)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -70,16 +71,17 @@ class PipelineAsking:
 
     async def ask(self, asked: AskRequest) -> Came:
         """Walk to the end. Raises CallError, AnswerRefused, Withheld."""
-        tools = replace(self.tools, run_id=asked.id, fresh=not asked.reuse)
+        watch = partial(self.log.note_step, asked.id)
+        tools = replace(self.tools, run_id=asked.id, fresh=not asked.reuse, watch=watch)
         case = Case(asked.case_id, asked.inputs, given=asked.given)
         one = SampleAsking(tools, case, 0, 0)
         withheld = None
         try:
             await one.ask()
-            withheld = withheld_of(one.walk, asked.id)
+            withheld = withheld_of(one.walk, asked.workflow_id)
             if withheld is not None:
                 raise withheld
-            return _came(one.walk, one.traces, asked.id)
+            return _came(one.walk, one.traces, asked.workflow_id)
         finally:
             one.leave()
             self.log.add_steps(asked.id, one.walk, withheld)

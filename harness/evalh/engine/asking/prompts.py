@@ -109,7 +109,7 @@ class PromptAsking:
     def _came(self, asked: AskRequest, call: Call, completion: Completion) -> Came:
         if completion.finish in _DECLINED:
             what = f"the model declined: {completion.finish.value}"
-            raise AnswerRefused(what, id=asked.id, text=completion.text)
+            raise AnswerRefused(what, id=asked.workflow_id, text=completion.text)
         value: JsonValue = completion.text
         if self.version.json_output and not completion.tool_calls:
             value = self._json(asked, call, completion)
@@ -125,11 +125,11 @@ class PromptAsking:
         try:
             value = output_json(GradeContext(case=call.case or Case("", {}), completion=completion), fenced=True)
         except Unreadable as exc:
-            raise AnswerRefused(exc.verdict.reason, id=asked.id, text=completion.text) from None
+            raise AnswerRefused(exc.verdict.reason, id=asked.workflow_id, text=completion.text) from None
         wrong = None if self._output is None else self._output.refusal(value)
         if wrong is not None:
             what = f"the answer does not fit the prompt's output schema: {wrong}"
-            raise AnswerRefused(what, id=asked.id, text=completion.text)
+            raise AnswerRefused(what, id=asked.workflow_id, text=completion.text)
         return value
 
 

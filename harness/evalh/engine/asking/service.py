@@ -117,14 +117,16 @@ class AskService:
             self.log.end_ask(asked.id, output, error=exc, default=default is not None)
             if default is None:
                 raise
-            return Reply(id=asked.id, value=default[0], text="", version=asked.version, cost_usd=cost, default=str(exc))
+            return Reply(
+                id=asked.workflow_id, value=default[0], text="", version=asked.version, cost_usd=cost, default=str(exc)
+            )
         except BaseException as exc:
             self.log.end_ask(asked.id, None, error=exc)
             raise
         cost = self.log.cost_of(asked.id)
         self.log.end_ask(asked.id, came.value, error=None)
         return Reply(
-            id=asked.id,
+            id=asked.workflow_id,
             value=value,
             text=came.text,
             version=asked.version,
@@ -149,17 +151,17 @@ class AskService:
         except TimeoutError:
             if not patience.expired():
                 raise
-            raise DeadlinePassed(f"nothing came within {seconds:g} s", id=asked.id) from None
+            raise DeadlinePassed(f"nothing came within {seconds:g} s", id=asked.workflow_id) from None
         except CallError as error:
             if error.kind is ErrorKind.BUDGET:
-                raise BudgetSpent(error.message, id=asked.id) from None
-            raise NoAnswer(error, id=asked.id) from None
+                raise BudgetSpent(error.message, id=asked.workflow_id) from None
+            raise NoAnswer(error, id=asked.workflow_id) from None
         if terms.read is None:
             return came, came.value
         try:
             return came, terms.read(came)
         except ValueError as exc:
-            raise AnswerRefused(str(exc), id=asked.id, text=came.text) from None
+            raise AnswerRefused(str(exc), id=asked.workflow_id, text=came.text) from None
 
 
 def _deadline_s(asks: Asks) -> float | None:

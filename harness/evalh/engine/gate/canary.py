@@ -18,6 +18,7 @@ from evalh.core.suite import DEFAULT_CANARY
 from evalh.engine.gate.change import SuiteChange
 from evalh.engine.plan import Known
 from evalh.engine.runner import Wanted
+from evalh.engine.selection import counted
 from evalh.engine.session import Session
 from evalh.stats.sequential import look_order, order_seed
 
@@ -34,8 +35,9 @@ def canary_cases(change: SuiteChange, known: Known) -> Indexed:
         most = DEFAULT_CANARY if plan.hosted else 0
     if not most or plan.recorded:
         return ()
-    cases = [(place, case) for place, case in enumerate(plan.cases) if known.holds(plan, case, 1)]
-    seed = order_seed(plan.cases.digest, plan.version.digest, "canary")
+    rows = counted(plan.cases)
+    cases = [(place, case) for place, case in rows.cases if known.holds(plan, case, 1)]
+    seed = order_seed(rows.digest, plan.version.digest, "canary")
     order = look_order(seed, (case.id for _, case in cases))
     return [cases[position] for position in order[:most]]
 

@@ -32,7 +32,8 @@ class Word(Value):
 class RowChanges(Value, kw_only=True):
     """Cases by what happened to their row. Everything but `added` could hide a regression."""
 
-    added: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()  # but for incidents, which no number that is compared is about
+    kept: int = 0  # the other cases of head that such a number is about
     deleted: tuple[str, ...] = ()
     relabelled: tuple[str, ...] = ()  # the same inputs, another expected output
     regraded: tuple[str, ...] = ()  # the same inputs and expected output, other graders of its own
@@ -71,12 +72,13 @@ class SuiteChange(Value, kw_only=True):
     @property
     def beside_old(self) -> tuple[str, ...]:
         """The new cases, if there are old ones too and something may have got worse."""
-        return self.rows.added if self.compares and len(self.rows.added) < len(self.head.cases) else ()
+        return self.rows.added if self.compares and self.rows.kept else ()
 
     @property
     def about_new(self) -> tuple[str, ...]:
         """Say which cases the numbers cover, if some are new."""
-        new = f"{len(self.beside_old)} of {len(self.head.cases)} cases are new"
+        added = len(self.rows.added)
+        new = f"{added} of {added + self.rows.kept} cases are new"
         told = f"{new}: lines that begin with 'old cases' cover only the others, all other lines cover all cases"
         return (told,) if self.beside_old else ()
 
@@ -91,11 +93,13 @@ def row_changes(base: Plan, head: Plan) -> RowChanges:
     before = {case.id: _digests(case) for case in base.cases}
     seen: set[str] = set()
     added, relabelled, regraded, rewritten = [], [], [], []
+    kept = 0
     for case in head.cases:
         seen.add(case.id)
         if case.id not in before:
-            added.append(case.id)
+            added += [] if case.incident else [case.id]
             continue
+        kept += not case.incident
         inputs, gold, whole = _digests(case)
         if inputs != before[case.id][0]:
             rewritten.append(case.id)
@@ -105,6 +109,7 @@ def row_changes(base: Plan, head: Plan) -> RowChanges:
             regraded.append(case.id)
     return RowChanges(
         added=tuple(added),
+        kept=kept,
         deleted=tuple(case for case in before if case not in seen),
         relabelled=tuple(relabelled),
         regraded=tuple(regraded),

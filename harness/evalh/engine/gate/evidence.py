@@ -1,16 +1,19 @@
 """What a gate reports about single cases, and where a prompt begins to differ."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from difflib import SequenceMatcher
 
-from evalh.analysis.compare.comparison import Comparison
+from evalh.analysis.compare.comparison import Comparison, Flip, listed
 from evalh.analysis.compare.pairing import CaseResult, Pair
 from evalh.analysis.drift import DriftResult
 from evalh.analysis.gate.decision import Evidence, Finding, MustPassCase
-from evalh.core.case import Case
+from evalh.analysis.prompt_diff import PromptDiff, diff
+from evalh.core.case import INCIDENT, Case
 from evalh.core.errors import ExitCode
+from evalh.core.money import plus
 from evalh.core.prompt import Pipeline
+from evalh.core.suite import GatePolicy, MustPass
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 from evalh.engine.gate.change import SuiteChange
@@ -32,6 +35,23 @@ def must_pass_case(case: Case, results: Mapping[str, CaseResult], trials: int) -
     if found is None:
         return MustPassCase(case.id, 0, trials, trials)
     return MustPassCase(case.id, found.goods, found.ungraded + trials - found.trials, trials)
+
+
+def unguarded(rule: MustPass | None, incidents: Sequence[Case]) -> Iterator[str]:
+    """Say how many incidents no rule holds: they are in no rate, so a change could lose them unseen."""
+    free = [case.id for case in incidents if rule is None or not rule.takes(case.id, case.tags)]
+    if free:
+        whose = f"{len(free)} of {len(incidents)} incidents ({listed(free, 3)})"
+        told = f"no rule holds {whose}, and they are in no rate: nothing would show that one is lost"
+        yield f"{told}; gate: must_pass: {{tags: [{INCIDENT}]}}"
+
+
+def incidents_alone(policy: GatePolicy) -> Finding:
+    """Return the finding of a suite whose cases are all incidents."""
+    what = "every case is an incident: there is nothing to compare"
+    if policy.must_pass is None:
+        return Finding("good", ExitCode.INCONCLUSIVE, f"{what}, and no rule; gate: must_pass: {{tags: [{INCIDENT}]}}")
+    return Finding("good", ExitCode.YES, f"{what}; must_pass alone applies")
 
 
 def fails(case: CaseResult, graders: Sequence[str]) -> bool:
@@ -86,17 +106,41 @@ def unanswered(base: Session | None, head: Session | None) -> Iterator[str]:
             yield f"{side}: {why}"
 
 
-def evidence_of(comparison: Comparison | None, base: Session | None, head: Session | None) -> Iterator[Evidence]:
-    """Yield the first cases that got worse, with what both sides answered."""
+def evidence_of(
+    comparison: Comparison | None, base: Session | None, head: Session | None, pairs: Sequence[Pair]
+) -> Iterator[Evidence]:
+    """Yield the cases that got worse, the worst first, with what both sides answered.
+
+    Those that were shown again on fresh answers come first, then those that lost most of their trials.
+    """
     if comparison is None or base is None or head is None:
         return
-    for case_id in comparison.regressed[:_MOST]:
+    again = {one.case_id for one in comparison.confirmed if one.label is Flip.REGRESSED}
+
+    lost = {one.case_id: one.head.goods / one.head.trials - one.base.goods / one.base.trials for one in pairs}
+
+    for case_id in sorted(comparison.regressed, key=lambda one: (one not in again, lost[one]))[:_MOST]:
         yield Evidence(
             case_id=case_id,
+            inputs=head.inputs(case_id),
             base_output=base.output(case_id),
             head_output=head.output(case_id),
             reasons=head.reasons(case_id),
         )
+
+
+def difference_of(change: SuiteChange) -> PromptDiff | None:
+    """Return what differs between the two versions; None where they send the same, or one is missing."""
+    base, head = None if change.base is None else change.base.version, change.head.version
+    return None if base is None or base.digest == head.digest else diff(base, head)
+
+
+def spent(sessions: Iterable[Session]) -> Decimal | None:
+    """Return what all of them spent, graders included; None if an answer has no price."""
+    total: Decimal | None = Decimal(0)
+    for session in sessions:
+        total = plus(total, session.spent())
+    return total
 
 
 def not_compared(change: SuiteChange) -> Finding:

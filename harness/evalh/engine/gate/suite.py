@@ -27,7 +27,7 @@ from evalh.engine.gate.change import SuiteChange
 from evalh.engine.gate.confirm import Confirming, flipped
 from evalh.engine.gate.evidence import Wording
 from evalh.engine.plan import ANY_AGE, Known, KnownResults, Plan
-from evalh.engine.selection import Listed, in_clusters, in_order, members
+from evalh.engine.selection import Listed, counted, in_clusters, in_order, members
 from evalh.engine.session import Ends, Session, together
 from evalh.stats.sequential import Stop, next_look, order_seed
 
@@ -53,11 +53,12 @@ class SuiteGate:
         self._confirms = confirms
         self._began = sides["head"].clock.now()
         base_digest = "" if change.base is None else change.base.version.digest
-        self._seed = order_seed(change.head.cases.digest, base_digest, change.head.version.digest)
-        self._order = in_order(self._seed, in_clusters(change.head.cases))
+        self._rows = counted(change.head.cases)
+        self._seed = order_seed(self._rows.digest, base_digest, change.head.version.digest)
+        self._order = in_order(self._seed, in_clusters(self._rows.cases, change.head.cases.clusters))
         self._trials = change.head.trials
         tests = new_tests(change.policy, len(self._order), self._max_ungraded, family, change.beside_old)
-        self._tests = self._unstarted_tests = tests if change.compares else []
+        self._tests = self._unstarted_tests = tests if change.compares and self._order else []
         self._clusters_done = 0
         self._must_pass: list[MustPassCase] | None = None
         self._sessions: list[Session] = []  # all, also those of must-pass trials and of base's suite
@@ -68,6 +69,7 @@ class SuiteGate:
         self._confirming: Confirming | None = None
         self._halted: str | None = None
         self._notices = [*change.notices, *change.about_new]
+        self._notices += gate_evidence.unguarded(change.policy.must_pass, [case for _, case in self._rows.incidents])
 
     @property
     def plans(self) -> list[Plan]:
@@ -181,11 +183,7 @@ class SuiteGate:
         rule = self.change.policy.must_pass
         if rule is None:
             return
-        cases = [
-            (place, case)
-            for place, case in sorted(members(self._order), key=lambda item: item[0])
-            if rule.takes(case.id, case.tags)
-        ]
+        cases = [one for one in enumerate(self.change.head.cases) if rule.takes(one[1].id, one[1].tags)]
         if not cases:
             self._must_pass = []
             return
@@ -318,12 +316,15 @@ class SuiteGate:
             detectable_drop=None if first is None else drop_of(tests, first),
             cases_needed=needed_by(tests, first) if first is not None and undecided else None,
             stopped_at=len(self._evaluated()),
-            of=len(members(self._order)),
+            of=len(self._rows.cases),
+            incidents=len(self._rows.incidents),
             saved=self._saved(),
             asked=sum(session.asked() for session in self._sessions),
             comparison=comparison,
             canary=None if self._canary is None else self._canary.move,
-            evidence=tuple(gate_evidence.evidence_of(comparison, self._base, self._head)),
+            evidence=tuple(gate_evidence.evidence_of(comparison, self._base, self._head, tests.pairs)),
+            difference=gate_evidence.difference_of(change),
+            spent_usd=gate_evidence.spent(self._sessions),
             alpha=ALPHA if first is None else first.design.alpha,
             prompt_path=change.head.version.path,
             prompt_line=gate_evidence.first_changed_line(change),
@@ -347,6 +348,8 @@ class SuiteGate:
         if not self.change.compares and self._clusters_done:
             unmeasured = ungraded(self._side("head", self._evaluated()), self._max_ungraded)
             yield unmeasured or gate_evidence.not_compared(self.change)
+        if not self._order:
+            yield gate_evidence.incidents_alone(self.change.policy)
 
     def _measured(self) -> RuleInputs:
         cases, policy = self._evaluated(), self.change.policy

@@ -96,11 +96,18 @@ class SampleAsking:
             await asyncio.gather(*running, return_exceptions=True)
 
     async def _step(self, handed: Handed) -> None:
-        planned, trace = self.tools.pipeline.steps[handed.spec.name], self.traces[handed.spec.name]
-        if planned.prompt is not None:
-            await self._ask_prompt(handed, trace)
-        else:
-            await self._call_function(handed, trace)
+        name, watch = handed.spec.name, self.tools.watch
+        planned, trace = self.tools.pipeline.steps[name], self.traces[name]
+        if watch is not None:
+            watch(name)
+        try:
+            if planned.prompt is not None:
+                await self._ask_prompt(handed, trace)
+            else:
+                await self._call_function(handed, trace)
+        finally:
+            if watch is not None:
+                watch(name)
 
     async def _ask_prompt(self, handed: Handed, trace: Trace) -> None:
         spec = handed.spec

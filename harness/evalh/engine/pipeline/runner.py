@@ -57,7 +57,8 @@ class PipelineRunner(SampleRunner[Place], kw_only=True):
         except (NotSent, asyncio.CancelledError):
             # The next run repeats the sample; this run paid for the attempts made so far.
             for number, call in enumerate(one.calls):
-                self.fold.cut_off(unit.case_index, call, one.judges_usd if number == 0 else Decimal(0))
+                judges_usd = one.judges_usd if number == 0 else Decimal(0)
+                self.fold.cut_off(unit.case_index, call, judges_usd, incident=unit.case.incident)
             raise
         finally:
             one.leave()

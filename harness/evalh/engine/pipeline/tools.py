@@ -1,7 +1,7 @@
 """The objects that all samples of a pipeline's run share."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from evalh.core.ports import Clock, Provider, Store
 from evalh.core.values import Value
@@ -41,4 +41,5 @@ class Tools(Value, kw_only=True):
     inquiry: Inquiry  # about outputs that no model gave
     fresh: bool
     holds: bool = False  # whether a sample waits at a step that a person must look at
+    watch: Callable[[str], None] | None = None  # hears of a step when it begins and when it ends
     places: asyncio.Semaphore  # for samples that call models; those that the log answers need no place

@@ -70,7 +70,7 @@ class Scale(Value, kw_only=True):
 
     @property
     def words(self) -> str:
-        """Say what one judgement may be."""
+        """What one judgement may be."""
         return "pass or fail" if self.low is None else f"a whole number from {self.low} (worst) to {self.high} (best)"
 
     def schema(self) -> dict[str, JsonValue]:
@@ -88,12 +88,10 @@ class Scale(Value, kw_only=True):
             return "scores"
         return "verdict" if self.low is None else "score"
 
-    def example(self) -> str:
-        """Return the form of a reply, for the prompt."""
-        one = '"pass" or "fail"' if self.low is None else f"{self.low} to {self.high}"
-        if self.criteria:
-            one = "{" + ", ".join(f'"{name}": {one}' for name, _ in self.criteria) + "}"
-        return f'{{"reason": "…", "{self.key}": {one}}}'
+    def asked(self) -> str:
+        """Return what a judge is asked for besides its reason. No example: small models repeat one word by word."""
+        each = f" for each of: {', '.join(name for name, _ in self.criteria)}" if self.criteria else ""
+        return f'In "{self.key}", say {self.words}{each}.'
 
     def document(self) -> list[JsonValue]:
         return [self.low, self.high, self.mark, [list(one) for one in self.criteria]]
@@ -158,10 +156,10 @@ class Rubric(Value, kw_only=True):
         text = stated.strip()
         if not text:
             raise wrong("has an empty rubric", "rubric: The answer is polite and names no colleague.")
-        if _FILE.fullmatch(text):
+        if is_file(text):
             file = texts.rubric(text, where)
             return cls(text=file.text, stated=file.scale)
-        if not _REFERENCE.fullmatch(text):
+        if not is_reference(text):
             return cls(text=text)
         prompt = texts.prompt(text, where)
         unknown = sorted(prompt.variables - uses.keys())
@@ -187,6 +185,16 @@ class Rubric(Value, kw_only=True):
         if self.prompt is not None:
             return {"prompt": self.prompt.digest}
         return {"rubric": self.text, "words": digest(list(words))}
+
+
+def is_file(stated: str) -> bool:
+    """Whether a suite's `rubric` names a file."""
+    return _FILE.fullmatch(stated) is not None
+
+
+def is_reference(stated: str) -> bool:
+    """Whether a suite's `rubric` names a prompt version."""
+    return _REFERENCE.fullmatch(stated) is not None
 
 
 def _names(name: str) -> tuple[str, ...]:

@@ -142,7 +142,8 @@ class _Prompt:
                 config[_CONFIG[key]] = value
             else:
                 where = self._file.where("modelParameters", key)
-                self._sheet.add(Fidelity.NOT, where, f"modelParameters.{key}", "is not known", subject=Subject.PROMPT)
+                why = "GitHub Models did not know it either"
+                self._sheet.add(Fidelity.NOTE, where, f"modelParameters.{key}", why, subject=Subject.PROMPT)
         front: dict[str, JsonValue] = {"config": config} if config else {}
         form = self._value.get("responseFormat")
         if form in ("json_object", "json_schema"):

@@ -22,10 +22,11 @@ from evalh.interop.recorded_calls.lines import Mistake, rows
 from evalh.workspace.dataset.jsonl_rows import refuse_unholdable
 from evalh.workspace.files import decode, refuse_other_encodings, refuse_pointer
 
-ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+ENDINGS = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow", ".json")
 _LARGEST_DOCUMENT = 512 * 2**20  # of JSON that is not read line by line
 _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
+_ARROW = (b"\xff\xff\xff\xff", b"ARRO")  # a stream, as `datasets.save_to_disk` writes it; a file
 _BATCH = 500
 _SEPARATORS = (",", ";", "\t")
 _LONGEST_CELL = 16 * 2**20
@@ -57,6 +58,8 @@ def files_in(source: Path) -> list[Path]:
     found = sorted(one for one in source.iterdir() if kind_of(one) in ENDINGS and one.is_file())
     if not found:
         raise UsageError("holds no file of rows", where=str(source), hint=f"one of {', '.join(ENDINGS)}")
+    if any(kind_of(one) != ".json" for one in found):  # a document beside rows is about them
+        found = [one for one in found if kind_of(one) != ".json"]
     if len(kinds := sorted({kind_of(one) for one in found})) > 1:
         raise UsageError(f"holds files of several kinds: {', '.join(kinds)}", where=str(source), hint="name one file")
     return found
@@ -103,7 +106,7 @@ def _records(file: BinaryIO, path: Path, sheet: ProofSheet) -> Iterator[Record]:
         file.seek(0)
         refuse_other_encodings(start, path.name)
         by_ending = {".csv": _csv, ".tsv": _csv, ".json": _json}
-        read = _parquet if start == _PARQUET else by_ending.get(kind_of(path), _lines)
+        read = _parquet if start == _PARQUET or start in _ARROW else by_ending.get(kind_of(path), _lines)
         yield from read(file, path.name, sheet)
 
 
@@ -201,15 +204,17 @@ def _refuse_header(header: Sequence[str], name: str) -> None:
 
 
 def _parquet(file: BinaryIO, name: str, sheet: ProofSheet) -> Iterator[Record]:
-    """Read Parquet in batches; what JSON cannot hold is text: days and times as in ISO 8601, exact decimals."""
+    """Read Parquet or Arrow in batches. What JSON cannot hold is text: ISO 8601 for times, digits for decimals."""
     try:
+        import pyarrow.ipc
         import pyarrow.parquet
     except ImportError:
-        what = "needs a package that is not installed to read Parquet"
+        what = "needs a package that is not installed to read Parquet or Arrow"
         raise UsageError(what, where=name, hint="pip install 'evalh[parquet]'") from None
     try:
-        table = pyarrow.parquet.ParquetFile(file)
-        batches = chain.from_iterable(batch.to_pylist() for batch in table.iter_batches(batch_size=_BATCH))
+        start = file.read(4)
+        file.seek(0)
+        batches = chain.from_iterable(batch.to_pylist() for batch in _batches(pyarrow, file, start))
         for number, row in enumerate(batches, 1):
             where = f"{name}:row {number}"
             value = {str(key): _held(item) for key, item in row.items() if not isinstance(item, bytes)}
@@ -224,6 +229,16 @@ def _parquet(file: BinaryIO, name: str, sheet: ProofSheet) -> Iterator[Record]:
             yield Record(where, value)
     except (pyarrow.ArrowException, OSError, ValueError) as exc:
         raise WorkspaceError(f"is not Parquet that can be read: {str(exc)[:200]}", where=name) from None
+
+
+def _batches(pyarrow: Any, file: BinaryIO, start: bytes) -> Iterator[Any]:
+    if start == _PARQUET:
+        yield from pyarrow.parquet.ParquetFile(file).iter_batches(batch_size=_BATCH)
+    elif start == _ARROW[0]:
+        yield from pyarrow.ipc.open_stream(file)
+    else:
+        table = pyarrow.ipc.open_file(file)
+        yield from (table.get_batch(number) for number in range(table.num_record_batches))
 
 
 def unpacked_zstd(data: bytes, most: int) -> bytes:

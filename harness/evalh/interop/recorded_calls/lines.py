@@ -17,6 +17,7 @@ from evalh.workspace.files import decode, refuse_other_encodings
 
 LONGEST_BYTES = 16 * 2**20
 _CHUNK_BYTES = 2**18
+_MOST_SKIPPED = 2**30  # of one line: what has no line ends may have no end either
 
 Row: TypeAlias = dict[str, Any]
 
@@ -47,9 +48,12 @@ class NotRead(ValueError):
 
 
 def rows(file: BinaryIO, name: str) -> Iterator[tuple[int, Row | Mistake]]:
-    """Yield each line's number and object. Blank lines are skipped. Raises WorkspaceError for UTF-16 and gzip."""
+    """Yield each line's number and object. Blank lines are skipped.
+
+    Raises WorkspaceError for UTF-16, gzip, and a line without end.
+    """
     first = True
-    for number, raw in _lines(file):
+    for number, raw in _lines(file, name):
         if first and raw is not None:
             refuse_other_encodings(raw, name)
             raw = raw.removeprefix(BOM_UTF8)  # noqa: PLW2901 (the mark is not the line's)
@@ -61,7 +65,7 @@ def rows(file: BinaryIO, name: str) -> Iterator[tuple[int, Row | Mistake]]:
             yield number, _row(raw, name, number)
 
 
-def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+def _lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes | None]]:
     """Yield each line; None for one that is too long, whose rest is skipped."""
     number = 0
     while raw := file.readline(LONGEST_BYTES + 1):
@@ -69,8 +73,12 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
         if len(raw) <= LONGEST_BYTES:
             yield number, raw
             continue
+        skipped = len(raw)
         while raw and not raw.endswith(b"\n"):
             raw = file.readline(_CHUNK_BYTES)
+            skipped += len(raw)
+            if skipped > _MOST_SKIPPED:
+                raise WorkspaceError("has a line without end", where=f"{name}:{number}", hint="is it text?")
         yield number, None
 
 

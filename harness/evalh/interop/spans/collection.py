@@ -5,7 +5,7 @@ written when nothing came for a moment, and again when something does: records h
 second time completes the first. What is held is bounded; a trace that is dropped was written before.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from hashlib import blake2b
 
@@ -132,12 +132,16 @@ class Collection(Struct, kw_only=True):
             events[key] = log.event
             self._change(trace, now, 3 * log.size + _OVERHEAD)
 
-    def vote(self, feedback: Feedback) -> None:
-        """Take what a user did with an answer."""
-        if self._write([self._kept(feedback)]):
-            self._gone.feedback += 1
-        else:
-            self.lose("disk", 1)
+    def judge(self, said: Sequence[Feedback | Score]) -> None:
+        """Take what users did with answers, and scores of workflows whose spans came before."""
+        if not said:
+            return
+        if not self._write([self._kept(one) for one in said]):
+            self.lose("disk", len(said))
+            return
+        votes = sum(isinstance(one, Feedback) for one in said)
+        self._gone.feedback += votes
+        self._gone.scores += len(said) - votes
 
     def lose(self, why: str, count: int) -> None:
         """Count what is not recorded."""

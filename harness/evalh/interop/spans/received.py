@@ -48,6 +48,7 @@ class ReceivedSpan(Value, kw_only=True):
     events: tuple[ReceivedEvent, ...] = ()
     service: str | None = None
     size: int = 0  # characters, roughly
+    whole: bool = False  # it stands for its trace, whatever else has no parent
 
 
 class ReceivedLog(Value, kw_only=True):

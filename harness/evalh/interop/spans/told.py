@@ -155,7 +155,7 @@ def parsed(value: JsonValue) -> JsonValue:
         found = orjson.loads(value)
     except orjson.JSONDecodeError:
         return value
-    return value if _is_deep(found) else found
+    return value if is_deep(found) else found
 
 
 def decoded(value: JsonValue) -> JsonValue:
@@ -168,7 +168,8 @@ def decoded(value: JsonValue) -> JsonValue:
     return parsed(value)
 
 
-def _is_deep(value: JsonValue) -> bool:
+def is_deep(value: JsonValue) -> bool:
+    """Whether a value has more levels than are kept."""
     level = [value]
     for _ in range(DEEPEST):
         level = [

@@ -22,7 +22,7 @@ from evalh.interop.otel_values import (
     EVALUATION_NAME,
     EVALUATION_SCORE,
 )
-from evalh.interop.spans import genai, openinference, openllmetry
+from evalh.interop.spans import genai, langfuse, openinference, openllmetry
 from evalh.interop.spans.failures import failure_of, kind_of_failure, status_of
 from evalh.interop.spans.received import ReceivedEvent, ReceivedSpan, short, size_of
 from evalh.interop.spans.told import LLM, STEP, Told, completed, content, number, text
@@ -31,14 +31,19 @@ from evalh_trace.records import AnyRecord, Attempt, Call, Score, Step, Workflow
 
 _SESSION = ("gen_ai.conversation.id", "session.id", "traceloop.association.properties.session_id")
 _USER = ("user.id", "enduser.id", "traceloop.association.properties.user_id", "gen_ai.user", "llm.user")
-_NAMES = (openllmetry.WORKFLOW, "gen_ai.workflow.name")
+_NAMES = (langfuse.TRACE_NAME, openllmetry.WORKFLOW, "gen_ai.workflow.name")
 _TAGS = "tag.tags"
 _MOST = 20
+SCORE_ID, SCORE_SOURCE = "evalh.score.id", "evalh.score.source"
+"""What a service's own score has beside what the conventions name: its id, and who gave it."""
+
 _OUTCOMES = {"pass": "pass", "passed": "pass", "fail": "fail", "failed": "fail"}
 
 
 def told_by(span: ReceivedSpan, events: Iterable[ReceivedEvent] = ()) -> Told | None:
     """Read a span by its dialect, which its attributes tell; None: it is not one of GenAI."""
+    if langfuse.is_said_in(span.attributes):
+        return langfuse.read(span)
     if openinference.is_said_in(span.attributes):
         return openinference.read(span)
     if openllmetry.is_said_in(span.attributes):
@@ -48,7 +53,7 @@ def told_by(span: ReceivedSpan, events: Iterable[ReceivedEvent] = ()) -> Told | 
 
 def slim(span: ReceivedSpan) -> ReceivedSpan:
     """Return a span with only what is needed of one that is not of GenAI: it may be above one that is."""
-    of_genai = openinference.is_said_in(span.attributes) or openllmetry.is_said_in(span.attributes)
+    of_genai = any(dialect.is_said_in(span.attributes) for dialect in (langfuse, openinference, openllmetry))
     if of_genai or genai.kind_of(span.attributes) is not None:
         return span
     kept = {
@@ -235,17 +240,23 @@ def _score(root: ReceivedSpan, step: str | None, event: ReceivedEvent) -> Score:
     said = [one for one in (label if outcome is None else "", why) if one]
     value = number(attributes.get(EVALUATION_SCORE))
     told: list[Any] = [step, event.at, attributes.get(EVALUATION_NAME), label, value, why]
+    native = short(attributes.get(SCORE_ID))
     return Score(
-        id=f"{root.trace}.{sha256(orjson.dumps(told)).hexdigest()[:16]}",
+        id=score_id(root.trace, native) if native else f"{root.trace}.{sha256(orjson.dumps(told)).hexdigest()[:16]}",
         workflow_id=root.trace,
         step_id=None if step is None else f"{root.trace}.{step}",
         name=short(attributes.get(EVALUATION_NAME), "evaluation"),
         outcome=outcome,
         score=None if value is None else float(value),
         text=": ".join(said) or None,
-        source=root.service,
+        source=short(attributes.get(SCORE_SOURCE)) or root.service,
         at=event.at,
     )
+
+
+def score_id(trace: str, native: str) -> str:
+    """Return the id of a score that has one where it comes from."""
+    return f"{trace}.{sha256(native.encode()).hexdigest()[:16]}"
 
 
 def _status(span: ReceivedSpan) -> str | None:

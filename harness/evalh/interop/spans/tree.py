@@ -98,6 +98,8 @@ def _order(kept: set[str], parents: Mapping[str, str], spans: Mapping[str, Recei
 
 
 def _began(span: ReceivedSpan) -> tuple[float, str]:
+    if span.whole:
+        return (float("-inf"), span.span)
     return (float("inf") if span.started_at is None else span.started_at, span.span)
 
 

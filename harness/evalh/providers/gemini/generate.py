@@ -94,7 +94,7 @@ class Options(HostedOptions):
 
 def build(spec: ModelSpec, context: ProviderContext) -> Hosted:
     """Build from `[models.<name>]`. Raises WorkspaceError with its file and line."""
-    return Hosted(spec, context.env, GenerateContent(spec, read_options(spec, Options)))
+    return Hosted(spec, context.env, GenerateContent(spec, read_options(spec, Options)), root=context.root)
 
 
 class GenerateContent:

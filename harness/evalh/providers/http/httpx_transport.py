@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from evalh.core.attempt import CallError, ErrorKind
-from evalh.providers.http.body import BodyReader
+from evalh.providers.http.body import BODY_CAP_BYTES, BodyReader
 from evalh.providers.http.egress import Egress
 from evalh.providers.http.transport import (
     CONNECT_TIMEOUT_S,
@@ -22,7 +22,7 @@ from evalh.providers.http.transport import (
 )
 
 if TYPE_CHECKING:
-    from httpx import AsyncClient
+    from httpx import AsyncClient, Request, Timeout
 
 
 @asynccontextmanager
@@ -51,19 +51,29 @@ class HttpxTransport:
     async def post(
         self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float, on_chunk: Watch | None = None
     ) -> Response:
+        request = self._client.build_request(
+            "POST", url, content=body, headers={**OWN_HEADERS, **headers}, timeout=_limits(timeout_s)
+        )
+        return await self._sent(request, timeout_s, on_chunk)
+
+    async def get(self, url: str, headers: Mapping[str, str], *, timeout_s: float, cap: int) -> Response:
+        """Ask for what a URL names, at most `cap` bytes of it. Raises CallError as `post` does."""
+        request = self._client.build_request("GET", url, headers={**OWN_HEADERS, **headers}, timeout=_limits(timeout_s))
+        return await self._sent(request, timeout_s, None, cap)
+
+    async def _sent(
+        self, request: "Request", timeout_s: float, on_chunk: Watch | None, cap: int = BODY_CAP_BYTES
+    ) -> Response:
         import httpx
 
-        limits = httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S, pool=None)
-        request = self._client.build_request(
-            "POST", url, content=body, headers={**OWN_HEADERS, **headers}, timeout=limits
-        )
+        url = str(request.url)
         request.headers.pop("Cookie", None)
         try:
             async with asyncio.timeout(timeout_s):  # httpx bounds each read, not the whole
                 response = await self._client.send(request, stream=True, follow_redirects=False)
                 try:
                     received = response.headers
-                    reader = BodyReader(received.get("Content-Encoding"), received.get("Content-Length"))
+                    reader = BodyReader(received.get("Content-Encoding"), received.get("Content-Length"), cap)
                     watch = on_chunk if answers(response.status_code) else None
                     async for chunk in response.aiter_raw():
                         content = reader.feed(chunk)
@@ -77,6 +87,12 @@ class HttpxTransport:
 
     async def close(self) -> None:
         """Do nothing: who opened the client closes it."""
+
+
+def _limits(timeout_s: float) -> "Timeout":
+    import httpx
+
+    return httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S, pool=None)
 
 
 def _failure(exc: Exception, url: str, timeout_s: float) -> CallError:

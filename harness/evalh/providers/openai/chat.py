@@ -1,20 +1,16 @@
 """OpenAI's chat completions, and every server that speaks them: vLLM, Ollama, llama-server, gateways."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal, Self
+from collections.abc import Iterable, Iterator
 
-from pydantic import Field, model_validator
-
-from evalh.core.declared import Refused
 from evalh.core.model import EMBEDDINGS, ModelSpec, Traits
 from evalh.core.request import Media, Message, Role, Settings, Text, ToolCall
 from evalh.core.strict_json import JsonValue
-from evalh.providers.endpoint import Endpoint, HostedOptions
+from evalh.providers.endpoint import Endpoint
 from evalh.providers.hosted import Hosted
 from evalh.providers.logprobs import PARAM
 from evalh.providers.openai.answers import ChatAssembler
-from evalh.providers.openai.service import HOME, refusal_of, request_id_of
+from evalh.providers.openai.schema import fits_strict
+from evalh.providers.openai.service import HOME, IMAGES, RESPONSES, Options, refusal_of, request_id_of
 from evalh.providers.registry import ProviderContext, read_options
 from evalh.providers.request_parts import (
     base64_of,
@@ -29,32 +25,7 @@ from evalh.providers.request_parts import (
 
 TRAITS = Traits(reads_files=False, holds_schema=True, logprobs_by=(PARAM,), price_table="openai")
 
-_IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _AUDIO = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
-
-
-class Options(HostedOptions):
-    """The keys of an OpenAI model, and of every server that speaks its API."""
-
-    ends_in = re.compile(r"/(chat(/completions)?|completions|embeddings|responses)$")
-
-    api: Literal["chat", "embeddings"] = Field("chat", description="What is asked: answers, or vectors for texts.")
-    schema_: Literal["json_schema", "json_object", "none"] = Field(
-        "json_schema",
-        alias="schema",
-        description="How JSON is asked for: by its schema, as any JSON, or in words.",
-    )
-    max_tokens_name: Literal["max_tokens", "max_completion_tokens"] | None = Field(
-        None, description="The name of max_tokens on the wire. Default: what the server is known to take."
-    )
-
-    @model_validator(mode="after")
-    def _vectors_take_no_form(self) -> Self:
-        named = {"schema_": "schema", "max_tokens_name": "max_tokens_name"}
-        for field, key in named.items():
-            if self.api == EMBEDDINGS and field in self.model_fields_set:
-                raise Refused(f"{key!r} belongs to a model that answers, not to one of embeddings", at=(key,))
-        return self
 
 
 def build(spec: ModelSpec, context: ProviderContext) -> Hosted:
@@ -63,8 +34,12 @@ def build(spec: ModelSpec, context: ProviderContext) -> Hosted:
     if options.api == EMBEDDINGS:
         from evalh.providers.openai.embeddings import Embeddings
 
-        return Hosted(spec, context.env, Embeddings())
-    return Hosted(spec, context.env, ChatCompletions(spec, options))
+        return Hosted(spec, context.env, Embeddings(), root=context.root)
+    if options.api == RESPONSES:
+        from evalh.providers.openai.responses import Responses
+
+        return Hosted(spec, context.env, Responses(options), root=context.root)
+    return Hosted(spec, context.env, ChatCompletions(spec, options), root=context.root)
 
 
 class ChatCompletions:
@@ -145,7 +120,7 @@ def _user_part(part: object) -> dict[str, JsonValue]:
     match part:
         case Text():
             return {"type": "text", "text": part.text}
-        case Media(content_type=kind) if kind in _IMAGES:
+        case Media(content_type=kind) if kind in IMAGES:
             return {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{base64_of(part)}"}}
         case Media(content_type=kind) if kind in _AUDIO:
             return {"type": "input_audio", "input_audio": {"data": base64_of(part), "format": _AUDIO[kind]}}
@@ -170,59 +145,3 @@ def _assistant(message: Message) -> dict[str, JsonValue]:
     if not calls:
         return {"role": "assistant", "content": message.text}
     return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
-
-
-_KNOWN = frozenset(
-    (
-        *("type", "enum", "const", "title", "description", "properties", "required", "additionalProperties", "items"),
-        *("anyOf", "$ref", "$defs", "definitions", "pattern", "format", "minItems", "maxItems"),
-        *("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
-    )
-)
-_FORMATS = frozenset(("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"))
-
-
-def fits_strict(schema: Mapping[str, JsonValue]) -> bool:
-    """Whether `strict: true` can be asked for. Otherwise the model sees the schema and tries; the grader judges.
-
-    Source: OpenAI's guide to structured outputs. Every object closes itself and requires each of its properties, the
-    root is an object, everything has a type, a reference stands alone, and only some keywords are known.
-    """
-    if schema.get("type") != "object" or "anyOf" in schema:
-        return False
-    waiting: list[JsonValue] = [schema]
-    while waiting:
-        part = waiting.pop()
-        if not isinstance(part, Mapping) or not _fits(part):
-            return False
-        waiting.extend(_inner(part))
-    return True
-
-
-def _fits(schema: Mapping[str, JsonValue]) -> bool:
-    if "$ref" in schema:
-        return len(schema) == 1
-    if not _KNOWN.issuperset(schema) or not (schema.keys() & {"type", "anyOf"}):
-        return False
-    if "format" in schema and schema["format"] not in _FORMATS:
-        return False
-    kinds = schema.get("type")
-    if kinds != "object" and not (isinstance(kinds, list | tuple) and "object" in kinds):
-        return True
-    properties = schema.get("properties", {})
-    required = schema.get("required", [])
-    if not isinstance(properties, Mapping) or not isinstance(required, list | tuple):
-        return False
-    return schema.get("additionalProperties") is False and set(properties) == set(required)
-
-
-def _inner(schema: Mapping[str, JsonValue]) -> Iterator[JsonValue]:
-    for word in ("properties", "$defs", "definitions"):
-        named = schema.get(word)
-        if isinstance(named, Mapping):
-            yield from named.values()
-    if "items" in schema:
-        yield schema["items"]
-    options = schema.get("anyOf")
-    if isinstance(options, list | tuple):
-        yield from options

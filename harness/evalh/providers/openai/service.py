@@ -1,11 +1,16 @@
-"""What chat completions and embeddings share: where the service is, and what its refusals mean."""
+"""What all of OpenAI's APIs share: the keys of a model, where the service is, and what its refusals mean."""
 
 import re
 from collections.abc import Mapping
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
 
 from evalh.core.attempt import ErrorKind
+from evalh.core.declared import Refused
+from evalh.core.model import EMBEDDINGS
 from evalh.core.strict_json import JsonValue
-from evalh.providers.endpoint import Home
+from evalh.providers.endpoint import Home, HostedOptions
 from evalh.providers.http.errors import WireError, at, kind_of_status, retry_info_s, text_at
 from evalh.providers.http.transport import OK
 
@@ -17,6 +22,38 @@ HOME = Home(
     key_header="Authorization",
     key_prefix="Bearer ",
 )
+
+RESPONSES = "responses"
+"""The `api` of a model that is asked by Responses."""
+IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+
+
+class Options(HostedOptions):
+    """The keys of an OpenAI model, and of every server that speaks its API."""
+
+    ends_in = re.compile(r"/(chat(/completions)?|completions|embeddings|responses)$")
+
+    api: Literal["chat", "responses", "embeddings"] = Field(
+        "chat", description="What is asked: answers by chat completions or by Responses, or vectors for texts."
+    )
+    schema_: Literal["json_schema", "json_object", "none"] = Field(
+        "json_schema",
+        alias="schema",
+        description="How JSON is asked for: by its schema, as any JSON, or in words.",
+    )
+    max_tokens_name: Literal["max_tokens", "max_completion_tokens"] | None = Field(
+        None, description="The name of max_tokens on the wire. Default: what the server is known to take."
+    )
+
+    @model_validator(mode="after")
+    def _form_fits_the_api(self) -> Self:
+        named = {"schema_": "schema", "max_tokens_name": "max_tokens_name"}
+        for field, key in named.items():
+            if self.api == EMBEDDINGS and field in self.model_fields_set:
+                raise Refused(f"{key!r} belongs to a model that answers, not to one of embeddings", at=(key,))
+        if self.api == RESPONSES and self.max_tokens_name is not None:
+            raise Refused("'max_tokens_name' belongs to chat completions", "leave it out", at=("max_tokens_name",))
+        return self
 
 
 _STATUS = re.compile(r"[1-5][0-9][0-9]")
@@ -41,7 +78,7 @@ _BY_CODE: Mapping[str, ErrorKind] = {
 }
 
 
-_BY_TYPE_IN_STREAM: Mapping[str, ErrorKind] = {
+_BY_NAME_IN_STREAM: Mapping[str, ErrorKind] = {
     "authentication_error": ErrorKind.AUTH,
     "invalid_request_error": ErrorKind.BAD_REQUEST,
     "rate_limit_error": ErrorKind.RATE_LIMIT,
@@ -87,7 +124,8 @@ def _kind(status: int, error: JsonValue, message: str) -> ErrorKind:
             return _BY_CODE[name]
     kind = kind_of_status(status)
     if status == OK:
-        return _BY_TYPE_IN_STREAM.get(text_at(error, "type"), ErrorKind.BAD_RESPONSE)
+        said = (text_at(error, "code"), text_at(error, "type"))
+        return next((_BY_NAME_IN_STREAM[name] for name in said if name in _BY_NAME_IN_STREAM), ErrorKind.BAD_RESPONSE)
     if kind is ErrorKind.BAD_REQUEST and any(words in message.lower() for words in _TOO_LONG):
         return ErrorKind.CONTEXT_LENGTH
     return kind

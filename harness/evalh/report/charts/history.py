@@ -107,7 +107,7 @@ def _cost(moment: Moment) -> tuple[float, float, float] | None:
 
 
 def _told(moment: Moment) -> str:
-    summary, at = moment.summary, f" at {moment.commit}" if moment.commit else ""
+    summary, at = moment.summary, f" at {moment.mark}" if moment.mark else ""
     cost = "" if summary.cost_per_good is None else f", {dollars(summary.cost_per_good)} a good output"
     return f"{moment.version} on {moment.record.model}{at}: {percent(summary.good_rate.value)} good{cost}"
 
@@ -166,8 +166,8 @@ def _legend(models: Sequence[str], places: _Places) -> list[Child]:
 def _name(moment: Moment, left: float, bottom: float, *, straight: bool) -> list[Child]:
     class_ = f"tick{' here' if moment.here else ''}"
     if straight:
-        second = text(moment.commit, left, bottom + 34, f"{class_} middle") if moment.commit else None
+        second = text(moment.mark, left, bottom + 34, f"{class_} middle") if moment.mark else None
         return [text(short(moment.version, _FITS), left, bottom + 18, f"{class_} middle"), second]
-    words = f"{short(moment.version, _FITS)} {moment.commit}".strip()
+    words = f"{short(moment.version, _FITS)} {moment.mark}".strip()
     turned = f"rotate(-60 {left} {bottom + 14})"
     return [el("text", words, x=left + 3, y=bottom + 16, transform=turned, class_=f"{class_} end")]

@@ -26,6 +26,7 @@ class BlameDocument(Document, tag="evalh.blame/1", kw_only=True):
     stand_in: str | None
     design: str
     bad: int
+    incidents: int
     cases: int
     left_out: int
     clusters: int
@@ -61,6 +62,7 @@ def blame_document(found: Blamed) -> BlameDocument:
         stand_in=found.stand_in,
         design=blame.design.value,
         bad=found.bad,
+        incidents=found.incidents,
         cases=blame.cases,
         left_out=found.left_out,
         clusters=blame.clusters,

@@ -7,6 +7,7 @@ from evalh.analysis.compare.comparison import (
     ComparisonVerdict,
     Confirmed,
     Flip,
+    IncidentGoods,
     Mismatch,
     PassAt,
     Preferred,
@@ -98,6 +99,14 @@ class TagPart(_PartNumbers):
     """The comparison over the cases of one tag."""
 
     name: str = field(name="tag")
+
+
+class IncidentDocument(Value, kw_only=True):
+    """An incident, on both sides."""
+
+    case_id: str = field(name="case")
+    base: IncidentGoods
+    head: IncidentGoods
 
 
 class LatencyDifference(Value):
@@ -201,6 +210,7 @@ class ComparisonDocument(Document, tag="evalh.compare/1", kw_only=True, omit_def
     judge_relative: tuple[str, ...] = ()
     judges: tuple[JudgeDocument, ...] = ()
     notices: tuple[str, ...]
+    incidents: tuple[IncidentDocument, ...] = ()
 
 
 class ComparedDocument(ComparisonDocument, tag="evalh.compare/1", kw_only=True):

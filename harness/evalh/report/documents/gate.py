@@ -1,5 +1,7 @@
 """The document of `evalh gate --json`, which the log keeps and every report of a gate reads."""
 
+from decimal import Decimal
+
 import msgspec
 from msgspec import field
 
@@ -11,6 +13,7 @@ from evalh.core.values import Value
 from evalh.report.documents.compare import ComparisonDocument, JudgeDocument, comparison_document
 from evalh.report.documents.document import Document, document_of
 from evalh.report.documents.drift import CanaryDocument, numbers
+from evalh.report.documents.prompts import PromptDiffDocument, changed_document
 from evalh.report.terminal.drift import drift_cost_line, drift_sentence
 
 
@@ -44,6 +47,7 @@ class SuiteDocument(Value, kw_only=True):
     cases_needed: int | None
     stopped_at: int
     of: int
+    incidents: int | None = None
     saved: int
     asked: int
     findings: tuple[FindingDocument, ...]
@@ -54,6 +58,8 @@ class SuiteDocument(Value, kw_only=True):
     judge_relative: tuple[str, ...] = ()
     judges: tuple[JudgeDocument, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    difference: PromptDiffDocument | None = field(name="diff", default=None)
+    spent_usd: Decimal | None = None
 
 
 class GateDocument(Document, tag="evalh.gate/1", kw_only=True):
@@ -80,11 +86,12 @@ def gate_document(decision: GateDecision) -> GateDocument:
 
 
 def _suite(suite: SuiteDecision) -> SuiteDocument:
-    comparison, canary = suite.comparison, suite.canary
+    comparison, canary, difference = suite.comparison, suite.canary, suite.difference
     return document_of(
         SuiteDocument,
         suite,
         comparison=None if comparison is None else comparison_document(comparison),
+        diff=None if difference is None else changed_document(difference),
         canary=None if canary is None else document_of(CanaryDocument, canary, told=_told(canary), **numbers(canary)),
     )
 

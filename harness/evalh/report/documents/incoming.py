@@ -1,6 +1,7 @@
 """Documents about what comes in: files of production and of other programs, cases that were made of failures."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 from evalh.core.sample import Standing
 from evalh.core.strict_json import JsonValue
@@ -75,6 +76,30 @@ class ImportDocument(Document, tag="evalh.import/1", kw_only=True):
     newest: str | None
     unknown: tuple[str, ...]
     not_here: int
+
+
+class FetchedDocument(Document, tag="evalh.fetched/1", kw_only=True):
+    """`evalh import langfuse --json` and `evalh import phoenix --json`."""
+
+    service: str
+    rows: int
+    workflows: int
+    steps: int
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    uncounted: int
+    cost_usd: Decimal
+    unpriced: int
+    feedback: int
+    scores: int
+    not_here: int
+    left_out: Mapping[str, int]
+    losses: Mapping[str, int]
+    bad_lines: int
+    mistakes: tuple[LineMistake, ...]
+    content: str
+    trouble: str | None
 
 
 class ImportedPart(Value, kw_only=True):

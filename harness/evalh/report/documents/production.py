@@ -44,6 +44,7 @@ class GradedDocument(Document, tag="evalh.graded/1", kw_only=True):
     versions: tuple[GradedRate, ...]
     whole: GradedRate
     change: GradedChange | None
+    by_feedback: Mapping[str, GradedRate]  # good, bad, none; empty: nobody voted
     left_out: Mapping[str, int]
     without_gold: tuple[str, ...]
     doubtful: int
@@ -56,6 +57,7 @@ def graded_document(graded: GradedProduction) -> GradedDocument:
         versions=tuple(map(_rate, graded.versions)),
         whole=_rate(graded.whole),
         change=None if graded.change is None else _change(graded.change),
+        by_feedback={str(voted): _rate(rate) for voted, rate in graded.by_feedback.items()},
     )
 
 

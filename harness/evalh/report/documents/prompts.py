@@ -135,6 +135,29 @@ def diff_document(difference: PromptDiff) -> PromptDiffDocument:
     )
 
 
+def changed_document(difference: PromptDiff) -> PromptDiffDocument:
+    """Return a diff without the messages that are the same on both sides."""
+    return diff_document(replace(difference, sections=tuple(one for one in difference.sections if one.changed)))
+
+
+def difference_of(document: PromptDiffDocument) -> PromptDiff:
+    """Return the diff that a document holds."""
+    parts = ("config", "schemas", "tools", "steps", "notes")
+    return PromptDiff(
+        base=document.base.prompt,
+        head=document.head.prompt,
+        base_digest=document.base.digest,
+        head_digest=document.head.digest,
+        sections=document.sections,
+        **{part: tuple(map(_change, getattr(document, part))) for part in parts},
+    )
+
+
+def _change(document: ChangeDocument) -> Change:
+    sides = (document.base, document.head)
+    return Change(document.key, *(ABSENT if side is UNSET else side for side in sides))
+
+
 def _changes(changes: Sequence[Change]) -> list[ChangeDocument]:
     return [
         ChangeDocument(

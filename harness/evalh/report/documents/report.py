@@ -2,6 +2,7 @@
 
 from msgspec import field
 
+from evalh.analysis.confusion import LabelConfusion
 from evalh.core.run import Estimate, RunResult
 from evalh.core.values import Value
 from evalh.report.advice import advice
@@ -51,6 +52,23 @@ class MissedShare(Value, kw_only=True):
     samples: int
 
 
+class ConfusedDocument(Value, kw_only=True):
+    """How often a label was said where another one, or the same, is gold."""
+
+    gold: str
+    said: str
+    count: int
+
+
+class ConfusionDocument(Value, kw_only=True):
+    """The confusion matrix of a suite whose gold is a label. `counts` are those above 0."""
+
+    grader: str
+    golds: tuple[str, ...]
+    said: tuple[str, ...]
+    counts: tuple[ConfusedDocument, ...]
+
+
 class ReportDocument(Document, tag="evalh.report/1", kw_only=True):
     """`evalh report --format json`."""
 
@@ -63,6 +81,7 @@ class ReportDocument(Document, tag="evalh.report/1", kw_only=True):
     reasons: tuple[ReasonCount, ...]
     missed: tuple[MissedShare, ...]
     judges: tuple[JudgeDocument, ...]
+    confusion: ConfusionDocument | None
 
 
 class ReportFile(Value, kw_only=True):
@@ -99,4 +118,11 @@ def report_document(result: RunResult, report: RunReport) -> ReportDocument:
             for tag in heat.tags
         ],
         judges=report.judges,
+        confusion=None if report.confusion is None else _confusion(report.confusion),
     )
+
+
+def _confusion(one: LabelConfusion) -> ConfusionDocument:
+    pairs = ((gold, said, one.counts.get((gold, said), 0)) for gold in one.golds for said in one.said)
+    counts = tuple(ConfusedDocument(gold=gold, said=said, count=count) for gold, said, count in pairs if count)
+    return ConfusionDocument(grader=one.grader, golds=one.golds, said=one.said, counts=counts)

@@ -72,6 +72,18 @@ class RunFaults(Value, kw_only=True):
     after_bad: SpentAfter
 
 
+class RunIncidents(Value, kw_only=True):
+    """The samples of incidents, which are in no rate."""
+
+    samples: int
+    good: int
+    bad: int
+    ungraded: int
+    cost_usd: float | None
+    cached_cost_usd: float | None
+    errors: Mapping[str, int]
+
+
 class ResultDocument(Value, kw_only=True):
     """One run."""
 
@@ -106,6 +118,7 @@ class ResultDocument(Value, kw_only=True):
     steps: tuple[ResultStep, ...]  # none of a plain suite
     samples_by_word: Mapping[str, int]
     faults: RunFaults | None
+    incidents: RunIncidents | None  # null: an older evalh counted them with the others
 
 
 class RunDocument(Document, tag="evalh.run/1", kw_only=True):

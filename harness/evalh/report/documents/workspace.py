@@ -26,6 +26,7 @@ class CheckDocument(Document, tag="evalh.check/1", kw_only=True):
     problems: tuple[Problem, ...]
     notices: tuple[str, ...]
     counts: Mapping[str, int]
+    datasets: Mapping[str, int]
 
 
 class EndedWith(Problem, kw_only=True):
@@ -56,12 +57,21 @@ class DoctorDocument(Document, tag="evalh.doctor/1", kw_only=True):
     findings: tuple[SymptomDocument, ...]
 
 
+class InitColumn(Value, kw_only=True):
+    """A column of the file that `--from` names: what it is, and what an input is called in the prompt."""
+
+    column: str
+    role: Literal["id", "input", "expected", "tags", "cluster", "skip"]
+    name: str
+
+
 class InitDocument(Document, tag="evalh.init/1", kw_only=True):
     """`evalh init --json`."""
 
     folder: str
     written: tuple[str, ...]
-    model: Literal["small", "recorded"]
+    model: Literal["small", "recorded", "openai", "anthropic", "gemini", "server"]
+    columns: tuple[InitColumn, ...] = ()
 
 
 class DoubtDocument(Value, kw_only=True):
@@ -79,6 +89,14 @@ class CiDocument(Document, tag="evalh.ci/1", kw_only=True):
     text: str
     doubt: str | None
     suites: tuple[DoubtDocument, ...]
+
+
+class SkillDocument(Document, tag="evalh.skill/1", kw_only=True):
+    """`evalh skill --json`; `file` null: it was only printed."""
+
+    file: str | None
+    state: Literal["written", "updated", "current"] | None
+    text: str
 
 
 class AcceptedDocument(Document, tag="evalh.accepted/1", kw_only=True):
@@ -115,6 +133,28 @@ class RecordedExport(Document, tag="evalh.export/1", kw_only=True):
     rows: int
 
 
+class ExportedFile(Value, kw_only=True):
+    """A file of `evalh export csv` or `parquet`."""
+
+    table: str
+    output: str
+    rows: int
+
+
+class TablesExport(Document, tag="evalh.export/1", kw_only=True):
+    """`evalh export csv -o FOLDER --json`, `evalh export parquet --json`."""
+
+    files: tuple[ExportedFile, ...]
+
+
+class SentRecords(Value, kw_only=True):
+    """Verdicts that were sent as log records."""
+
+    taken: int
+    rejected: int
+    message: str
+
+
 class SpansExport(Document, tag="evalh.export/1", kw_only=True):
     """`evalh export otel --json`."""
 
@@ -125,6 +165,7 @@ class SpansExport(Document, tag="evalh.export/1", kw_only=True):
     message: str | None
     batches: int
     retries: int
+    logs: SentRecords | None
 
 
 class ForwardedBatches(Value):

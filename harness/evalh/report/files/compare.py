@@ -5,14 +5,15 @@ from itertools import chain
 from xml.sax.saxutils import escape
 
 from evalh.analysis.compare.comparison import Comparison
+from evalh.analysis.failures import why
 from evalh.core.log import SampleStory
 from evalh.core.sample import Standing
 from evalh.core.values import Value
 from evalh.report.documents.compare import ComparisonDocument
 from evalh.report.files.gate import relative_to
-from evalh.report.files.run import attribute, code, csv_line, inert_cell, why, xml
+from evalh.report.files.run import attribute, code, csv_line, inert_cell, xml
 from evalh.report.html.comparison import changes
-from evalh.report.terminal.compare import ComparisonView, labels, points, sentence
+from evalh.report.terminal.compare import ComparisonView, labels, points, sentence, told_incidents
 from evalh.report.text import cost_per_good, milliseconds, rate
 
 _ROWS = 20
@@ -50,6 +51,8 @@ def markdown(view: ComparisonView, both: Iterable[Both]) -> Iterator[str]:
     yield ""
     counts = f"{comparison.losses:,} worse, {comparison.wins:,} better, {comparison.ties:,} alike of {comparison.n:,}"
     yield f"{counts} · difference {points(comparison.difference)} · {code(view.id)}"
+    for line in told_incidents(comparison.incidents):
+        yield from ("", code(line, 400))
     yield ""
     yield from _changed([one for one in both if one.change])
 

@@ -11,12 +11,26 @@ from xml.sax.saxutils import escape, quoteattr
 
 from evalh.analysis.gate.decision import Evidence, GateStatus
 from evalh.core.errors import ExitCode
+from evalh.core.run import Estimate
 from evalh.core.values import Value
+from evalh.report.documents.compare import ComparisonDocument
 from evalh.report.documents.document import document_of
 from evalh.report.documents.gate import FindingDocument, GateDocument, SuiteDocument
-from evalh.report.files.run import xml
-from evalh.report.terminal.gate import RELATIVE, decision_word, facts, look_line
-from evalh.report.text import inert, safe
+from evalh.report.documents.prompts import difference_of
+from evalh.report.files.prompt_diff import diff_markdown
+from evalh.report.files.run import code, xml
+from evalh.report.terminal.compare import points
+from evalh.report.terminal.gate import (
+    RELATIVE,
+    asides,
+    asked_line,
+    certainty,
+    decision_word,
+    inputs_text,
+    look_line,
+    named_sides,
+)
+from evalh.report.text import inert, milliseconds, one_line, percent, plural, safe, short_cost_per_good, typable
 
 MARKER = "<!-- evalh gate -->"
 """The comment's first line: by it the next run finds the comment and writes over it."""
@@ -24,10 +38,15 @@ MARKER = "<!-- evalh gate -->"
 COMMENT_BYTES = 64_000  # GitHub takes 65,536 characters
 SUMMARY_BYTES = 1_000_000  # GitHub takes 1 MiB
 
+DATASET_LABEL = "evalh-allow-dataset-change"
+"""The label of a pull request that allows changed rows: the workflows of `evalh ci init` read it."""
+
 _SIGNS = {GateStatus.ACCEPT: "✅", GateStatus.REFUSE: "❌", GateStatus.INCONCLUSIVE: "❔"}
 _SPECIAL = str.maketrans({one: f"\\{one}" for one in r"\`*_{}[]()#+!|~-"})
 _MOST_OUTPUT = 2000
 _MOST_HEADS = 500
+_MOST_CASES = 5
+_HEADING = 160
 _LEFT_OUT = "\n\n… more is in the log: `evalh show`, and in `evalh gate --json`.\n"
 
 
@@ -47,7 +66,8 @@ def gate_markdown(gate: GateDocument, limit_bytes: int, earlier: Sequence[str] =
 
 def _blocks(gate: GateDocument) -> Iterator[str]:
     relative = f" ({RELATIVE})" if gate.judge_relative else ""
-    yield f"\n## {_sign(gate)} evalh gate: {decision_word(gate.exit, doubt=gate.doubt)}{relative}\n\n"
+    decision = decision_word(gate.exit, doubt=gate.doubt)
+    yield f"\n## {_sign(gate)} evalh gate: {decision}{relative}{_headline(gate)}\n\n"
     yield f"{_text(gate.base)} → {_text(gate.head)}\n"
     if gate.series is not None:
         yield f"\n_{_text(look_line(gate.series))}_\n\n"
@@ -59,18 +79,32 @@ def _blocks(gate: GateDocument) -> Iterator[str]:
     for notice in gate.notices:
         yield f"\n_{_text(_short(notice))}_\n"
     for suite in gate.suites:
-        yield from _suite(suite)
+        yield from _suite(suite, gate.base)
     if gate.unchanged:
         yield f"\nUnchanged: {_text(_short(', '.join(gate.unchanged)))}\n"
     for suite in gate.suites:
-        for evidence in suite.evidence:
-            yield _evidence(suite, evidence)
+        yield from _worse(suite)
+    yield from _next(gate)
 
 
-def _suite(suite: SuiteDocument) -> Iterator[str]:
-    yield f"\n### {_sign(suite)} {_text(suite.suite)}\n\n"
-    for fact in facts(suite):
-        yield f"{_text(fact)}  \n"
+def _headline(gate: GateDocument) -> str:
+    """Tell the story of the first suite that decided: both sides, and the difference."""
+    told = (one for one in gate.suites if one.exit == gate.exit and one.comparison is not None and one.comparison.n)
+    suite = next(told, None)
+    if suite is None or suite.comparison is None:
+        return ""
+    difference = points(suite.comparison.difference)
+    return f" · {_text(named_sides(suite, gate.base))} · good {_text(difference)}"
+
+
+def _suite(suite: SuiteDocument, base: str) -> Iterator[str]:
+    told = named_sides(suite, base).removeprefix(f"{suite.suite} ")
+    yield f"\n### {_sign(suite)} {_text(suite.suite)} · {_text(told)} · {_text(suite.model)}\n\n"
+    yield f"{_text(asked_line(suite))} · changed: {_text(', '.join(suite.parts) or 'the version')}\n"
+    if (compared := suite.comparison) is not None and compared.n:
+        yield _numbers(suite, compared)
+    for aside in asides(suite):
+        yield f"{_text(aside)}  \n"
     yield "\n| | rule | found |\n|---|---|---|\n"
     for finding in suite.findings:
         yield f"| {_sign(finding)} | {_text(finding.rule)} | {_text(_short(finding.reason))} |\n"
@@ -78,6 +112,75 @@ def _suite(suite: SuiteDocument) -> Iterator[str]:
         yield f"\n⚖️ {RELATIVE}: {_text(_short(why))}\n"
     for notice in suite.notices:
         yield f"\n_{_text(_short(notice))}_\n"
+    if suite.difference is not None:
+        yield diff_markdown(difference_of(suite.difference))
+
+
+def _numbers(suite: SuiteDocument, compared: ComparisonDocument) -> str:
+    """Return the table of both sides; what is unknown on both has no row."""
+    base, head = compared.sides.base, compared.sides.head
+    sure = certainty(compared.difference, suite.alpha).removeprefix(", ")
+    cases = f"{compared.losses:,} worse, {compared.wins:,} better, {compared.ties:,} alike"
+    rows = [("good", *(percent(one.good_rate.value) for one in (base, head)), points(compared.difference))]
+    if head.cost_per_good_usd.value is not None:
+        costs = (short_cost_per_good(one.cost_per_good_usd) for one in (base, head))
+        rows.append(("cost per good output", *costs, _times(compared.cost_per_good_ratio)))
+    if compared.latency.difference_ms.value is not None:
+        times = (milliseconds(one.latency_ms.latency_p50_ms) for one in (base, head))
+        rows.append(("latency, median", *times, _longer(compared.latency.difference_ms)))
+    lines = "".join(f"| {' | '.join(map(_text, row))} |\n" for row in rows)
+    limits = f"Limits of the difference: {_text(sure)}. " if sure else ""
+    return f"\n| | base | head | difference |\n|---|--:|--:|--:|\n{lines}\n{limits}Cases: {cases}.\n\n"
+
+
+def _times(ratio: Estimate) -> str:
+    if ratio.value is None:
+        return ""
+    between = "" if ratio.low is None or ratio.high is None else f"  [{ratio.low:.2f}, {ratio.high:.2f}]"
+    return f"× {ratio.value:.2f}{between}"
+
+
+def _longer(difference: Estimate) -> str:
+    if difference.value is None:
+        return ""
+    low, high = difference.low, difference.high
+    between = "" if low is None or high is None else f"  [{round(low):+}, {round(high):+}]"
+    return f"{round(difference.value):+} ms on average{between}"
+
+
+def _worse(suite: SuiteDocument) -> Iterator[str]:
+    """Show the worst of the cases that got worse, folded."""
+    if suite.evidence:
+        count = max(len(suite.evidence), suite.comparison.losses if suite.comparison is not None else 0)
+        shown = min(len(suite.evidence), _MOST_CASES)
+        which = "" if shown == count else f", the worst {shown}"
+        yield f"\n#### {_text(suite.suite)}: {plural(count, 'case')} got worse{which}\n"
+    for evidence in suite.evidence[:_MOST_CASES]:
+        yield _evidence(suite, evidence)
+
+
+def _next(gate: GateDocument) -> Iterator[str]:
+    """Say what to do now. The commands run in a checkout of the branch."""
+    steps = [*_steps(gate)]
+    if steps:
+        yield "\n**Next**\n\n" + "".join(f"- {step}\n" for step in steps)
+
+
+def _steps(gate: GateDocument) -> Iterator[str]:
+    decisive = [one for one in gate.suites if one.exit == gate.exit]
+    names = [typable(one) for one in (*(suite.suite for suite in decisive), gate.base)]
+    if gate.exit == ExitCode.NO and all(names) and any(one.evidence for one in decisive):
+        *suites, base = map(str, names)
+        again = code(f"evalh gate {' '.join(suites)} --base {base} --confirm", 500)
+        yield f"{again} asks the cases that got worse again: is it shown again, or was it chance?"
+    if any(one.rule == "dataset" and one.exit is ExitCode.NO for suite in gate.suites for one in suite.findings):
+        yield f"If the rows were changed on purpose, give the pull request the label {code(DATASET_LABEL)}."
+    released = dict.fromkeys(one.head.partition("@")[0] for one in gate.suites if one.head.endswith("@draft"))
+    for prompt in released if gate.exit == ExitCode.YES else ():
+        if typable(prompt):
+            yield f"{code(f'evalh prompt release {prompt}')} makes a version of the draft."
+    if gate.gate:
+        yield f"{code(f'evalh report {gate.gate}')} makes a page of it, where the log of this job is."
 
 
 def _sign(decided: GateDocument | SuiteDocument | FindingDocument) -> str:
@@ -86,10 +189,12 @@ def _sign(decided: GateDocument | SuiteDocument | FindingDocument) -> str:
 
 def _evidence(suite: SuiteDocument, evidence: Evidence) -> str:
     case = evidence.case_id
-    head = f"{_text(suite.suite)}: {_text(_short(case))} got worse{_label(suite, case)}"
+    why = f": {_in_html(one_line(evidence.reasons[0][1], _HEADING))}" if evidence.reasons else ""
+    head = f"<b>{_in_html(_short(case))}</b>{why}{_label(suite, case)}"
     reasons = "".join(f"- {_text(grader)}: {_text(_short(reason))}\n" for grader, reason in evidence.reasons)
+    given = "" if evidence.inputs is None else f"input\n{_fenced(inputs_text(evidence.inputs))}\n"
     base, now = _fenced(evidence.base_output), _fenced(evidence.head_output)
-    return f"\n<details><summary>{head}</summary>\n\nbase\n{base}\nhead\n{now}\n{reasons}\n</details>\n"
+    return f"\n<details><summary>{head}</summary>\n\n{given}base\n{base}\nhead\n{now}\n{reasons}\n</details>\n"
 
 
 def _label(suite: SuiteDocument, case_id: str) -> str:
@@ -116,13 +221,23 @@ def _short(text: str) -> str:
 
 def _text(text: str) -> str:
     """Make text inert in GitHub's and GitLab's Markdown: no markup, no HTML, no mention, no link."""
-    flat = " ".join(safe(text).split())
-    flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    flat = flat.translate(_SPECIAL)
-    # A joiner of no width: nothing is mentioned, no number and no address becomes a link.
-    for one in ("@", "#", "://"):
-        flat = flat.replace(one, f"{one}\u200b")
-    return re.sub(r"\bwww(?=\.)", "www\u200b", flat)
+    return _unlinked(_flat(text).translate(_SPECIAL))
+
+
+def _in_html(text: str) -> str:
+    """Make text inert inside a tag, where Markdown ends: a backslash would be shown there."""
+    return _unlinked(_flat(text))
+
+
+def _flat(text: str) -> str:
+    return escape(" ".join(safe(text).split()))
+
+
+def _unlinked(text: str) -> str:
+    """Put a joiner of no width where a mention, a number or an address would become a link."""
+    for one in ("@", "#", "://", "]"):
+        text = text.replace(one, f"{one}\u200b")
+    return re.sub(r"\bwww(?=\.)", "www\u200b", text)
 
 
 class _TestSuite(Value, kw_only=True):
@@ -132,6 +247,7 @@ class _TestSuite(Value, kw_only=True):
     findings: Sequence[FindingDocument]
     judge_relative: Sequence[str] = ()
     evidence: Sequence[Evidence] = ()
+    exit: ExitCode = ExitCode.YES
 
 
 def gate_junit(gate: GateDocument) -> str:
@@ -155,7 +271,7 @@ def _whole(gate: GateDocument) -> Iterator[_TestSuite]:
 
 
 def _suite_xml(suite: _TestSuite) -> str:
-    cases = "".join(_test(suite, finding) for finding in suite.findings)
+    cases = "".join((*(_test(suite, one) for one in suite.findings), *(_case(suite, one) for one in suite.evidence)))
     head = f"<testsuite name={_attribute(suite.name)}{_counts([suite])}>"
     return f"{head}\n{relative_to(suite.judge_relative)}{cases}</testsuite>\n"
 
@@ -168,6 +284,7 @@ def relative_to(why: Sequence[str]) -> str:
 
 def _counts(suites: Sequence[_TestSuite]) -> str:
     exits = [finding.exit for suite in suites for finding in suite.findings]
+    exits += [_exit_of_case(suite) for suite in suites for _ in suite.evidence]
     failures, errors = exits.count(ExitCode.NO), exits.count(ExitCode.CANNOT_MEASURE)
     skipped = exits.count(ExitCode.INCONCLUSIVE)
     return f' tests="{len(exits)}" failures="{failures}" errors="{errors}" skipped="{skipped}"'
@@ -188,9 +305,24 @@ def _test(suite: _TestSuite, finding: FindingDocument) -> str:
             return f"{head}><error message={reason}/></testcase>\n"
 
 
+def _exit_of_case(suite: _TestSuite) -> ExitCode:
+    """Return failure where the suite refuses; where chance may explain that a case got worse, its test is skipped."""
+    return ExitCode.NO if suite.exit is ExitCode.NO else ExitCode.INCONCLUSIVE
+
+
+def _case(suite: _TestSuite, case: Evidence) -> str:
+    head = f"<testcase classname={_attribute(f'evalh.{suite.name}.worse')} name={_attribute(case.case_id)}"
+    why = "; ".join(f"{grader}: {reason}" for grader, reason in case.reasons)
+    if _exit_of_case(suite) is ExitCode.NO:
+        return f"{head}><failure message={_attribute(why)}>{escape(xml(_evidence_text(case)))}</failure></testcase>\n"
+    told = f"got worse, which chance may explain: {why}"
+    return f"{head}><skipped message={_attribute(told)}/></testcase>\n"
+
+
 def _evidence_text(case: Evidence) -> str:
     reasons = "; ".join(f"{grader}: {reason}" for grader, reason in case.reasons)
-    return f"{case.case_id}: {reasons}\n  base: {case.base_output}\n  head: {case.head_output}"
+    given = "" if case.inputs is None else f"\n  input: {inputs_text(case.inputs)}"
+    return f"{case.case_id}: {reasons}{given}\n  base: {case.base_output}\n  head: {case.head_output}"
 
 
 def _attribute(text: str) -> str:

@@ -1,21 +1,22 @@
 """A run as text for other places: a comment, a spreadsheet, a build's test view. Nothing in it is live there."""
 
 import csv
-import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
+from evalh.analysis.failures import why
 from evalh.core.log import RunRow, SampleStory
 from evalh.core.sample import Standing
-from evalh.core.verdict import Outcome
 from evalh.report.advice import advice
 from evalh.report.terminal.calibration import judge_facts
-from evalh.report.text import cost_per_good, inert, milliseconds, one_line, rate, usd
+from evalh.report.text import cost_per_good, incidents, inert, milliseconds, one_line, rate, usd
 from evalh.report.words import RunReport, pointers
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+_FORMULA = tuple("=+-@\t\r\n|%\uff1d\uff0b\uff0d\uff20")  # the last are full-width
+_ENTITIES = {ord(char): f"&#{ord(char)};" for char in "\\`*_{}[]<>#|!@~&$"}
+_BLANKS = " \u00a0\u3000\ufeff"  # a spreadsheet drops them before it looks
 _ROWS = 20
 _CELL = 30_000  # a spreadsheet's cell holds 32,767 characters
 
@@ -29,12 +30,21 @@ def code(text: str, width: int = 120) -> str:
     return f"{fence}{pad}{flat}{pad}{fence}"
 
 
+def prose(text: str, width: int = 400) -> str:
+    """Write a sentence of ours in Markdown: names in it stay text, since what has a meaning there becomes an entity.
+
+    What a model or a row says belongs into `code`.
+    """
+    return one_line(text, width).translate(_ENTITIES)
+
+
 def markdown(report: RunReport) -> Iterator[str]:
     """Yield the lines of a comment about a run."""
     run, chosen = report.run, report.chosen
     yield f"**{code(run.record.prompt)} on {code(run.record.model)}**: {_counts(run)}"
     yield ""
-    yield from (f"- {code(one.words, 200)}" for one in pointers(run, report.failings))
+    for one in pointers(run, report.failings):
+        yield f"- {code(one.words, 200) if one.quotes else prose(one.words, 200)}"
     yield ""
     if len(chosen.points) > 1:
         yield "| version | model | good rate | cost per good output | median latency |"
@@ -46,22 +56,25 @@ def markdown(report: RunReport) -> Iterator[str]:
             names = f"{code(point.record.prompt)}{mark} | {code(point.record.model)}"
             yield f"| {names} | {' | '.join(numbers)} | {latency} |"
         yield ""
-        yield from (code(sentence, 400) for sentence in advice(chosen))
+        yield " ".join(prose(sentence) for sentence in advice(chosen))
         yield ""
     yield from _missed(report.missed)
     if report.judges:
         yield ""
     for name, fact in judge_facts(report.judges).items():
-        yield f"- {code(f'{name}: {fact}', 240)}"
+        yield f"- {prose(f'{name}: {fact}', 240)}"
 
 
 def _counts(run: RunRow) -> str:
     summary = run.summary
-    if summary is None or not summary.samples:
+    if summary is None or not summary.evaluated:
         return "no finished sample"
+    more = f" · incidents: {incidents(summary.apart)}" if summary.apart.samples else ""
+    if not summary.samples:
+        return f"no good rate ({run.status.value}){more}"
     counts = f"{summary.good} good, {summary.bad} bad, {summary.ungraded} ungraded of {summary.samples}"
     price = cost_per_good(summary.cost_per_good_usd)
-    return f"{rate(summary.good_rate)} ({counts}; {run.status.value}) · cost per good output {price}"
+    return f"{rate(summary.good_rate)} ({counts}; {run.status.value}) · cost per good output {price}{more}"
 
 
 def _missed(missed: Sequence[SampleStory]) -> Iterator[str]:
@@ -77,21 +90,10 @@ def _missed(missed: Sequence[SampleStory]) -> Iterator[str]:
         yield f"\n{len(missed) - _ROWS} more."
 
 
-def why(story: SampleStory) -> str:
-    """Say why a sample is not good: its error, or what the required graders that did not pass say."""
-    if story.sample.error is not None:
-        return f"{story.sample.error_kind}: {story.sample.error}"
-    return "; ".join(
-        f"{graded.grader}: {graded.verdict.reason}"
-        for graded in story.sample.verdicts
-        if graded.required and graded.verdict.outcome is not Outcome.PASS
-    )
-
-
-def inert_cell(text: str) -> str:
-    """Make a text a spreadsheet's text: what would start a formula stands behind an apostrophe."""
-    shown = inert(text)[:_CELL]
-    return f"'{shown}" if shown.lstrip(" ").startswith(_FORMULA) else shown
+def inert_cell(text: str, longest: int | None = _CELL) -> str:
+    """Make a text a spreadsheet's text: what would start a formula stands behind an apostrophe. None: not cut."""
+    shown = inert(text)[:longest]
+    return f"'{shown}" if shown.lstrip(_BLANKS).startswith(_FORMULA) else shown
 
 
 def csv_text(stories: Iterable[SampleStory]) -> Iterator[str]:
@@ -115,17 +117,29 @@ def csv_text(stories: Iterable[SampleStory]) -> Iterator[str]:
         yield csv_line(cells)
 
 
+class _Told:
+    """A file that hands back what is written to it."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+_LINES = csv.writer(_Told())
+
+
 def csv_line(cells: Sequence[str | float]) -> str:
     """Write one line of CSV."""
-    line = io.StringIO()
-    csv.writer(line).writerow(cells)
-    return line.getvalue()
+    line: str = _LINES.writerow(cells)
+    return line
 
 
 def junit(run: RunRow, stories: Iterable[SampleStory]) -> Iterator[str]:
     """Yield JUnit XML: a sample is a test; failure = bad, error = ungraded."""
     summary = run.summary
-    counts = (summary.samples, summary.bad, summary.ungraded) if summary is not None else (0, 0, 0)
+    counts = (0, 0, 0)
+    if summary is not None:  # incidents too: a test is a sample, and no rate
+        apart = summary.apart
+        counts = (summary.evaluated, summary.bad + apart.bad, summary.ungraded + apart.ungraded)
     told = f'tests="{counts[0]}" failures="{counts[1]}" errors="{counts[2]}"'
     yield f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="evalh" {told}>\n'
     yield f"<testsuite name={attribute(run.record.suite)} {told}>\n"

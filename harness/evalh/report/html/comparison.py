@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 
 from evalh.analysis.compare.comparison import Comparison, PartComparison, listed
-from evalh.analysis.prompt_diff import Change, Edit, PromptDiff
-from evalh.core.case import ABSENT
-from evalh.core.run import Downstream, DownstreamComparison
+from evalh.analysis.prompt_diff import Change, Edit, MessageBlock, PromptDiff, SectionDiff
+from evalh.core.case import ABSENT, INCIDENT
+from evalh.core.run import Downstream, DownstreamComparison, Estimate
 from evalh.core.strict_json import JsonValue
 from evalh.report.documents.compare import ComparisonDocument, DownstreamDocument
 from evalh.report.html.markup import Child, Markup, el, join
 from evalh.report.html.parts import SIDES, figure, row, section, shown_json, side_row, table
-from evalh.report.terminal.compare import ComparisonView, doubts, labels, points, preference, sentence
+from evalh.report.terminal.compare import ComparisonView, doubts, labels, points, preference, sentence, told_incidents
 from evalh.report.text import in_clusters, plural, short_cost_per_good
 from evalh.report.words import Pointer, anchor, consequences_line, cost_range, worth
 
 _PARTS_SHOWN = 20
+_OPEN = 6  # messages of a block that are shown without a click
 
 
 def title(view: ComparisonView) -> str:
@@ -39,12 +40,26 @@ def numbers(comparison: Comparison) -> Markup:
     seen = "" if drop is None else "the drop shown with 80 % power, if cases differ as often as here"
     return el(
         "dl",
-        figure("Difference of the good rates", points(comparison.difference), p_value),
+        figure(
+            "Difference of the good rates",
+            _value_of(comparison.difference),
+            [_limits_of(comparison.difference), p_value],
+        ),
         figure("Cases", in_clusters(comparison.n, comparison.clusters).removesuffix(" cases"), counts),
         figure("Cost per good output", times, [between, " head over base"]),
         figure("Sensitivity", "unknown" if drop is None else f"{100 * drop:.1f} points", seen),
         class_="numbers",
     )
+
+
+def _value_of(difference: Estimate) -> str:
+    return "unknown" if difference.value is None else f"{100 * difference.value:+.1f} points"
+
+
+def _limits_of(difference: Estimate) -> str:
+    if difference.low is None or difference.high is None:
+        return ""
+    return f"[{100 * difference.low:+.1f}, {100 * difference.high:+.1f}] "
 
 
 def look_at(comparison: Comparison) -> list[Pointer]:
@@ -54,6 +69,7 @@ def look_at(comparison: Comparison) -> list[Pointer]:
     if comparison.missing:
         alone = listed(sorted({one.case_id for one in comparison.missing}), 6)
         found.append(Pointer(f"On one side only, so not compared: {alone}"))
+    found += [Pointer(line, anchor(tag=INCIDENT)) for line in told_incidents(comparison.incidents)]
     for name, cases in changes(comparison).items():
         if cases:
             found.append(Pointer(f"{plural(len(cases), 'case')} {name}: {listed(cases, 4)}", anchor(change=name)))
@@ -106,7 +122,8 @@ def _net(name: str, side: Downstream) -> Markup:
 
 def _parts(kind: str, parts: Sequence[PartComparison]) -> Markup:
     heads = (kind, "worse", "better", "cases", "difference", "p, adjusted", "")
-    return table(f"Difference by {kind}", heads, [_part(kind, part) for part in parts[:_PARTS_SHOWN]])
+    rows = [_part(kind, part) for part in parts[:_PARTS_SHOWN]]
+    return join(el("h3", f"By {kind}"), table(f"Difference by {kind}", heads, rows))
 
 
 def _part(kind: str, part: PartComparison) -> Markup:
@@ -121,16 +138,40 @@ def prompt_diff(difference: PromptDiff | None) -> Markup:
     if difference is None:
         words = "The prompts are the same, or one of them is no longer in the log."
         return section("diff", "What differs", el("p", words, class_="note"))
+    return section("diff", "What differs between the prompts", differing(difference))
+
+
+def differing(difference: PromptDiff) -> list[Child]:
+    """Return the parts of a diff, messages first."""
     parts: list[Child] = []
-    for message in difference.sections:
-        if message.changed:
-            roles = {str(role or "nothing"): None for role in (message.base_role, message.head_role)}
-            parts += [el("h3", " → ".join(roles)), el("pre", [_edit(edit) for edit in message.edits])]
+    for one in difference.parts:
+        parts += _block(one) if isinstance(one, MessageBlock) else [*_message(one)]
     for kind, changed in difference.changes.items():
         parts += _changed(kind, changed)
     if difference.same_content:
         parts.append(el("p", "The same content: both versions send the same.", class_="note"))
-    return section("diff", "What differs between the prompts", parts)
+    return parts
+
+
+def _block(block: MessageBlock) -> list[Markup]:
+    """Show messages that one side lacks as one thing, folded where there are many."""
+    rows = [
+        el(
+            "tr",
+            el("th", section.head_role or section.base_role, scope="row"),
+            el("td", "".join(edit.text for edit in section.edits), class_="wrapped"),
+        )
+        for section in block.sections
+    ]
+    table = el("table", el("caption", block.title, class_="hidden"), el("tbody", rows), class_="messages")
+    return [el("details", el("summary", block.title), table, open=len(rows) <= _OPEN)]
+
+
+def _message(section: SectionDiff) -> list[Markup]:
+    both = section.base_role is not None and section.head_role is not None
+    # What came or went whole is said by the title; marking all of it would only be harder to read.
+    shown = [_edit(edit) if both else edit.text for edit in section.edits]
+    return [el("h3", section.title), el("pre", shown)]
 
 
 def _edit(edit: Edit) -> Markup | str:
@@ -140,7 +181,8 @@ def _edit(edit: Edit) -> Markup | str:
 
 def _changed(kind: str, changed: Sequence[Change]) -> list[Markup]:
     rows = [row(change.key, _value(change.base, "del"), _value(change.head, "ins")) for change in changed]
-    return [el("h3", kind), el("table", el("tbody", rows), class_="changes")] if rows else []
+    heads = el("thead", el("tr", el("td"), [el("th", side, scope="col") for side in ("base", "head")]))
+    return [el("h3", kind), el("table", heads, el("tbody", rows), class_="changes")] if rows else []
 
 
 def _value(value: JsonValue, name: str) -> Markup:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from msgspec import Struct, field
 
+from evalh.analysis.confusion import GivenLabel, LabelConfusion, column_of
 from evalh.analysis.traffic import Traffic
 from evalh.core.case import ABSENT
 from evalh.core.log import DecisionRow, SampleStory, TracedAttempt, TracedCall
@@ -31,7 +32,7 @@ _REASON_BYTES = 300
 _MOST_PARTS = 60  # of one verdict
 _DEEPEST_PARTS = 8
 _TOLD = ("c", "l")
-_STANDINGS = {Standing.BAD: 0, Standing.UNGRADED: 1, Standing.GOOD: 2}
+STANDINGS = {Standing.BAD: 0, Standing.UNGRADED: 1, Standing.GOOD: 2}
 _OUTCOMES = {Outcome.FAIL: 0, Outcome.ERROR: 1, Outcome.ABSTAIN: 2, Outcome.PASS: 3}
 
 
@@ -43,9 +44,11 @@ class Rows(Struct):
     graders: dict[str, int] = field(default_factory=dict)  # of steps too
     of_samples: dict[str, None] = field(default_factory=dict)  # the graders of whole samples
     shapes: dict[int, RunSteps] = field(default_factory=dict)  # of the runs that have a pipeline
+    labels: dict[str, int] = field(default_factory=dict)  # of the confusion matrices
     clipped: int = 0  # good samples whose texts are shortened
     dropped: int = 0  # samples whose texts are left out
     _bytes: int = 0
+    _answered: list[tuple[dict[str, JsonValue], GivenLabel]] = field(default_factory=list)  # since the last `label`
 
     def begin(self, run: int, record: RunRecord) -> Traffic | None:
         """Begin with the run at this place in the page; return what counts its samples, where it has steps."""
@@ -54,15 +57,17 @@ class Rows(Struct):
             self.shapes[run] = RunSteps(record, traffic)
         return traffic
 
-    def add(self, run: int, story: SampleStory, calls: Sequence[TracedCall]) -> None:
-        """Add one sample of the run at this place in the page."""
+    def add(
+        self, run: int, story: SampleStory, calls: Sequence[TracedCall], answered: GivenLabel | None = None
+    ) -> None:
+        """Add one sample of the run at this place in the page; `answered`: its gold label and the output's."""
         sample = story.sample
         faultless = sample.story is None or sample.story.word is SampleWord.CLEAN
         good = faultless and sample.standing is Standing.GOOD
         row: dict[str, JsonValue] = {
             "i": inert(sample.case_id),
-            "s": _STANDINGS[sample.standing],
-            "v": [self._verdict(graded, told=not good) for graded in sample.verdicts],
+            "s": STANDINGS[sample.standing],
+            "v": [self.verdict(graded, told=not good) for graded in sample.verdicts],
         }
         self.of_samples |= dict.fromkeys(inert(graded.grader) for graded in sample.verdicts)
         numbers: dict[str, JsonValue] = {
@@ -82,15 +87,26 @@ class Rows(Struct):
         # A cost or a latency that is left out is not known; nothing and none else go without saying.
         row |= {key: one for key, one in numbers.items() if one not in (None, 0, []) or (one == 0 and key in _TOLD)}
         if run in self.shapes:
-            self.shapes[run].traffic.add(sample)
+            if not story.case.incident:
+                self.shapes[run].traffic.add(sample)
             row |= self._with_steps(self.shapes[run], story, good=good)
         else:
-            row |= self._texts(_texts_of(story), good=good)
+            row |= self._texts(texts_of(story), good=good)
         if sample.finish not in (None, "stop"):
             row["f"] = sample.finish
         if not good or any(call.eventful for call in calls) or len(calls) > max(1, len(sample.steps)):
             row["k"] = [_call(call) for call in calls]
         self.rows.append(row)
+        if answered is not None:
+            self._answered.append((row, answered))
+
+    def label(self, confusion: LabelConfusion | None) -> None:
+        """Say of the samples that were added since the last time where in this confusion matrix they are."""
+        if confusion is not None:
+            for row, answered in self._answered:
+                names = answered.gold, column_of(answered.said, confusion.said)
+                row["u"] = [self.labels.setdefault(inert(name), len(self.labels)) for name in names]
+        self._answered.clear()
 
     def beside(self, base: SampleStory | None, change: str) -> None:
         """Put base's side beside the sample that was added last, and what became of the case."""
@@ -99,17 +115,18 @@ class Rows(Struct):
         row["z"] = change
         if base is None:
             return
-        told = _texts_of(base)
+        told = texts_of(base)
         texts = self._texts({key: told[key] for key in ("o", "y") if key in told}, good=False)
-        verdicts: JsonValue = [self._verdict(graded, told=True) for graded in base.sample.verdicts]
-        row["b"] = {"s": _STANDINGS[base.sample.standing], "l": base.sample.latency.total_ms, "v": verdicts} | texts
+        verdicts: JsonValue = [self.verdict(graded, told=True) for graded in base.sample.verdicts]
+        row["b"] = {"s": STANDINGS[base.sample.standing], "l": base.sample.latency.total_ms, "v": verdicts} | texts
 
-    def _verdict(self, graded: Graded, *, told: bool) -> JsonValue:
+    def verdict(self, graded: Graded, *, told: bool) -> JsonValue:
+        """Return what one grader said, with its reason where it is `told` or did not pass."""
         verdict = graded.verdict
         place = self.graders.setdefault(inert(graded.grader), len(self.graders))
         shown: list[JsonValue] = [place, _OUTCOMES[verdict.outcome], int(graded.required)]
         if told or verdict.outcome is not Outcome.PASS:
-            shown += [verdict.score, _clip(verdict.reason, _REASON_BYTES)]
+            shown += [verdict.score, clip(verdict.reason, _REASON_BYTES)]
             if parts := _parts(verdict):
                 shown.append(parts)
         return shown
@@ -118,19 +135,19 @@ class Rows(Struct):
         """Return the texts of a pipeline's sample, and its steps with theirs."""
         results = {one.step: one for one in story.sample.steps}
         of_steps, elsewhere = shape.texts(story.sample, story.case)
-        texts = self._texts(_texts_of(story), of_steps, good=good)
+        texts = self._texts(texts_of(story), of_steps, good=good)
         steps: list[JsonValue] = []
         for place, (step, row) in enumerate(shape.rows(story.sample).items()):
             told = row | {key: texts.pop(f"{place}{key}") for key in ("i", "o") if f"{place}{key}" in texts}
             told |= {"u": dict(elsewhere[step])} if step in elsewhere else {}
             one = results.get(step)
             if one is not None and one.verdicts:
-                told["v"] = [self._verdict(graded, told=not good) for graded in one.verdicts]
+                told["v"] = [self.verdict(graded, told=not good) for graded in one.verdicts]
             if one is not None and one.reason and not (good and one.gave):
-                told["w"] = _clip(one.reason, _REASON_BYTES)
+                told["w"] = clip(one.reason, _REASON_BYTES)
             steps.append(told)
         if story.sample.review is not None:
-            texts["j"] = _clip(story.sample.review, _REASON_BYTES)
+            texts["j"] = clip(story.sample.review, _REASON_BYTES)
         return texts | {"w": kind_of(story.sample), "q": shape.end(story.sample), "p": steps}
 
     def _texts(self, *parts: Mapping[str, Mapping[str, str]], good: bool) -> dict[str, JsonValue]:
@@ -139,7 +156,7 @@ class Rows(Struct):
             many = sum(map(len, texts.values())) or 1
             share = GOOD_BYTES // many if good else BAD_BYTES
             for key, group in texts.items():
-                shown[key] = {inert(name)[:80]: _clip(text, share) for name, text in group.items()}
+                shown[key] = {inert(name)[:80]: clip(text, share) for name, text in group.items()}
         size = len(orjson.dumps(shown))
         if self._bytes + size > ALL_BYTES:
             self.dropped += 1
@@ -149,7 +166,7 @@ class Rows(Struct):
         return shown
 
 
-def _texts_of(story: SampleStory) -> dict[str, dict[str, str]]:
+def texts_of(story: SampleStory) -> dict[str, dict[str, str]]:
     """Return the texts of a sample: x, what went in; e, what was expected; o, what came out; y, why, by the model."""
     texts = {"x": {name: _readable(value) for name, value in story.case.inputs.items()}}
     if story.case.expected is not ABSENT:
@@ -173,12 +190,12 @@ def _parts(verdict: Verdict, level: int = 0) -> list[JsonValue]:
     for part in parts_of(verdict)[:_MOST_PARTS]:
         said = part.verdict
         label = inert(part.label) if part.weight in (0, 1) else f"{inert(part.label)} ×{part.weight:g}"
-        found.append([level, label, _OUTCOMES[said.outcome], said.score, _clip(said.reason, _REASON_BYTES)])
+        found.append([level, label, _OUTCOMES[said.outcome], said.score, clip(said.reason, _REASON_BYTES)])
         found += _parts(said, level + 1) if level < _DEEPEST_PARTS else []
     return found[:_MOST_PARTS]
 
 
-def _clip(text: str, most: int) -> JsonValue:
+def clip(text: str, most: int) -> JsonValue:
     """Make a text inert; where it takes more than `most` bytes, return its beginning and its length."""
     if len(text) * 4 <= most:
         return inert(text)
@@ -216,7 +233,7 @@ def _attempt(attempt: TracedAttempt, began: float) -> JsonValue:
         "o": attempt.output_tokens,
     }
     if attempt.error_kind:
-        shown["e"] = _clip(f"{attempt.error_kind}: {attempt.error or ''}", _REASON_BYTES)
+        shown["e"] = clip(f"{attempt.error_kind}: {attempt.error or ''}", _REASON_BYTES)
     return {key: value for key, value in shown.items() if value is not None}
 
 
@@ -226,7 +243,7 @@ def _decision(decision: DecisionRow, began: float) -> JsonValue:
         told += f" → {decision.detail['to']}"
     if isinstance(wait := decision.detail.get("wait_s"), int | float):
         told += f" · waits {wait:.2g} s"
-    return {"at": round(1000 * (decision.at - began)), "k": inert(decision.kind), "w": _clip(told, _REASON_BYTES)}
+    return {"at": round(1000 * (decision.at - began)), "k": inert(decision.kind), "w": clip(told, _REASON_BYTES)}
 
 
 def document(rows: Rows, runs: Iterable[str]) -> str:
@@ -237,6 +254,8 @@ def document(rows: Rows, runs: Iterable[str]) -> str:
         "graders": list(rows.graders),
         "rows": rows.rows,
     }
+    if rows.labels:
+        content["labels"] = list(rows.labels)
     if rows.shapes:
         shapes = (rows.shapes.get(place) for place in range(len(content["runs"])))
         content["flows"] = [None if shape is None else shape.document() for shape in shapes]

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from evalh.analysis.compare.comparison import listed
 from evalh.report.documents.compare import SideDocument
 from evalh.report.documents.gate import FindingDocument, GateDocument, SuiteDocument
-from evalh.report.html.comparison import changes, net
+from evalh.report.documents.prompts import difference_of
+from evalh.report.html.comparison import changes, differing, net
 from evalh.report.html.markup import Child, Markup, el
 from evalh.report.html.parts import SIDES, facts, figure, look_at, section, side_row, table
 from evalh.report.terminal.compare import points
-from evalh.report.terminal.gate import RELATIVE, certainty, decision_word
+from evalh.report.terminal.gate import RELATIVE, asked_line, certainty, decision_word, incidents_line, named_sides
 from evalh.report.text import one_line, plural
 from evalh.report.words import Pointer, anchor
 
@@ -18,8 +19,21 @@ _CASES = 12
 
 
 def title(gate: GateDocument) -> str:
-    """Name both sides."""
-    return f"{gate.base} → {gate.head}"
+    """Name both sides: of the suite, where it is one."""
+    return named_sides(gate.suites[0], gate.base) if len(gate.suites) == 1 else f"{gate.base} → {gate.head}"
+
+
+def differences(gate: GateDocument) -> Markup | None:
+    """Show what differs between the prompts, each pair once; None if the log holds nothing of it."""
+    pairs = {(one.base.digest, one.head.digest): one for suite in gate.suites if (one := suite.difference) is not None}
+    if not pairs:
+        return None
+    parts: list[Child] = []
+    for one in pairs.values():
+        if len(pairs) > 1:
+            parts.append(el("h3", f"{one.base.prompt} → {one.head.prompt}"))
+        parts += differing(difference_of(one))
+    return section("diff", "What differs between the prompts", parts)
 
 
 def top(gate: GateDocument) -> Markup:
@@ -29,7 +43,8 @@ def top(gate: GateDocument) -> Markup:
     more = f" (and {plural(len(reasons) - 1, 'more reason')})" if len(reasons) > 1 else ""
     return el(
         "header",
-        el("h1", f"{title(gate)}: ", el("span", said, class_=_CLASSES.get(said, "")), f": {why}{more}"),
+        el("h1", f"{title(gate)}: ", el("span", said, class_=_CLASSES.get(said, ""))),
+        el("p", f"{why}{more}", class_="note") if why else None,
         el("dl", [_numbers(suite) for suite in gate.suites], class_="numbers") if gate.suites else None,
         look_at(_pointers(gate)),
         class_="verdict",
@@ -38,7 +53,7 @@ def top(gate: GateDocument) -> Markup:
 
 def _numbers(suite: SuiteDocument) -> list[Child]:
     compared = suite.comparison
-    looked = f"{suite.stopped_at:,} of {suite.of:,} cases · {suite.asked:,} asked"
+    looked = asked_line(suite)
     figures: list[Child] = [figure(suite.suite, _decision(suite), looked)]
     if compared is not None and compared.n:
         counts = f"{compared.losses:,} worse, {compared.wins:,} better, {compared.ties:,} the same"
@@ -70,19 +85,20 @@ def suites(gate: GateDocument) -> Markup:
     return section(
         "rules",
         "Rules",
-        [_suite(suite) for suite in gate.suites],
+        [_suite(suite, gate.base) for suite in gate.suites],
         None if gate.suites else el("p", "; ".join(gate.reasons), class_="note"),
         el("p", f"Unchanged: {listed(gate.unchanged, 40)}", class_="note") if gate.unchanged else None,
     )
 
 
-def _suite(suite: SuiteDocument) -> list[Child]:
-    sides = f"{suite.base or 'nothing'} → {suite.head} on {suite.model}"
+def _suite(suite: SuiteDocument, base: str) -> list[Child]:
+    sides = f"{named_sides(suite, base)} on {suite.model}"
     changed = ", ".join(suite.parts) or "the version"
     rows = [_finding(finding) for finding in suite.findings]
     parts: list[Child] = [
         el("h3", f"{suite.suite}: {_decision(suite)}"),
         el("p", f"{sides} · changed: {changed}", class_="note"),
+        el("p", told, class_="note") if (told := incidents_line(suite)) is not None else None,
         table(f"Rules of {suite.suite}", ("rule", "says", "found", "cases"), rows),
     ]
     if (compared := suite.comparison) is not None:

@@ -40,7 +40,9 @@ def _row(moment: Moment) -> Markup:
     return el(
         "tr",
         el("td", f"{at:%Y-%m-%d %H:%M}", class_="dim"),
-        el("th", record.prompt, [" ", el("span", "this run", class_="chip")] if moment.here else None, scope="row"),
+        el(
+            "th", moment.version, [" ", el("span", "this version", class_="chip")] if moment.here else None, scope="row"
+        ),
         el("td", el("code", moment.commit)),
         el("td", record.model),
         el("td", percent(rate.value), class_="num"),
@@ -53,11 +55,11 @@ def _row(moment: Moment) -> Markup:
 
 
 def _note(past: History) -> str:
-    parts = ["The newest run of each version and model at each commit, as the same cases and graders measured it."]
+    parts = ["The newest measurement of each content and model, by the same cases and graders."]
     if any(moment.record.dirty for moment in past.moments):
         parts.append("* with uncommitted changes.")
     if past.repeated:
-        parts.append(f"{plural(past.repeated, 'repetition')} left out.")
+        parts.append(f"{plural(past.repeated, 'other run')} of the same content left out.")
     if past.older:
         parts.append(f"{plural(past.older, 'older moment')} left out: evalh sql has them.")
     return " ".join(parts)

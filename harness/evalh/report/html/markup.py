@@ -119,12 +119,14 @@ def own_digest(text: str) -> str:
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
-def whole_page(title: str, styles: Sequence[str], body: Markup, policy: Markup | None = None) -> str:
+def whole_page(
+    title: str, styles: Sequence[str], body: Markup, policy: Markup | None = None, referrer: str = "no-referrer"
+) -> str:
     """Return a page: what every page says of itself, its own styles, a policy where the page holds it, its body."""
     pairs = {
         "viewport": "width=device-width, initial-scale=1",
         "color-scheme": "light dark",
-        "referrer": "no-referrer",
+        "referrer": referrer,
         "robots": "noindex",
         "generator": "evalh",
     }

@@ -7,27 +7,33 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
+from evalh.analysis.tradeoff import TradeOff
+from evalh.core.log import RunRow
 from evalh.report.charts.pipeline import Filters
 from evalh.report.documents.gate import GateDocument
 from evalh.report.html import comparison as comparing
 from evalh.report.html import gate as gates
-from evalh.report.html import sections
+from evalh.report.html import matrix, sections
+from evalh.report.html.confusion import confusion_section
 from evalh.report.html.data import Rows, document
 from evalh.report.html.history import history
 from evalh.report.html.markup import Child, Markup, data, el, join, own, own_digest, whole_page
+from evalh.report.html.matrix_data import MatrixRows
 from evalh.report.html.parts import look_at, row
 from evalh.report.html.samples import samples
 from evalh.report.html.steps import pipeline, where_first
 from evalh.report.terminal.calibration import judge_facts
 from evalh.report.terminal.compare import ComparisonView
+from evalh.report.text import plural
 from evalh.report.words import RunReport, pointers, verdict
 
 _COMPARED = {"sides": "Both sides", "samples": "Samples", "diff": "Prompts"}
 _OF_HEAD = {"history": "History", "tradeoffs": "Trade-offs", "fails": "Where it fails", "provenance": "Provenance"}
 _PLACES = {name: (_OF_HEAD | _COMPARED)[name] for name in ("tradeoffs", "fails", "samples", "history", "provenance")}
 
+_MATRIX = {"versions": "Versions", "matrix": "Every case", "tradeoffs": "Trade-offs", "provenance": "Provenance"}
 _STEPS = {"steps": "Steps"}
-_GATED = {"rules": "Rules", "samples": "Samples", "provenance": "Provenance"}
+_GATED = {"rules": "Rules", "diff": "Prompt diff", "samples": "Samples", "provenance": "Provenance"}
 
 
 def html(reported: Sequence[RunReport], rows: Rows) -> str:
@@ -54,6 +60,7 @@ def compared_html(view: ComparisonView, head: RunReport | None, rows: Rows) -> s
     parts.append(comparing.prompt_diff(view.difference))
     if head is not None:
         parts += [history(head.past), sections.trade_offs(head.chosen), sections.failing(head.failings, "", "head")]
+        parts.append(None if head.confusion is None else confusion_section(head.confusion, "", "head"))
         parts.append(_provenance(head, ""))
     places = _COMPARED if head is None else {**_COMPARED, **_OF_HEAD}
     places = places if head is None or head.traffic is None else {**_STEPS, **places}
@@ -62,26 +69,45 @@ def compared_html(view: ComparisonView, head: RunReport | None, rows: Rows) -> s
 
 def gate_html(gate: GateDocument, rows: Rows, runs: Mapping[str, str]) -> str:
     """Return the page about a gate's decision; `runs` are head's whose samples the page holds, with their suites."""
-    parts: list[Child] = [gates.top(gate), gates.suites(gate)]
+    parts: list[Child] = [gates.top(gate), gates.suites(gate), differing := gates.differences(gate)]
     if runs:
         parts.append(samples(rows, several=len(runs) > 1, compared=True))
     parts.append(gates.provenance(gate, list(runs)))
-    places = {name: words for name, words in _GATED.items() if runs or name != "samples"}
+    there = {"samples": bool(runs), "diff": differing is not None}
+    places = {name: words for name, words in _GATED.items() if there.get(name, True)}
     return _document(f"gate {gates.title(gate)}", places, join(parts), (rows, list(runs.values())), live=bool(runs))
+
+
+def matrix_html(runs: Sequence[RunRow], rows: MatrixRows, chosen: TradeOff) -> str:
+    """Return the page of these runs side by side: every case under every version and model."""
+    title = f"{runs[0].record.suite}: {plural(len(runs), 'version and model', 'versions and models')}"
+    stepped = any(run.record.steps for run in runs)
+    scripts, styles = _scripts("matrix.js", stepped=stepped), [*_styles(stepped=stepped), asset("matrix.css")]
+    parts = [_bar(title, _MATRIX), el("main", matrix.main(runs, rows, chosen)), matrix.keys()]
+    body = join(el("a", "Skip to the cells", href="#matrix", class_="skip"), parts, _live(rows.document(), scripts))
+    return whole_page(title, styles, body, _policy(scripts, styles))
+
+
+def _bar(title: str, places: Mapping[str, str]) -> Markup:
+    links = el("nav", [el("a", words, href=f"#{name}") for name, words in places.items()], aria_label="Parts")
+    return el("div", el("b", "evalh"), el("span", title, class_="title"), links, class_="top")
+
+
+def _live(content: str, scripts: Sequence[str]) -> Markup:
+    return join(data("evalh-data", content), [own("script", script) for script in scripts])
 
 
 def _document(
     title: str, places: Mapping[str, str], main: Markup, shown: tuple[Rows, Sequence[str]], *, live: bool = True
 ) -> str:
     stepped = bool(shown[0].shapes)
-    scripts, styles = _scripts(stepped=stepped), _styles(stepped=stepped)
-    links = el("nav", [el("a", words, href=f"#{name}") for name, words in places.items()], aria_label="Parts")
+    scripts, styles = _scripts("page.js", stepped=stepped), _styles(stepped=stepped)
     body = join(
         el("a", "Skip to the samples", href="#samples", class_="skip") if live else None,
-        el("div", el("b", "evalh"), el("span", title, class_="title"), links, class_="top"),
+        _bar(title, places),
         el("main", main),
         _help() if live else None,
-        [data("evalh-data", document(*shown)), [own("script", script) for script in scripts]] if live else None,
+        _live(document(*shown), scripts) if live else None,
     )
     return whole_page(title, styles, body, _policy(scripts, styles))
 
@@ -100,6 +126,7 @@ def _rest(reported: Sequence[RunReport], rows: Rows) -> Markup:
     for number, one in enumerate(reported):
         of = f"{one.run.record.prompt} on {one.run.record.model}" if several else "it"
         parts.append(sections.failing(one.failings, _suffix(number), of))
+        parts.append(None if one.confusion is None else confusion_section(one.confusion, _suffix(number), of))
     parts += [samples(rows, several=several), history(reported[0].past)]
     for number, one in enumerate(reported):
         prompt = sections.prompt if one.traffic is None else pipeline
@@ -120,7 +147,7 @@ def _verdict(one: RunReport) -> Markup:
     return el(
         "header",
         el("h1", verdict(one.run)),
-        sections.numbers(summary) if summary is not None and summary.samples else None,
+        sections.numbers(summary) if summary is not None and summary.evaluated else None,
         look_at(pointers(one.run, one.failings, one.traffic)),
         class_="verdict",
     )
@@ -134,12 +161,12 @@ def _help() -> Markup:
     return el("dialog", el("h2", "Keys"), el("table", el("tbody", rows)), close, id="help", aria_label="Keys")
 
 
-def _scripts(*, stepped: bool) -> list[str]:
-    """Return the page's scripts. A line of page.js that ends in `// steps` is for pages that show a pipeline's run."""
-    page = asset("page.js").splitlines(keepends=True)
+def _scripts(last: str, *, stepped: bool) -> list[str]:
+    """Return the page's scripts. A line of the last that ends in `// steps` is for pages that show a pipeline's run."""
+    page = asset(last).splitlines(keepends=True)
     if stepped:
-        return [asset("sort.js"), asset("steps.js"), "".join(page)]
-    return [asset("sort.js"), "".join(line for line in page if not line.endswith("// steps\n"))]
+        return [asset("sort.js"), asset("parts.js"), asset("steps.js"), "".join(page)]
+    return [asset("sort.js"), asset("parts.js"), "".join(line for line in page if not line.endswith("// steps\n"))]
 
 
 def _styles(*, stepped: bool) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from evalh.analysis.confusion import ANOTHER, NO_LABEL
 from evalh.report.html.data import BAD_BYTES, GOOD_BYTES, Rows
 from evalh.report.html.markup import Markup, el, join
 from evalh.report.html.parts import section
@@ -54,12 +55,20 @@ def _filters(rows: Rows, *, several: bool, compared: bool) -> Markup:
         _label("Change", _select("change", _CHANGES)) if compared else None,
         _label("Tag", _select("tag", tags)) if rows.tags else None,
         _label("Grader", _select("grader", {"": "any grader", **{name: f"{name} missed" for name in rows.of_samples}})),
+        _of_labels(rows) if rows.labels else None,
         _label("Run", _select("run", {"": "every run"})) if several else None,
         _of_steps(rows) if rows.shapes else None,
         _label("Order", _select("sort", _ORDERS)),
         id="filters",
         role="search",
     )
+
+
+def _of_labels(rows: Rows) -> Markup:
+    golds, said = ({name: f"{word} {name}" for name in sorted(rows.labels)} for word in ("gold", "said"))
+    golds = {name: words for name, words in golds.items() if name not in (ANOTHER, NO_LABEL)}
+    first = _label("Gold label", _select("gold", {"": "any gold label", **golds}))
+    return join(first, _label("Label of the output", _select("said", {"": "any label said", **said})))
 
 
 def _of_steps(rows: Rows) -> Markup:

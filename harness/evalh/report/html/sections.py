@@ -7,7 +7,7 @@ from math import ceil
 from evalh.analysis.failures import Failings, Heat
 from evalh.analysis.tradeoff import Point, TradeOff
 from evalh.core.log import RunRow
-from evalh.core.run import RunSummary
+from evalh.core.run import Incidents, RunSummary
 from evalh.report.advice import advice
 from evalh.report.charts.small import histogram
 from evalh.report.charts.tradeoff import chart
@@ -47,6 +47,9 @@ def numbers(summary: RunSummary) -> Markup:
         figure("Cost per good output", short_cost_per_good(cost), [cost_range(cost.low, cost.high), hourly]),
         _net(summary),
         figure("Samples", f"{summary.samples:,}", _standings(summary)),
+        figure("Incidents", f"{summary.apart.samples:,}", [_standings(summary.apart), el("br"), "in no good rate"])
+        if summary.apart.samples
+        else None,
         figure("Spent", dollars(spent), f"{asked}, {summary.cache_hits:,} from the log{from_log}{judges}"),
         figure(
             "Latency, median",
@@ -65,8 +68,8 @@ def _net(summary: RunSummary) -> Child:
     return figure("Net cost per good output", short_cost_per_good(net), more)
 
 
-def _standings(summary: RunSummary) -> Markup:
-    counts = {"good": summary.good, "bad": summary.bad, "ungraded": summary.ungraded}
+def _standings(of: RunSummary | Incidents) -> Markup:
+    counts = {"good": of.good, "bad": of.bad, "ungraded": of.ungraded}
     return join([[el("span", f"{n:,} {word}", class_=word if n else "none"), " "] for word, n in counts.items()])
 
 

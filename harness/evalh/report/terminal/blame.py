@@ -62,6 +62,8 @@ def _about(found: Blamed) -> str:
 def _notes(found: Blamed) -> list[str]:
     blame = found.blame
     lines = [f"spent {dollars(found.spent_usd)}"]
+    if found.incidents:
+        lines.append(f"{plural(found.incidents, 'bad incident')} beside these: chosen because they failed, in no share")
     if found.left_out:
         lines.append(f"{plural(found.left_out, 'bad case')} left out: no gold for the steps that they ran")
     if not blame.monotone:

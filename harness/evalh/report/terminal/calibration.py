@@ -16,6 +16,7 @@ from evalh.core.calibration import (
     GOOD,
     AgreementTable,
     Calibration,
+    JudgeRubric,
     JudgeStanding,
     PositionBias,
     VersionDifference,
@@ -260,6 +261,13 @@ def show_question(
     console.print(block(text, "bold") if text else StyledText("(empty)", "dim"))
     for call in tool_calls:
         console.print(block(f"{call.name}({call.arguments})", "bold"))
+
+
+def show_rubrics(console: Console, rubrics: Sequence[JudgeRubric]) -> None:
+    """Print what each judge judges by: its rubric, or the command that shows the prompt that judges."""
+    for one in rubrics:
+        console.print(Rule(safe(f"rubric of {one.judge}"), align="left", style="dim"))
+        console.print(StyledText(f"  evalh prompt show {one.where}") if one.text is None else block(one.text))
 
 
 def show_status(console: Console, labels: LabelsDocument) -> None:

@@ -12,6 +12,8 @@ from evalh.analysis.compare.comparison import (
     ComparisonVerdict,
     Example,
     Flip,
+    IncidentGoods,
+    IncidentPair,
     PartComparison,
     Preferred,
     Side,
@@ -24,7 +26,18 @@ from evalh.report.documents.compare import ConfirmedDocument, confirmed_document
 from evalh.report.terminal.console import BREAK, StyledText, columns, lines
 from evalh.report.terminal.power import tested
 from evalh.report.terminal.prompts import show_diff
-from evalh.report.text import BY_THE_HOUR, cost_per_good, dollars, latency, one_line, p_text, percent, rate, safe
+from evalh.report.text import (
+    BY_THE_HOUR,
+    cost_per_good,
+    dollars,
+    latency,
+    one_line,
+    p_text,
+    percent,
+    plural,
+    rate,
+    safe,
+)
 from evalh.report.words import worth
 
 _STYLES = {
@@ -55,6 +68,8 @@ def show_comparison(console: Console, view: ComparisonView) -> None:
     console.print(_title(comparison))
     if not comparison.comparable:
         _show_mismatches(console, comparison)
+        for line in told_incidents(comparison.incidents):
+            console.print(StyledText(line, "dim"))
         return
     console.print()
     console.print(_numbers(comparison))
@@ -206,6 +221,7 @@ def _show_notes(console: Console, comparison: Comparison) -> None:
         lines.append(worth(comparison.downstream, *map(safe, labels(comparison))))
     if comparison.undecided:
         lines.append(f"{comparison.undecided} of the cases counted as the same depend on ungraded samples")
+    lines += told_incidents(comparison.incidents)
     if comparison.unstable:
         lines.append(f"{len(comparison.unstable)} unstable: their trials disagree ({_listed(comparison.unstable)})")
     if comparison.intersection and (comparison.mismatches or comparison.missing):
@@ -220,6 +236,23 @@ def _show_notes(console: Console, comparison: Comparison) -> None:
             console.print(StyledText(line, style))
     for preferred in comparison.preferred:
         _show_preferred(console, preferred)
+
+
+def told_incidents(incidents: Sequence[IncidentPair]) -> list[str]:
+    """Say what the incidents did on both sides: counts, without a test; empty if there are none."""
+    if not incidents:
+        return []
+    base, head = [_kept(one.base) for one in incidents], [_kept(one.head) for one in incidents]
+    whole = plural(len(incidents), "incident")
+    told = f"{whole} counted apart: {sum(base)} good in every trial on base, {sum(head)} on head"
+    lost = [one.case_id for one, was, now in zip(incidents, base, head, strict=True) if was and not now]
+    won = [one.case_id for one, was, now in zip(incidents, base, head, strict=True) if now and not was]
+    parts = [f"{word}: {_listed(cases)}" for word, cases in (("lost", lost), ("now good", won)) if cases]
+    return ["; ".join([told, *parts])]
+
+
+def _kept(side: IncidentGoods) -> bool:
+    return side.good == side.trials
 
 
 def doubts(comparison: Comparison) -> list[str]:
@@ -273,13 +306,14 @@ def _telling(tags: Sequence[PartComparison]) -> list[PartComparison]:
 
 def _parts(kind: str, parts: Sequence[PartComparison]) -> Table:
     table = columns(kind, ">cases", ">base", ">head", ">better", ">worse", "difference", "p adjusted", "")
+    table.columns[0].no_wrap = True  # what people group by stays whole
     for part in parts:
         counts = [str(count) if count else StyledText("·", "dim") for count in (part.wins, part.losses)]
         rates = [percent(estimate.value) for estimate in (part.base_rate, part.head_rate)]
         note = "shown" if part.shown else "" if part.required or kind == "tag" else "not required"
         style = "bold" if part.shown else "dim"
         cells = (points(part.difference).replace(" points", ""), p_text(part.p_adjusted), StyledText(note, style))
-        table.add_row(one_line(part.name, 24), str(part.n), *rates, *counts, *cells)
+        table.add_row(one_line(part.name, 60), str(part.n), *rates, *counts, *cells)
     return table
 
 

@@ -1,6 +1,6 @@
 """A gate's decision in a terminal, and as notes on a pull request's lines."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 from rich.console import Console
@@ -9,10 +9,11 @@ from rich.padding import Padding
 from evalh.analysis.gate.decision import Evidence, Finding, GateDecision, GateStatus, Series, SuiteDecision
 from evalh.core.errors import ExitCode
 from evalh.core.run import Estimate
+from evalh.core.strict_json import JsonValue
 from evalh.report.documents.gate import FindingDocument, GateDocument, SuiteDocument
 from evalh.report.terminal.compare import points, preference, show_confirmed
 from evalh.report.terminal.console import BREAK, StyledText
-from evalh.report.text import cost_per_good, inert, one_line, percent, safe
+from evalh.report.text import cost_per_good, dollars, inert, json_line, one_line, percent, plural, safe
 from evalh.report.words import worth
 
 RELATIVE = "judge-relative"
@@ -34,7 +35,7 @@ def show_gate(console: Console, gate: GateDocument) -> None:
         console.print(StyledText(look_line(gate.series), "dim"))
     for suite in gate.suites:
         console.print()
-        _show_suite(console, suite)
+        _show_suite(console, suite, gate.base)
     console.print()
     _show_findings(console, gate.findings)
     if gate.unchanged and gate.suites:
@@ -76,10 +77,32 @@ def look_line(series: Series) -> str:
     return f"{number}{last} look at this pull request: {share} of the 5 % error rate of all looks is for this one"
 
 
-def _show_suite(console: Console, suite: SuiteDocument) -> None:
+def named_sides(suite: SuiteDocument, base: str) -> str:
+    """Name both sides as people do: `triage v3 → draft`; where the version has one name on both, with its branch."""
+    prompt, _, version = suite.head.partition("@")
+    if suite.base is None:
+        return f"{prompt} {version}, new"
+    before, _, earlier = suite.base.rpartition(":")[2].partition("@")
+    if before != prompt:
+        return f"{before} {earlier} → {prompt} {version}"
+    return f"{prompt} {earlier}{f' on {base}' if earlier == version else ''} → {version}"
+
+
+def asked_line(suite: SuiteDocument) -> str:
+    """Say how far it looked, and what it cost to ask."""
+    compared, grouped, enough = suite.comparison, "", ""
+    if compared is not None and compared.clusters not in (None, compared.n):
+        grouped = f" in {compared.clusters} clusters"
+    if suite.exit != ExitCode.CANNOT_MEASURE and suite.saved and suite.stopped_at:
+        enough = f" were enough, {suite.saved} calls saved"
+    cost = f" for {dollars(suite.spent_usd)}" if suite.spent_usd else ""
+    return f"{suite.stopped_at} of {suite.of} cases{grouped}{enough} · {suite.asked} asked{cost}"
+
+
+def _show_suite(console: Console, suite: SuiteDocument, base: str) -> None:
     decision = (decision_word(suite.exit, doubt=suite.doubt), _style(suite))
     console.print(StyledText.assemble((suite.suite, "bold"), "  ", decision))
-    for line in facts(suite):
+    for line in _facts(suite, base):
         console.print(Padding(StyledText(line, "dim"), (0, 0, 0, 2)))
     _show_findings(console, suite.findings)
     for why in suite.judge_relative:
@@ -100,29 +123,38 @@ def _show_findings(console: Console, findings: Iterable[FindingDocument]) -> Non
         console.print(Padding(line, (0, 0, 0, 2)))
 
 
-def facts(suite: SuiteDocument) -> Iterator[str]:
+def _facts(suite: SuiteDocument, base: str) -> Iterator[str]:
     """Say what was compared, how far, and what came out."""
-    sides = f"{suite.base} → {suite.head}" if suite.base is not None else suite.head
-    yield f"{sides} on {suite.model} · changed: {', '.join(suite.parts) or 'the version'}"
+    yield f"{named_sides(suite, base)} on {suite.model} · changed: {', '.join(suite.parts) or 'the version'}"
+    yield asked_line(suite)
     compared = suite.comparison
-    grouped, enough = "", ""
-    if compared is not None and compared.clusters not in (None, compared.n):
-        grouped = f" in {compared.clusters} clusters"
-    if suite.exit != ExitCode.CANNOT_MEASURE and suite.saved and suite.stopped_at:
-        enough = f" were enough, {suite.saved} calls saved"
-    yield f"{suite.stopped_at} of {suite.of} cases{grouped}{enough} · {suite.asked} asked"
     if compared is not None and compared.n:
-        base, head = (percent(side.good_rate.value) for side in (compared.sides.base, compared.sides.head))
-        yield f"good: {base} → {head} · {compared.losses} got worse, {compared.wins} better"
+        rates = (percent(side.good_rate.value) for side in (compared.sides.base, compared.sides.head))
+        yield f"good: {' → '.join(rates)} · {compared.losses} got worse, {compared.wins} better"
+        yield f"difference: {points(compared.difference)}{certainty(compared.difference, suite.alpha)}"
+    yield from asides(suite)
+
+
+def asides(suite: SuiteDocument) -> Iterator[str]:
+    """Say what was measured beside the good rate: incidents, consequences, preferences, whether base's model moved."""
+    if (told := incidents_line(suite)) is not None:
+        yield told
+    if (compared := suite.comparison) is not None and compared.n:
         if (downstream := compared.downstream) is not None:
             nets = (cost_per_good(side.net_cost_per_good_usd) for side in (downstream.base, downstream.head))
             yield f"net cost per good output: {' → '.join(nets)}"
             yield worth(downstream, suite.base or compared.base, suite.head)
-        yield f"difference: {points(compared.difference)}{certainty(compared.difference, suite.alpha)}"
         for preferred in compared.preferred:
             yield f"{one_line(preferred.grader, 40)} {' · '.join(preference(preferred))}"
     if suite.canary is not None:
         yield f"canary: {suite.canary.told}"
+
+
+def incidents_line(suite: SuiteDocument) -> str | None:
+    """Say which of the cases are in no number of a gate; None: none are."""
+    if not suite.incidents:
+        return None
+    return f"{plural(suite.incidents, 'incident')} counted apart: asked for must_pass alone"
 
 
 def certainty(estimate: Estimate, alpha: float) -> str:
@@ -140,11 +172,24 @@ def certainty(estimate: Estimate, alpha: float) -> str:
             return ", 95 %, over all cases"
 
 
+def inputs_text(inputs: Mapping[str, JsonValue]) -> str:
+    """Write a case's inputs for people: one text as it is, otherwise a line each."""
+    match [*inputs.values()]:
+        case [str(text)]:
+            return text
+        case _:
+            pairs = inputs.items()
+            return "\n".join(
+                f"{name}: {value if isinstance(value, str) else json_line(value)}" for name, value in pairs
+            )
+
+
 def _evidence(evidence: Evidence) -> StyledText:
     lines = StyledText.assemble(("worse", "red"), f"  {one_line(evidence.case_id, 60)}")
     outputs = (("base", evidence.base_output), ("head", evidence.head_output))
     texts = [(side, "no output" if output is None else output) for side, output in outputs]
-    for name, text in [*texts, *evidence.reasons]:
+    given = [] if evidence.inputs is None else [("input", inputs_text(evidence.inputs))]
+    for name, text in [*given, *texts, *evidence.reasons]:
         lines.append(BREAK).append(f"{safe(name)}  ", "dim").append(one_line(text, _WIDTH))
     return lines
 

@@ -3,20 +3,19 @@
 from rich.console import Console
 
 from evalh.analysis.production import GradedProduction, ProductionChange, ProductionRate
+from evalh.core.production import Voted
 from evalh.report.terminal.console import StyledText, columns
 from evalh.report.terminal.pipeline import show_pipeline
 from evalh.report.text import dollars, limits, one_line, p_text, percent, plural
+
+_VOTED = {Voted.GOOD: "  voted good", Voted.BAD: "  voted bad", Voted.NONE: "  no vote"}
 
 
 def show_graded(console: Console, graded: GradedProduction) -> None:
     """Print the rate of each version, what changed, and what was left out."""
     console.print(StyledText.assemble((graded.suite, "bold"), ": production's answers, nobody was asked"))
     console.print()
-    table = columns("version", ">good", "", ">answers", ">stand for", ">bad", ">ungraded", ">sessions", ">a good one")
-    several = len(graded.versions) > 1
-    for one in (*graded.versions, *([graded.whole] if several else [])):
-        table.add_row(*_cells(one))
-    console.print(table)
+    _show_rates(console, graded)
     for one in graded.versions:
         if one.pipeline is not None:
             console.print()
@@ -24,6 +23,22 @@ def show_graded(console: Console, graded: GradedProduction) -> None:
     if graded.change is not None:
         console.print()
         _show_change(console, graded.change)
+    _show_rest(console, graded)
+
+
+def _show_rates(console: Console, graded: GradedProduction) -> None:
+    table = columns("version", ">good", "", ">answers", ">stand for", ">bad", ">ungraded", ">sessions", ">a good one")
+    several = len(graded.versions) > 1
+    for one in (*graded.versions, *([graded.whole] if several else [])):
+        table.add_row(*_cells(one))
+    for voted, one in graded.by_feedback.items():
+        table.add_row(*_cells(one, _VOTED[voted]))
+    console.print(table)
+    if graded.by_feedback:
+        console.print(StyledText("users who vote are no sample of those who do not", "dim"))
+
+
+def _show_rest(console: Console, graded: GradedProduction) -> None:
     for why, count in graded.left_out.items():
         console.print(
             StyledText(f"left out: {plural(count, 'workflow')} {_of_one(why) if count == 1 else why}", "yellow")
@@ -43,10 +58,10 @@ def _of_one(why: str) -> str:
     return why.replace("have ", "has ", 1).replace("are ", "is ", 1)
 
 
-def _cells(one: ProductionRate) -> tuple[str, ...]:
+def _cells(one: ProductionRate, name: str | None = None) -> tuple[str, ...]:
     stands_for = "" if round(one.stands_for) == one.answers else f"{one.stands_for:,.0f}"
     return (
-        one_line(one.version, 30),
+        name or one_line(one.version, 30),
         percent(one.good_rate.value),
         limits(one.good_rate),
         f"{one.answers:,}",

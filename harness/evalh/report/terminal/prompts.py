@@ -3,14 +3,16 @@
 from rich.console import Console
 from rich.rule import Rule
 
-from evalh.analysis.prompt_diff import PromptDiff, step_document
+from evalh.analysis.prompt_diff import MessageBlock, PromptDiff, step_document
 from evalh.core.case import ABSENT
 from evalh.core.prompt import Pipeline, PromptVersion
 from evalh.core.request import Request, part_document
 from evalh.core.request import Text as TextPart
 from evalh.core.strict_json import JsonValue
 from evalh.report.terminal.console import StyledText, block, named
-from evalh.report.text import json_line, safe
+from evalh.report.text import json_line, one_line, safe
+
+_LINE = 88  # characters of a message in a block
 
 
 def show_version(console: Console, version: PromptVersion) -> None:
@@ -57,24 +59,28 @@ def _stated(value: JsonValue) -> str:
 def show_diff(console: Console, difference: PromptDiff) -> None:
     """Print what differs between two versions: text, config and schemas apart."""
     console.print(StyledText.assemble((difference.base, "bold"), " → ", (difference.head, "bold")))
-    for section in difference.sections:
-        if section.changed:
-            roles = {section.base_role: None, section.head_role: None}
-            console.print(Rule(" → ".join(str(role or "nothing") for role in roles), align="left", style="dim"))
-            for line in section.unified():
-                console.print(StyledText(line, _style(line)))
+    for one in difference.parts:
+        if isinstance(one, MessageBlock):
+            console.print(Rule(one.title, align="left", style="dim"))
+            for section in one.sections:
+                role, text = section.head_role or section.base_role, "".join(edit.text for edit in section.edits)
+                sign = "-" if section.head_role is None else "+"
+                console.print(StyledText(f"{sign} {role}  {one_line(text, _LINE)}", _style(sign)))
+            continue
+        console.print(Rule(one.title, align="left", style="dim"))
+        for line in one.unified():
+            console.print(StyledText(line, _style(line)))
     for part, changes in difference.changes.items():
         for change in changes:
             old, new = ("absent" if side is ABSENT else json_line(side) for side in (change.base, change.head))
-            console.print(StyledText.assemble((f"{part} {change.key}  ", "dim"), (old, "red"), " → ", (new, "green")))
+            console.print(StyledText.assemble((f"{part} {change.key}  ", "dim"), (old, "dim"), " → ", (new, "bold")))
     if difference.same_content:
         console.print("the same content: both versions send the same")
 
 
 def _style(line: str) -> str:
-    if line.startswith("+"):
-        return "green"
-    return "red" if line.startswith("-") else "dim" if line.startswith("@@") else ""
+    """Set what head has in bold and what base had dim: a difference is neither good nor bad."""
+    return "bold" if line.startswith("+") else "dim" if line.startswith(("-", "@@")) else ""
 
 
 def show_request(console: Console, request: Request) -> None:

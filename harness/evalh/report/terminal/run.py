@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from evalh.core.run import FailedSample, Forecast, GraderTally, RunRecord, RunResult, RunStatus, RunSummary
+from evalh.core.run import FailedSample, Forecast, GraderTally, Incidents, RunRecord, RunResult, RunStatus, RunSummary
 from evalh.report.terminal.console import BREAK, StyledText, columns, lines
 from evalh.report.text import (
     BY_THE_HOUR,
@@ -40,15 +40,10 @@ def show_run(console: Console, result: RunResult) -> None:
     console.print(run_title(record))
     console.print()
     console.print(_numbers(summary, record.trials))
-    console.print()
-    if summary.pipeline is not None:
-        from evalh.report.terminal.pipeline import show_pipeline
-
-        show_pipeline(console, summary.pipeline)
-        console.print()
-    console.print(_graders(summary.graders))
-    if summary.errors:
-        kinds = ", ".join(f"{count} × {kind}" for kind, count in summary.errors.items())
+    if not summary.of_incidents_alone:
+        _show_parts(console, summary)
+    if summary.all_errors:
+        kinds = ", ".join(f"{count} × {kind}" for kind, count in summary.all_errors.items())
         console.print()
         console.print(StyledText(f"without an answer: {kinds}", style="yellow"))
     for failure in result.failures:
@@ -56,22 +51,52 @@ def show_run(console: Console, result: RunResult) -> None:
     if result.status is not RunStatus.COMPLETE:
         console.print()
         console.print(
-            StyledText(f"{result.status.value} after {summary.samples} of {record.planned} samples", "yellow")
+            StyledText(f"{result.status.value} after {summary.evaluated} of {record.planned} samples", "yellow")
         )
         if result.stopped_because:
             console.print(StyledText(one_line(result.stopped_because, 300), "yellow"))
+
+
+def _show_parts(console: Console, summary: RunSummary) -> None:
+    if summary.pipeline is not None:
+        from evalh.report.terminal.pipeline import show_pipeline
+
+        console.print()
+        show_pipeline(console, summary.pipeline)
+    console.print()
+    console.print(_graders(summary.graders))
 
 
 def _numbers(summary: RunSummary, trials: int) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim")
     table.add_column()
-    counts = [f"{summary.good} good", f"{summary.bad} bad", f"{summary.ungraded} ungraded"]
+    if not summary.of_incidents_alone:
+        _add_rates(table, summary, trials)
+    if summary.apart.samples:
+        table.add_row("incidents", _counted(summary.apart).append(", in no good rate", "dim"))
+    table.add_row("spent", _spent(summary))
+    if not summary.of_incidents_alone:
+        table.add_row("latency", lines(latency(summary)))
+    parts = latency_parts(summary.latency_parts_ms)
+    if parts is not None:
+        table.add_row("", StyledText(parts, "dim"))
+    asked = f"{summary.calls - summary.cache_hits} asked, {summary.cache_hits} answered by the log"
+    table.add_row("calls", f"{summary.calls}: {asked} · {summary.attempts} attempts")
+    return table
+
+
+def _counted(of: RunSummary | Incidents) -> StyledText:
+    counts = [f"{of.good} good", f"{of.bad} bad", f"{of.ungraded} ungraded"]
     styles = [_STYLES[count.split()[1]] if not count.startswith("0 ") else "dim" for count in counts]
-    line = StyledText(f"{summary.samples}: ")
+    line = StyledText(f"{of.samples}: ")
     for position, (count, style) in enumerate(zip(counts, styles, strict=True)):
         line.append(" · " if position else "").append(count, style)
-    table.add_row("samples", line)
+    return line
+
+
+def _add_rates(table: Table, summary: RunSummary, trials: int) -> None:
+    table.add_row("samples", _counted(summary))
     cases = summary.samples // trials
     if summary.clusters is not None and summary.clusters < cases:
         table.add_row("cases", f"{in_clusters(cases, summary.clusters)}: similar cases count as one")
@@ -82,14 +107,6 @@ def _numbers(summary: RunSummary, trials: int) -> Table:
         table.add_row("", StyledText(BY_THE_HOUR, "dim"))
     if summary.downstream is not None:
         table.add_row("net cost per good", StyledText(net_line(summary.downstream), "bold"))
-    table.add_row("spent", _spent(summary))
-    table.add_row("latency", lines(latency(summary)))
-    parts = latency_parts(summary.latency_parts_ms)
-    if parts is not None:
-        table.add_row("", StyledText(parts, "dim"))
-    asked = f"{summary.calls - summary.cache_hits} asked, {summary.cache_hits} answered by the log"
-    table.add_row("calls", f"{summary.calls}: {asked} · {summary.attempts} attempts")
-    return table
 
 
 def _spent(summary: RunSummary) -> str:
@@ -137,7 +154,8 @@ def _show_failure(console: Console, failure: FailedSample) -> None:
 def show_table(console: Console, results: Sequence[RunResult]) -> None:
     """Print one line per run: every pair of version and model."""
     several = len({result.record.suite for result in results}) > 1
-    numbers = (">samples", ">good", ">ungraded", "good rate", "interval", "cost per good", "p50")
+    promises = [">incidents"] if any(result.summary.apart.samples for result in results) else []
+    numbers = (">samples", ">good", ">ungraded", "good rate", "interval", "cost per good", "p50", *promises)
     table = columns(*(["suite"] if several else []), "prompt", "model", *numbers)
     for result in results:
         summary = result.summary
@@ -151,6 +169,7 @@ def show_table(console: Console, results: Sequence[RunResult]) -> None:
             limits(summary.good_rate),
             short_cost_per_good(summary.cost_per_good_usd),
             milliseconds(summary.latency_p50_ms),
+            *([f"{summary.apart.good}/{summary.apart.samples}"] if promises else []),
         ]
         table.add_row(*([result.record.suite] if several else []), *cells)
     console.print(table)

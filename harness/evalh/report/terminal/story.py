@@ -3,17 +3,20 @@
 from rich.console import Console
 from rich.table import Table
 
+from evalh.analysis.confusion import LabelConfusion
 from evalh.analysis.history import History
 from evalh.analysis.tradeoff import TradeOff
 from evalh.core.run import Estimate, RunResult
 from evalh.report.advice import advice
-from evalh.report.terminal.console import StyledText, columns
+from evalh.report.terminal.console import GAP, StyledText, columns
 from evalh.report.terminal.log import show_result
 from evalh.report.text import milliseconds, one_line, percent, safe, short_cost_per_good
 from evalh.report.words import RunReport
 
 _BAR = 24
 _MOMENTS = 12
+_LABEL = 14
+_MISTAKES = 10
 
 
 def show_story(console: Console, result: RunResult, report: RunReport) -> None:
@@ -38,10 +41,35 @@ def show_story(console: Console, result: RunResult, report: RunReport) -> None:
     for reason in failings.reasons():
         table.add_row(f"{reason.count:,}", safe(reason.grader or "no answer"), one_line(reason.text, 70))
     console.print(table if table.row_count else StyledText("nowhere", "dim"))
+    if report.confusion is not None:
+        console.print()
+        console.print(StyledText("which labels it confuses", "bold"))
+        _show_confusion(console, report.confusion)
     worst = failings.heat().worst()
     if worst is not None:
         grader, tag, missed, total = worst
         console.print(StyledText(safe(f"tagged {tag}: {grader} does not pass on {missed:,} of {total:,}"), "yellow"))
+
+
+def _show_confusion(console: Console, confusion: LabelConfusion) -> None:
+    """Print the matrix where it has room, else the most frequent mistakes."""
+    heads = [one_line(said, _LABEL) for said in confusion.said]
+    if sum(len(head) + GAP for head in heads) + _LABEL + len("found") + 2 * GAP > console.width:
+        table = columns("gold", "said", ">samples")
+        for gold, said, count in confusion.mistakes()[:_MISTAKES]:
+            table.add_row(one_line(gold, 30), one_line(said, 30), f"{count:,}")
+        console.print(table)
+        return
+    table = columns("gold", *(f">{head}" for head in heads), ">found")
+    for gold in confusion.golds:
+        cells = [_confused(confusion, gold, said) for said in confusion.said]
+        table.add_row(one_line(gold, _LABEL), *cells, percent(confusion.found(gold).value))
+    console.print(table)
+
+
+def _confused(confusion: LabelConfusion, gold: str, said: str) -> StyledText:
+    count = confusion.counts.get((gold, said), 0)
+    return StyledText(f"{count:,}" if count else "·", "dim" if not count else "green" if gold == said else "red")
 
 
 def _points(chosen: TradeOff) -> Table:
@@ -65,7 +93,8 @@ def _history(past: History) -> Table:
         summary = moment.summary
         name, model = one_line(moment.version, 16), one_line(moment.record.model, 16)
         rate, cost = percent(summary.good_rate.value), short_cost_per_good(summary.cost_per_good_usd)
-        table.add_row(name, moment.commit, model, rate, bar(summary.good_rate), cost, "this run" if moment.here else "")
+        here = "this version" if moment.here else ""
+        table.add_row(name, moment.mark, model, rate, bar(summary.good_rate), cost, here)
     return table
 
 

@@ -1,7 +1,8 @@
 """A traced workflow in a terminal: its steps and calls on a time axis, and what went wrong; a list of traced calls."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from rich.console import Console
 from rich.rule import Rule
@@ -13,6 +14,8 @@ from evalh.report.terminal.console import GAP, StyledText, block, columns, fit
 from evalh.report.text import dollars, json_line, milliseconds, one_line, plural
 from evalh_trace.records import Call, Feedback, Score, Step
 
+T = TypeVar("T")
+
 _BAR = 24
 _LEAST_BAR = 8
 _NAME = 36
@@ -20,6 +23,7 @@ _SAID = 200
 _LEAST_SAID = 20
 _LEAST = 8
 _MOST_LINES = 1_000  # steps and calls that somebody may read in a terminal
+_MOST_SAID = 20  # votes, and scores
 _LONG = 2_000  # characters of one content that is shown whole
 _WORDS = {"feedback": "vote"}
 _STYLES = {"ok": "green", "error": "red", "interrupted": "yellow"}
@@ -42,11 +46,18 @@ def show_workflow(console: Console, detail: WorkflowDetail) -> None:
         left = f"the first {_MOST_LINES:,} of {len(lines):,} steps and calls; the rest: evalh sql --production"
         console.print(StyledText(left, "yellow"))
     _content(console, "output", workflow.output)
-    for score in detail.scores:
-        if score.step_id is None:
-            console.print(_score(score))
-    for vote in detail.feedback:
-        console.print(_vote(vote))
+    _show_said(console, "score", [one for one in detail.scores if one.step_id is None], _score)
+    _show_said(console, "vote", detail.feedback, _vote)
+
+
+def _show_said(console: Console, what: str, said: Sequence[T], words: Callable[[T], StyledText]) -> None:
+    """Print scores or votes: the first ones, and how many more there are."""
+    for one in said[:_MOST_SAID]:
+        console.print(words(one))
+    left = len(said) - _MOST_SAID
+    if left > 0:
+        told = f"and {plural(left, f'{what} more', f'{what}s more')}: evalh sql --production"
+        console.print(StyledText(told, "yellow"))
 
 
 def show_import(console: Console, found: ImportDocument) -> None:
@@ -85,9 +96,7 @@ def show_traced(console: Console, traced: TracedItem) -> None:
         _whole(console, "output", item.output)
         if item.error:
             _whole(console, "error", item.error)
-        for score in detail.scores:
-            if score.step_id == item.id:
-                console.print(_score(score))
+        _show_said(console, "score", [one for one in detail.scores if one.step_id == item.id], _score)
         return
     for message in item.messages or ():
         _message(console, message)

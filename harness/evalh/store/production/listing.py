@@ -4,7 +4,7 @@ import sqlite3
 from typing import Any
 
 from evalh.core.production import FirstFailure, WorkflowKind, WorkflowLine, WorkflowOrder, WorkflowQuery
-from evalh.store.columns import read_instant, restored, stored
+from evalh.store.columns import json_text, read_instant, restored, stored
 
 _KINDS = {
     WorkflowKind.ALL: "true",
@@ -16,6 +16,7 @@ _KINDS = {
   and (exists (select 1 from workflow_steps s where s.workflow_id = w.id and s.status = 'error')
     or exists (select 1 from scores o join workflow_steps s on s.id = o.step_id
       where o.workflow_id = w.id and s.workflow_id = w.id and o.outcome = 'fail')))""",
+    WorkflowKind.POISONED: "w.id in (select value from json_each(:poisoned))",
     WorkflowKind.UNCHECKED: """(not exists (select 1 from scores s where s.workflow_id = w.id)
   and not exists (select 1 from feedback f where f.workflow_id = w.id))""",
     WorkflowKind.RUNNING: "w.status is null",
@@ -82,8 +83,9 @@ order by {_ORDERS[query.order]}, w.rowid desc limit :limit offset :offset"""  # 
 def values_of(query: WorkflowQuery) -> dict[str, Any]:
     """Return what a query's statements are about."""
     names = ("name", "version", "session", "user", "text")
-    stated = {name: None if (one := getattr(query, name)) is None else stored(one) for name in names}
-    return {**stated, "since": query.since}
+    texts = {name: None if (one := getattr(query, name)) is None else stored(one) for name in names}
+    poisoned = json_text(sorted(map(stored, query.poisoned)))
+    return {**texts, "since": query.since, "poisoned": poisoned}
 
 
 def line_of(row: sqlite3.Row, failure: sqlite3.Row | None) -> WorkflowLine:

@@ -15,7 +15,7 @@ from evalh.core.production import (
     WorkflowList,
     WorkflowQuery,
 )
-from evalh.store.columns import read_json, restored, stored
+from evalh.store.columns import Instants, read_json, restored, stored
 from evalh.store.database import connect_reading, explained
 from evalh.store.log_reader import LogReader
 from evalh.store.production import listing
@@ -94,6 +94,26 @@ class ProductionReader(LogReader):
     def holds(self, workflow: str) -> bool:
         """Whether there is a workflow of this id."""
         return self._first("select 1 from workflows where id = ?", stored(workflow)) is not None
+
+    def holds_step(self, step: str) -> bool:
+        """Whether there is a step of this id."""
+        return self._first("select 1 from workflow_steps where id = ?", stored(step)) is not None
+
+    def answered(self, request_digest: str, since: float | None) -> Attempt | None:
+        """Return the newest whole answer to a request of an ask that came to a good end; None: there is none."""
+        row = self._first(
+            """select a.* from calls c
+            join attempts a on a.id = c.answered_by and a.call_id = c.id join workflows w on w.id = c.workflow_id
+            left join workflow_steps s on s.id = c.step_id left join workflow_steps p on p.id = s.parent_id
+            where c.request_digest = ? and c.route is not null and w.kept is not 'stub' and w.started_at >= ?
+            and a.status = 'ok' and a.finish in ('stop', 'tool_calls')
+            and (a.text is not null or a.tool_calls is not null)
+            and case when w.door = 'ask' then w.status is 'ok' else s.status is 'ok' and p.status is not 'error' end
+            order by w.started_at desc limit 1""",
+            stored(request_digest),
+            "" if since is None else Instants().text(max(0.0, since)),
+        )
+        return None if row is None else record_of(Attempt, row)
 
     def own_ids(self) -> dict[str, str]:
         """Return the workflows by the ids that services gave their answers; an id of several names none."""

@@ -17,7 +17,7 @@ _FIRST = (
   id text primary key,             -- of spans: the trace's id
   name text not null,
   door text not null,              -- trace, ask, otel, calls, langfuse, phoenix, whowhen
-  dialect text,                    -- of spans: genai, openllmetry, openinference
+  dialect text,                    -- of spans: genai, openllmetry, openinference, langfuse
   started_at text not null,        -- UTC, 2026-07-28T10:15:00.123Z
   ended_at text,                   -- null: it has not ended, or it was interrupted
   status text,                     -- ok, error, interrupted; null: it has not ended
@@ -162,7 +162,8 @@ from calls c join workflows w on w.id = c.workflow_id join json_each(c.versions)
 group by v.value order by calls desc""",
     f"PRAGMA application_id = {APPLICATION}",
 )
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_SECOND = ("create index calls_by_request on calls (request_digest) where request_digest is not null",)
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
 SCHEMA = len(STEPS)  # `PRAGMA user_version`
 
 

@@ -46,7 +46,7 @@ class Dataset:
                     case = self._format.case(span)
                     hashes.add(case.id)
                     digest.add(case.document())
-                    alike.add(canonical(case.inputs), case.cluster)
+                    alike.add(canonical(case.inputs), case.cluster, joins=not case.incident)
                     shapes.add((tuple(case.inputs), tuple(map(type, case.inputs.values()))))
         if not self._index:
             raise WorkspaceError("has no rows", where=self._name, hint="a dataset needs at least one case")

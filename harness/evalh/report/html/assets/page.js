@@ -2,10 +2,10 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const page = JSON.parse($("evalh-data").textContent);
-  const STANDINGS = ["bad", "ungraded", "good"], OUTCOMES = ["fail", "error", "abstain", "pass"];
-  const ROW = 56, PRINTED = 300, SVG = "http://www.w3.org/2000/svg";
+  const { STANDINGS, el, svg, whole, ms, usd, group, aloud, differ, verdicts } = evalhParts(page);
+  const ROW = 56, PRINTED = 300;
   const rows = page.rows, list = $("list"), detail = $("detail");
-  const controls = ["change", "tag", "grader", "run", "sort", "q"].filter((name) => $(name));
+  const controls = ["change", "tag", "grader", "gold", "said", "run", "sort", "q"].filter((name) => $(name));
   const space = document.createElement("div");
   space.className = "space";
   space.setAttribute("role", "presentation");
@@ -13,23 +13,6 @@
   let shown = [], at = -1, first = 0, last = 0;
   controls.push("kind", "at"); // steps
 
-  // -- building: text goes in as text, never as markup
-
-  const el = (name, className, ...children) => {
-    const made = document.createElement(name);
-    if (className) made.className = className;
-    made.append(...children.filter((child) => child !== null && child !== undefined));
-    return made;
-  };
-  const svg = (name, attributes, text) => {
-    const made = document.createElementNS(SVG, name);
-    for (const key in attributes) made.setAttribute(key, attributes[key]);
-    if (text !== undefined) made.textContent = text;
-    return made;
-  };
-  const whole = (text) => (Array.isArray(text) ? text[0] : text);
-  const ms = (value) => value == null ? "unknown" : value < 10000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`;
-  const usd = (value) => value == null ? "not priced" : value >= 1 || value === 0 ? `$${value.toFixed(2)}` : `$${Number(value.toPrecision(3)).toFixed(Math.min(12, 2 - Math.floor(Math.log10(value)))).replace(/0+$/, "")}`;
   const texts = (row) => [...Object.entries(row.x || {}), ...Object.entries(row.e || {}), ...Object.entries(row.o || {}), ...Object.entries(row.y || {})];
   const attempts = (row) => (row.k || []).reduce((sum, call) => sum + call.a.length, 0);
   const idOf = (row) => `${row.r ? `${row.r}:` : ""}${row.i}${row.t ? `/${row.t}` : ""}`;
@@ -50,10 +33,12 @@
     const anyTag = !value("tag"), anyGrader = !value("grader"), change = value("change");
     const tag = page.tags.indexOf(value("tag")), grader = page.graders.indexOf(value("grader"));
     const q = value("q").trim().toLowerCase().split(/\s+/).join(" "), run = value("run");
+    const gold = (page.labels || []).indexOf(value("gold")), said = (page.labels || []).indexOf(value("said"));
     const along = steps.fits(value("kind"), value("at")); // steps
     if (q) for (const row of rows) { words(row); steps.search(row); } // steps
     const fits = rows.filter((row) =>
       along(row) && // steps
+      (gold < 0 || (row.u && row.u[0] === gold)) && (said < 0 || (row.u && row.u[1] === said)) &&
       (anyTag || (row.g || []).includes(tag)) &&
       (anyGrader || row.v.some((verdict) => verdict[0] === grader && verdict[1] !== 3)) &&
       (run === "" || (row.r || 0) === Number(run)) && (!change || row.z === change) && (!q || words(row).includes(q)));
@@ -142,60 +127,14 @@
       ...verdicts(row), ...(row.k || []).flatMap(trace)].filter(Boolean);
   }
 
-  function group(named, title) {
-    if (!named || !Object.keys(named).length) return [];
-    const several = Object.keys(named).length > 1;
-    return Object.entries(named).flatMap(([name, text]) => {
-      const shownText = el("div", "text", whole(text));
-      shownText.dir = "auto";
-      return [el("h3", "", several || name !== title.toLowerCase() ? `${title}: ${name}` : title), shownText,
-        Array.isArray(text) ? el("span", "clip", `Only the beginning: ${text[1].toLocaleString("en")} characters in all; the log has them: evalh show`) : null];
-    }).filter(Boolean);
-  }
-
-  // What the model wrote before its answer: folded, for it was not graded.
-  function aloud(side, title) {
-    const [, ...shownText] = group(side.y, title);
-    if (!shownText.length) return [];
-    return [el("details", "aloud", el("summary", "", `${title}, not graded`), ...shownText)];
-  }
-
   // Both outputs, word by word. What both have is plain; what one lacks is marked on the other's side.
   function both(row) {
     const sides = [row.b, row].map((side) => whole(Object.values(side.o || {})[0] ?? ""));
-    const [gone, come] = differ(...sides.map((text) => text.match(/\s+|[\p{L}\p{N}_]+|./gsu) || []));
+    const [gone, come] = differ(...sides);
     const shownSide = (name, parts, standing) => { const text = el("div", "text", ...parts); text.dir = "auto"; return [el("h3", "", `${name} `, el("span", STANDINGS[standing], STANDINGS[standing])), text]; };
     const made = [el("p", "", el("span", "chip", row.z)), ...shownSide("Output of base", gone, row.b.s), ...aloud(row.b, "Reasoning on base"),
       ...shownSide("Output of head", come, row.s), ...aloud(row, "Reasoning on head")];
     return [...made, ...verdicts(row.b, "Verdicts on base")];
-  }
-
-  function differ(base, head) {
-    if (base.length * head.length > 4e6) return [[el("del", "del", base.join(""))], [el("ins", "ins", head.join(""))]];
-    const wide = head.length + 1, table = new Uint16Array((base.length + 1) * wide);
-    for (let i = base.length - 1; i >= 0; i--) for (let j = head.length - 1; j >= 0; j--)
-      table[i * wide + j] = base[i] === head[j] ? table[(i + 1) * wide + j + 1] + 1 : Math.max(table[(i + 1) * wide + j], table[i * wide + j + 1]);
-    const gone = [], come = [];
-    const put = (parts, mark, word) => { const last = parts.at(-1); if (last && last[0] === mark) last[1] += word; else parts.push([mark, word]); };
-    let i = 0, j = 0;
-    while (i < base.length || j < head.length) {
-      if (i < base.length && j < head.length && base[i] === head[j]) { put(gone, "", base[i]); put(come, "", head[j]); i++; j++; }
-      else if (j >= head.length || (i < base.length && table[(i + 1) * wide + j] >= table[i * wide + j + 1])) put(gone, "del", base[i++]);
-      else put(come, "ins", head[j++]);
-    }
-    const drawn = (parts) => parts.map(([mark, word]) => mark ? el(mark, mark, word) : word);
-    return [drawn(gone), drawn(come)];
-  }
-
-  function verdicts(row, title) {
-    if (!row.v.length) return [];
-    const line = (outcome, name, score, reason) => el("tr", "",
-      el("td", `o${outcome}`, OUTCOMES[outcome]), el("td", "", name),
-      el("td", "dim", reason ? whole(reason) : "", score != null && score !== 0 && score !== 1 ? ` · score ${score.toFixed(2)}` : ""));
-    const body = el("tbody", "", ...row.v.flatMap(([grader, outcome, required, score, reason, parts]) => [
-      line(outcome, page.graders[grader] + (required ? "" : " (not required)"), score, reason),
-      ...(parts || []).map(([level, name, ...said]) => line(said[0], `${"\u2003".repeat(level + 1)}${name}`, said[1], said[2]))]));
-    return [el("h3", "", title || (row.b ? "Verdicts on head" : "Verdicts")), el("table", "verdicts", body)];
   }
 
   // A call on a time axis: a bar for each attempt, a tick for each decision.

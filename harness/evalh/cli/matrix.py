@@ -1,0 +1,62 @@
+"""`evalh matrix`: every case under every version and model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from evalh.cli.app import App, Count, takes, verb
+from evalh.cli.output import report_option, write_report
+
+if TYPE_CHECKING:
+    from evalh.api.options import MatrixOptions
+
+
+@click.command("matrix")
+@click.argument("names", metavar="[SUITE | RUN…]", nargs=-1)
+@click.option("-p", "--prompt", "prompts", multiple=True, metavar="VERSION", help="Only this version; repeats.")
+@click.option("-m", "--model", "models", multiple=True, metavar="NAME", help="Only this model; repeats.")
+@click.option("--step", metavar="STEP", help="What this step of a pipeline gave, in place of the results.")
+@click.option("--all", "every", is_flag=True, help="All cases, not only those whose verdicts differ.")
+@click.option("--search", metavar="TEXT", help="Only cases with this text: in id, inputs, output or reason.")
+@click.option(
+    "--sort",
+    "order",
+    type=click.Choice(["disagreement", "dataset", "worst"]),
+    default="disagreement",
+    help="disagreement: the most first. worst: the fewest good first.  [default: disagreement]",
+)
+@click.option("--limit", type=Count(), default=20, help="Cases to print.  [default: 20]")
+@report_option
+@verb
+@takes("MatrixOptions")
+def command(app: App, *, options: "MatrixOptions", report: Path | None) -> None:
+    """Show every case under every version and model: each cell an output with its verdict.
+
+    Columns are the suite's newest complete runs that the same cases and graders measured, or the runs that you name.
+    --report writes the page: it filters, sorts, searches and shows whole outputs.
+
+    \b
+      evalh matrix
+      evalh matrix triage -p v2 -p v3 --report matrix.html
+      evalh matrix order_status --step read
+      evalh matrix r20261124-014246-3f9c2e last --all --json
+    """  # noqa: D301 (click's \b keeps the examples' lines)
+    from evalh.api.matrix import chosen_rows, columns_of, matrix_of
+
+    runs = columns_of(app.workspace, options)
+    matrix, page = matrix_of(app.workspace, runs, options.step, page=report is not None)
+    if report is not None and page is not None:
+        write_report(app, report, page)
+    rows = chosen_rows(matrix, options)
+    if app.json:
+        from evalh.report.documents.matrix import matrix_document
+
+        app.show_json(matrix_document(matrix, rows))
+        return
+    from evalh.report.terminal.matrix import show_matrix
+
+    show_matrix(app.console, matrix, rows, options.limit)
+    if report is None:
+        app.hints.print()
+        app.hints.print("next: --report matrix.html   a page: filters, search, whole outputs", style="dim")

@@ -1,0 +1,1 @@
+"""How a request says who asks: a key, a token that runs out, a signature."""

@@ -1,0 +1,181 @@
+"""The page of a matrix: the versions and models as a table, and every case under each of them."""
+
+from collections.abc import Mapping, Sequence
+
+from evalh.analysis.tradeoff import MeasuredRun, TradeOff, has_rate, measured_by
+from evalh.core.log import RunRow
+from evalh.core.run import RunRecord
+from evalh.report.html.markup import Child, Markup, el, join, place
+from evalh.report.html.matrix_data import MatrixRows
+from evalh.report.html.parts import interval, look_at, section, sort_button, table
+from evalh.report.html.sections import trade_offs
+from evalh.report.text import milliseconds, percent, plural, rate, short_cost_per_good
+from evalh.report.words import Pointer, anchor, cost_range
+
+_SHOWN = {"all": "all", "differs": "verdicts differ", "outputs": "outputs differ", "none": "none is good"}
+_ORDERS = {"disagreement": "most disagreement first", "dataset": "dataset order", "worst": "fewest good first"}
+_HEADS = ("version", "model", "good rate", "95 % interval", "good", "cost per good", "95 % interval", "median latency")
+_MOST_NAMED = 2
+_KEYS = {
+    "← ↑ ↓ → or h k j l": "move from cell to cell",
+    "Enter": "open the cell, close it",
+    "d": "only cases whose verdicts differ, or all",
+    "o": "next order",
+    "/": "search",
+    "c": "choose columns",
+    "Esc": "close, leave the search",
+    "?": "these keys",
+}
+_FEW = (("Enter", " opens a cell, "), ("d", " shows what differs, "), ("/", " searches, "), ("?", " all keys."))
+
+
+def top(runs: Sequence[RunRow], rows: MatrixRows) -> Markup:
+    """Say how many versions and models there are, which is good most often, and what to look at."""
+    first, counts = _best(runs), rows.counts()
+    several = plural(len(runs), "version and model", "versions and models")
+    told = f"{runs[0].record.suite}: {several} over {plural(rows.cases, 'case')}"
+    if first:
+        which = " and ".join(f"{run.record.prompt} on {run.record.model}" for run in first[:_MOST_NAMED])
+        more = f" and {len(first) - _MOST_NAMED} more" if len(first) > _MOST_NAMED else ""
+        are = "is" if len(first) == 1 else "are"
+        told += f"; {which}{more} {are} good most often: {rate(first[0].summary.good_rate)}"
+    found = [Pointer(words) for words in _apart(runs)]
+    if counts["differs"]:
+        words = f"{plural(counts['differs'], 'case')} where one is good and another is not"
+        found.append(Pointer(words, anchor(show="differs")))
+    if counts["none"]:
+        found.append(Pointer(f"{plural(counts['none'], 'case')} on which none is good", anchor(show="none")))
+    return el("header", el("h1", f"{told}."), look_at(found), class_="verdict")
+
+
+def _best(runs: Sequence[RunRow]) -> list[MeasuredRun]:
+    """Return the runs that are good most often; none of two that are equal is called the better one."""
+    rated = [MeasuredRun(run=run, here=True) for run in runs if has_rate(run)]
+    most = max((one.rate for one in rated), default=0.0)
+    return [one for one in rated if one.rate == most] if len(rated) > 1 else []
+
+
+def _apart(runs: Sequence[RunRow]) -> list[str]:
+    """Say which columns did not measure what the first one did: their rates are not to be compared."""
+    words = ("cases", "graders", "numbers of trials")
+    wrong = [
+        f"{run.record.prompt} on {run.record.model} has other {name} than the first column: do not compare their rates"
+        for run in runs[1:]
+        for name, one, other in zip(words, measured_by(run), measured_by(runs[0]), strict=True)
+        if one != other
+    ]
+    return wrong[:3]
+
+
+def versions(runs: Sequence[RunRow], *, linked: bool) -> Markup:
+    """Show every column's numbers, as its run's summary has them."""
+    heads = [head if head.startswith("95") else sort_button(head) for head in _HEADS]
+    return section(
+        "versions", "Versions and models", table("Versions and models", heads, [_version(run, linked) for run in runs])
+    )
+
+
+def _version(run: RunRow, linked: bool) -> Markup:  # noqa: FBT001 (a table's row)
+    record, summary = run.record, run.summary
+    name: Child = el("a", record.prompt, href=place("..", "run", record.id)) if linked else record.prompt
+    cells: list[Markup] = [el("th", name, scope="row"), el("td", record.model)]
+    if summary is None:
+        return el("tr", cells, el("td", f"{run.status.value}: no numbers yet", colspan=6, class_="dim"))
+    good, cost = summary.good_rate, summary.cost_per_good_usd
+    numbers: list[tuple[str, float | None]] = [
+        (percent(good.value), good.value),
+        (f"{summary.good:,} of {summary.samples:,}", summary.good),
+        (short_cost_per_good(cost), cost.value),
+        (milliseconds(summary.latency_p50_ms), summary.latency_p50_ms),
+    ]
+    shown = [el("td", text, class_="num", data_v="" if value is None else repr(value)) for text, value in numbers]
+    limits = el("td", interval(good), class_="dim"), el("td", cost_range(cost.low, cost.high), class_="dim")
+    return el("tr", cells, shown[0], limits[0], shown[1:3], limits[1], shown[3])
+
+
+def cells(rows: MatrixRows) -> Markup:
+    """Build the frame that the page's script fills with cells."""
+    return section(
+        "matrix",
+        "Every case",
+        el("noscript", el("p", "The cells need this page's own script. Without it: evalh matrix.")),
+        _filters(rows),
+        el("p", "", id="count", role="status", class_="note"),
+        el("div", id="grid", role="grid", tabindex=0, aria_label="Cases by version and model", class_="grid"),
+        el("article", id="detail", aria_label="The chosen cell", tabindex=-1, hidden=True),
+        el("p", _left_out(rows), class_="note"),
+        el("p", "Keys: ", [[el("kbd", key), words] for key, words in _FEW], class_="note keys"),
+    )
+
+
+def _filters(rows: MatrixRows) -> Markup:
+    radios = [
+        el(
+            "label",
+            el("input", type="radio", name="show", value=name, checked=name == "all"),
+            el("span", words, " ", el("i", "", id=f"n-{name}")),
+        )
+        for name, words in _SHOWN.items()
+    ]
+    words = "search ids, inputs, outputs, reasons"
+    search = el("input", type="search", id="q", placeholder=words, autocomplete="off", spellcheck="false")
+    tags = rows.tags()
+    return el(
+        "form",
+        el("fieldset", el("legend", "Cases", class_="hidden"), radios, class_="segments"),
+        _label("Search", search),
+        _label("Tag", _select("tag", {"": "any tag", **{tag: tag for tag in tags}})) if tags else None,
+        _label("Order", _select("sort", _ORDERS)),
+        el("details", el("summary", "Columns"), el("div", id="columns"), class_="columns"),
+        id="filters",
+        role="search",
+    )
+
+
+def _label(name: str, control: Markup) -> Markup:
+    return el("label", el("span", name, class_="hidden"), control)
+
+
+def _select(name: str, options: Mapping[str, str]) -> Markup:
+    return el("select", [el("option", words, value=value) for value, words in options.items()], id=name)
+
+
+def _left_out(rows: MatrixRows) -> str:
+    parts = []
+    if rows.clipped:
+        parts.append(
+            f"Of {plural(rows.clipped, 'text')} only the beginning is here. The log has them whole: evalh show ID."
+        )
+    if rows.left_out:
+        parts.append(f"{plural(rows.left_out, 'sample')} of further cases are not here: the page would be too large.")
+    return " ".join(parts)
+
+
+def measured(records: Sequence[RunRecord]) -> Markup:
+    """Say which runs the columns are."""
+    rows = [
+        el(
+            "tr",
+            el("th", f"{one.prompt} on {one.model}", scope="row"),
+            el("td", el("code", one.id)),
+            el("td", el("code", one.commit or "not in a git repository")),
+            el("td", el("code", one.fingerprint.prompt)),
+        )
+        for one in records
+    ]
+    heads = ("column", "run", "commit", "fingerprint of the prompt")
+    return section("provenance", "Provenance", table("Provenance", heads, rows))
+
+
+def keys() -> Markup:
+    """Explain the keys."""
+    rows = [el("tr", el("th", el("kbd", key), scope="row"), el("td", words)) for key, words in _KEYS.items()]
+    close = el("form", el("button", "Close", value="close"), method="dialog")
+    return el("dialog", el("h2", "Keys"), el("table", el("tbody", rows)), close, id="help", aria_label="Keys")
+
+
+def main(runs: Sequence[RunRow], rows: MatrixRows, chosen: TradeOff) -> Markup:
+    """Build all parts of the page."""
+    records = [run.record for run in runs]
+    parts: list[Child] = [top(runs, rows), versions(runs, linked=rows.linked), cells(rows), trade_offs(chosen)]
+    return join(parts, measured(records))

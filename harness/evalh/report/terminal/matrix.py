@@ -1,0 +1,87 @@
+"""The matrix in the terminal: a row for each case, a cell for each version and model."""
+
+import json
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from evalh.analysis.matrix import Cell, Matrix, MatrixColumn, MatrixRow
+from evalh.core.case import ABSENT
+from evalh.core.sample import Standing
+from evalh.report.terminal.console import BREAK, GAP, StyledText, lines
+from evalh.report.text import json_line, one_line, percent, plural, safe
+
+_MARKS = {Standing.GOOD: ("✓", "green"), Standing.BAD: ("✗", "red"), Standing.UNGRADED: ("?", "yellow")}
+_LEAST = 10  # characters of a cell
+_CASE = 16
+_LONG = 400
+
+
+def show_matrix(console: Console, matrix: Matrix, rows: Sequence[MatrixRow], limit: int) -> None:
+    """Print the rows, up to a limit, and say what is left out."""
+    suite, differ = matrix.columns[0].run.record.suite, sum(row.differs for row in matrix.rows.values())
+    cases = plural(len(matrix.rows), "case")
+    console.print(StyledText.assemble((suite, "bold"), f": {cases}; on {differ:,} one is good and another is not"))
+    console.print()
+    room = max(_LEAST, (console.width - _CASE - GAP) // len(matrix.columns) - GAP)
+    shown = max(1, (console.width - _CASE - GAP) // (_LEAST + GAP))  # columns
+    table = Table(box=None, padding=(0, GAP, 0, 0), header_style="")
+    table.add_column("case", width=_CASE, header_style="dim", no_wrap=True, overflow="ellipsis")
+    for column in matrix.columns[:shown]:
+        table.add_column(_head(column, room), width=room, no_wrap=True, overflow="ellipsis")
+    for row in rows[:limit]:
+        table.add_row(_case(row), *(_cell(cell, room) for cell in row.cells[:shown]))
+    console.print(table)
+    if not rows:
+        console.print(StyledText("no case fits", "dim"))
+    for line in _left_out(matrix, rows, limit, shown):
+        console.print(StyledText(line, "dim"))
+
+
+def _left_out(matrix: Matrix, rows: Sequence[MatrixRow], limit: int, shown: int) -> list[str]:
+    found = []
+    if len(rows) > limit:
+        found.append(f"and {plural(len(rows) - limit, 'more case')}: --limit {len(rows)}")
+    if len(matrix.columns) > shown:
+        names = ", ".join(safe(column.name) for column in matrix.columns[shown:])
+        found.append(f"no room for {names}: -p and -m choose columns, --report FILE has all")
+    return found
+
+
+def _head(column: MatrixColumn, room: int) -> StyledText:
+    record, summary = column.run.record, column.run.summary
+    told = lines((one_line(record.prompt, room), one_line(record.model, room)))
+    rate = "no rate yet" if summary is None else percent(summary.good_rate.value)
+    return told.append(BREAK).append(rate if column.step is None else one_line(column.step, room), "bold")
+
+
+def _case(row: MatrixRow) -> StyledText:
+    expected = row.case.expected
+    if isinstance(expected, dict) and len(expected) == 1:
+        expected = next(iter(expected.values()))
+    gold = "" if expected is ABSENT else expected if isinstance(expected, str) else json_line(expected)
+    told = StyledText(one_line(row.case.id, _CASE))
+    return told.append(BREAK).append(one_line(gold, _CASE), "dim") if gold else told
+
+
+def _cell(cell: Cell | None, room: int) -> StyledText:
+    if cell is None:
+        return StyledText("not in it", "dim")
+    mark, style = _MARKS.get(cell.standing, ("·", "dim")) if cell.standing else ("·", "dim")
+    counted = f" {cell.good} of {cell.trials}" if cell.trials > 1 else ""
+    output = cell.reason if cell.output is None else _gist(cell.output)
+    return StyledText(f"{mark}{counted} ", style).append(
+        one_line(output or "(empty)", max(1, room - 2 - len(counted))), ""
+    )
+
+
+def _gist(output: str) -> str:
+    """Return the value where an output is JSON with one text in it: a label fits into a cell, its key does not."""
+    if len(output) > _LONG or not output.lstrip().startswith("{"):
+        return output
+    try:
+        values = list(json.loads(output).values())
+    except (ValueError, RecursionError):
+        return output
+    return values[0] if len(values) == 1 and isinstance(values[0], str) else output

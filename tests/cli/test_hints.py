@@ -1,0 +1,179 @@
+"""Every `next:` and every hint of an error that names a command: the command is typed as it stands, and it works.
+
+"Works" means that it is not refused as wrong usage. A word in capitals stands for something that only a person knows.
+"""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from faults.running import Done, here
+from workspaces import write_workspace
+
+USAGE = 2
+PLACEHOLDER = re.compile(r"\b(?:RUN|FILE|NAME|BASE|HEAD|COMMAND|ID)\b")
+STARTS = ("evalh ", "git ", "cd ")
+OTHER = "prompt: other\ndataset: triage\nmodel: small\ngraders:\n  - json\n"
+DONE = {"git commit"}  # needs a message, which an editor asks for
+
+
+def advice(done: Done) -> Iterator[str]:
+    """Yield the commands that a verb's stderr names: of `next:` lines, and of an error's hint below it."""
+    for line in done.err.splitlines():
+        text = line.strip()
+        if not text.startswith("next: ") and not line.startswith("  "):
+            continue
+        for part in re.split(r"; (?:then )?", text.removeprefix("next: ")):
+            command = re.split(r"   | \(|, or | or one of", part)[0].strip().removeprefix("then ").rstrip(".:,")
+            if command.startswith(STARTS) and command not in DONE and not PLACEHOLDER.search(command):
+                yield command
+
+
+def typed(folder: Path, command: str) -> tuple[int, str]:
+    """Type a command in the folder; return its exit code and what it complained about."""
+    if command.startswith("cd "):
+        inside, _, command = command.removeprefix("cd ").partition(" && ")
+        folder = folder / shlex.split(inside)[0]
+    words = shlex.split(command)
+    if words[0] == "evalh":
+        done = here(folder, *words[1:])
+        return done.exit, done.err
+    git = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    return (USAGE if git.returncode else 0), git.stderr
+
+
+def walk(folder: Path, *arguments: str) -> list[str]:
+    """Run a verb and type everything that it advises; return what it advised."""
+    found = list(advice(here(folder, *arguments)))
+    for command in found:
+        code, complaint = typed(folder, command)
+        nothing_yet = "nothing was traced here yet" in complaint  # the command is right, its log is still empty
+        assert code != USAGE or nothing_yet, f"evalh {' '.join(arguments)} → {command}\n{complaint}"
+    return found
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    folder = write_workspace(tmp_path, cases=14)
+    v1 = (folder / "prompts/triage/v1.prompt").read_text()
+    (folder / "prompts/triage/v2.prompt").write_text(v1.replace("Sort the ticket.", "Sort this ticket."))
+    (folder / "prompts/triage/draft.prompt").write_text(v1.replace("Sort the ticket.", "Sort this short ticket."))
+    (folder / "evals/other.yaml").write_text(OTHER)
+    (folder / "prompts/other").mkdir()
+    (folder / "prompts/other/v1.prompt").write_text(v1)
+    for words in ("init -q -b main", "config user.name ada", "config user.email ada@example.org", "add -A"):
+        subprocess.run(["git", *words.split()], cwd=folder, check=True)
+    subprocess.run(["git", "commit", "-qm", "Start"], cwd=folder, check=True)
+    return folder
+
+
+def test_what_a_day_of_work_advises_can_be_typed(workspace: Path) -> None:
+    day = [
+        *(["run"], ["run", "--prompt", "v1", "--prompt", "v2"], ["compare", "v1", "v2"], ["show"], ["report"]),
+        *(["prompt", "release", "triage"], ["prompt", "new", "third"], ["dataset", "clusters", "triage"]),
+        *(
+            ["dataset", "dedupe", "triage"],
+            ["baseline", "status"],
+            ["baseline", "accept", "v1"],
+            ["baseline", "status"],
+        ),
+        *(["drift"], ["gate", "--base", "HEAD"], ["check"], ["power", "triage"], ["doctor"], ["label", "--status"]),
+        *(["calls", "--errors"], ["trace", "list"], ["grade", "triage", "--production"], ["ci", "init", "github"]),
+        *(["export", "recorded"], ["cost"], ["calibrate", "equals"], ["explain", "triage"], ["model", "list"]),
+    ]
+    advised = [command for arguments in day for command in walk(workspace, *arguments)]
+
+    assert len(advised) > 10
+    assert any(command.startswith("git add") for command in advised)
+
+
+@pytest.mark.parametrize("task", ["label", "extract", "reply"])
+def test_what_a_new_workspace_advises_can_be_typed(tmp_path: Path, task: str) -> None:
+    assert walk(tmp_path, "init", "mine", "--task", task, "--model", "recorded")
+
+
+def test_what_own_rows_advise_can_be_typed(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"text": "a", "label": "b"}\n')
+    told = here(tmp_path, "init", "mine", "--from", "rows.jsonl", "--model", "small")
+
+    assert list(advice(told)) == ["cd mine && evalh run"]
+
+
+MISTAKES = [
+    *(["run"], ["run", "triaje"], ["run", "v2"], ["run", "third"], ["run", "--prompt", "v9"], ["run", "-m", "smal"]),
+    *(
+        ["run", "--case", "t-9"],
+        ["run", "--tag", "x"],
+        ["compare"],
+        ["compare", "v1", "v9"],
+        ["compare", "third@v1", "v1"],
+    ),
+    *(["show", "t-9"], ["report", "nothing"], ["label"], ["power"], ["grade"], ["explain"], ["calibrate", "equal"]),
+    *(
+        ["gate", "--base", "nowhere"],
+        ["gate"],
+        ["drift", "other"],
+        ["drift"],
+        ["baseline", "accept"],
+        ["blame", "last"],
+    ),
+    *(["render", "t-9"], ["prompt", "show", "v9"], ["prompt", "release", "third"], ["prompt", "release", "other"]),
+    *(["dataset", "clusters"], ["dataset", "clusters", "triaje"], ["dataset", "add", "triage", "--from", "x"]),
+    *(["dataset", "clusters", "triage", "--force"], ["export", "recorded", "zz"], ["model", "price", "smal"]),
+    *(
+        ["calls", "--run", "zz"],
+        ["trace", "show", "x"],
+        ["sql", "delete from runs"],
+        ["init"],
+        ["ci", "init", "github"],
+    ),
+]
+
+
+@pytest.mark.parametrize("default", ["triage", None])
+def test_what_a_mistake_advises_can_be_typed(workspace: Path, default: str | None) -> None:
+    if default is None:
+        config = workspace / "evalh.toml"
+        config.write_text(config.read_text().replace('default_suite = "triage"\n', ""))
+    advised = [command for arguments in MISTAKES for command in walk(workspace, *arguments)]
+    assert here(workspace, "run", "triage", "--prompt", "v1").exit == 0
+    advised += [command for arguments in MISTAKES for command in walk(workspace, *arguments)]
+
+    assert len(advised) > 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "triaje"], "no suite 'triaje'"),
+        (["explain", "triaje"], "no suite, route or model 'triaje'"),
+        (["power", "triaje"], "no suite 'triaje'"),
+        (["label", "triaje"], "no suite 'triaje'"),
+        (["drift", "triaje"], "no suite 'triaje'"),
+        (["gate", "triaje", "--base", "HEAD"], "no suite 'triaje'"),
+        (["compare", "v1", "v2", "--suite", "triaje"], "no suite 'triaje'"),
+        (["run", "--prompt", "triaje@v1"], "no prompt 'triaje'"),
+        (["prompt", "show", "triaje"], "no prompt 'triaje'"),
+        (["run", "--prompt", "v9"], "no version 'v9' of prompt 'triage'"),
+        (["prompt", "diff", "v1", "v9"], "no version 'v9' of prompt 'triage'"),
+        (["run", "-m", "smal"], "no model or route 'smal'"),
+        (["compare", "v1@smal", "v2"], "no version or model 'smal'"),
+        (["run", "--tag", "foo"], "no case has the tag 'foo'"),
+        (["run", "--case", "t-001"], "no case 't-001'"),
+        (["render", "t-001"], "no case 't-001'"),
+        (["calls", "--run", "zz"], "no run 'zz'"),
+        (["report", "zz"], "'zz'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_not_there_is_said_in_one_wording(workspace: Path, arguments: list[str], said: str) -> None:
+    assert here(workspace, "run").exit == 0
+    done = here(workspace, *arguments)
+
+    assert done.exit == USAGE
+    assert said in done.err
+    assert "did you mean" in done.err or "have: " in done.err

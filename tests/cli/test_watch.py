@@ -1,0 +1,118 @@
+"""`evalh run --watch`: a real process, a real server that counts what is asked, files that are saved."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from workspaces import PROMPT, ChatServer, chat_server, evalh, write_workspace
+
+WAITS = "watching: save a file to run again"
+
+
+class Watched:
+    """A watch that runs, and what it printed."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        command = [sys.executable, "-m", "evalh", "-C", str(folder), "run", "--watch", *arguments]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def until_it_waits(self) -> str:
+        assert self.process.stdout is not None
+        lines = []
+        for line in self.process.stdout:
+            lines.append(line)
+            if line.startswith(WAITS):
+                return "".join(lines)
+        raise AssertionError("".join(lines))
+
+    def interrupt(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[ChatServer, Path]]:
+    with chat_server() as (server, model):
+        folder = write_workspace(tmp_path, cases=8, model=model)
+        (folder / "prompts/triage/draft.prompt").write_text(PROMPT)
+        yield server, folder
+
+
+@pytest.fixture
+def watched(served: tuple[ChatServer, Path]) -> Iterator[Watched]:
+    watch = Watched(served[1])
+    yield watch
+    watch.process.kill()
+    watch.process.wait(60)
+    assert watch.process.stdout is not None
+    watch.process.stdout.close()
+
+
+def test_a_saved_row_asks_its_case_alone_and_says_what_changed(
+    served: tuple[ChatServer, Path], watched: Watched
+) -> None:
+    server, folder = served
+    first = watched.until_it_waits()
+    assert len(server.asked) == 8
+    rows = folder / "datasets/triage.jsonl"
+    rows.write_text(rows.read_text().replace('"order 3"', '"order 14"'))
+
+    second = watched.until_it_waits()
+
+    assert "7 good · 1 bad" in first
+    assert "6 good · 2 bad" in second
+    assert "triage@draft on small: 1 worse (t-0003)" in second
+    assert server.asked[8:] == ["order 14"]
+    assert watched.interrupt() == 0
+
+
+def test_a_saved_draft_is_asked_and_one_that_is_broken_is_told(
+    served: tuple[ChatServer, Path], watched: Watched
+) -> None:
+    server, folder = served
+    draft = folder / "prompts/triage/draft.prompt"
+    watched.until_it_waits()
+    draft.write_text(PROMPT.replace("{{ticket}}", "{{tick"))
+    broken = watched.until_it_waits()
+    asked = len(server.asked)
+    draft.write_text(PROMPT.replace("Answer with JSON.", "Answer with JSON only."))
+
+    mended = watched.until_it_waits()
+
+    assert "draft.prompt:" in broken
+    assert "error:" in broken
+    assert asked == 8
+    assert "7 good · 1 bad" in mended
+    assert "no case changed its standing" in mended
+    assert len(server.asked) == 16
+    assert watched.interrupt() == 0
+
+
+def test_ctrl_c_in_a_run_keeps_what_was_paid(tmp_path: Path) -> None:
+    with chat_server(delay_s=0.05) as (server, model):
+        folder = write_workspace(tmp_path, cases=400, model=model)
+        watch = Watched(folder, "--concurrency", "2")
+        assert watch.process.stdout is not None
+        while "/400" not in watch.process.stdout.readline():
+            pass
+        code = watch.interrupt()
+        watch.process.stdout.close()
+        paid = len(server.asked)
+        evalh(folder, "run", "--concurrency", "32")
+
+        assert code == 130
+        assert paid < 400
+        assert len(server.asked) <= 402
+
+
+@pytest.mark.parametrize("option", ["--json", "--dry-run", "--fresh"])
+def test_options_that_do_not_fit_are_refused(tmp_path: Path, option: str) -> None:
+    done = evalh(write_workspace(tmp_path, cases=1), "run", "--watch", option)
+
+    assert done.returncode == 2
+    assert "--watch" in (json.loads(done.stdout)["error"]["what"] if option == "--json" else done.stderr)
