@@ -98,6 +98,7 @@ NO_MODEL_TEXT = {
     "workspace/config": "evalh.toml",
     "providers/anthropic/messages": "addresses in evalh.toml",
     "analysis/prompt_diff": "prompt files",
+    "report/files/prompt_diff": "prompt files; one class of characters",
     "workspace/toml": "evalh.toml",
     "workspace/tracing": "evalh.toml",
     "workspace/prompt/versions": "prompt files",
