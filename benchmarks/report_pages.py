@@ -19,7 +19,7 @@ SCREENS = {
     "report-dark": {"viewport": {"width": 1180, "height": 860}, "color_scheme": "dark"},
     "report-phone": {"viewport": {"width": 390, "height": 780}, "color_scheme": "light"},
 }
-MATRIX = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"}
+MATRIX = {"viewport": {"width": 1500, "height": 840}, "color_scheme": "light"}
 KEYS = ("ArrowRight", "ArrowDown", "ArrowRight", "ArrowRight", "Enter")  # a cell of the third column, open
 PLACES = {"report-dark": "#standing=missed"}
 

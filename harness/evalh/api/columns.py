@@ -1,7 +1,7 @@
 """A person's own rows for a new workspace: which column means what, and the cases that they become.
 
 `evalh init --from FILE` reads JSON Lines or CSV of any shape. What a column is for is guessed from its name, unless
-`--map COLUMN=ROLE` states it.
+`--map NAME=COLUMN` states it.
 """
 
 import csv
@@ -14,9 +14,10 @@ from enum import StrEnum
 from pathlib import Path
 from unicodedata import normalize
 
-from evalh.core.errors import UsageError, WorkspaceError, did_you_mean, some_of
+from evalh.core.errors import UsageError, WorkspaceError, did_you_mean
 from evalh.core.strict_json import JsonValue, NotStrictJson, parse
 from evalh.core.values import Value
+from evalh.interop.foreign.mapping import Mapped
 from evalh.workspace.files import decode, refuse_conflict, refuse_other_encodings
 
 _LARGEST = 200_000_000  # bytes: the file is read whole, once
@@ -105,7 +106,7 @@ def read_rows(path: Path, mapping: Sequence[str]) -> OwnRows:
         raise UsageError(f"has {len(names):,} columns; at most {_MOST_COLUMNS}", where=str(path))
     columns = _columns(names, [row for _, row in rows], _stated(mapping, names, path))
     if not any(column.role is ColumnRole.INPUT for column in columns):
-        hint = f"--map {names[0]}=input"
+        hint = f"--map text={names[0]}"
         raise UsageError("no column is an input of the prompt", where=str(path), hint=hint)
     stem = _identifier(path.stem) or "own"
     return OwnRows(name=stem, columns=columns, cases=tuple(_cases(rows, columns, stem, path)))
@@ -173,27 +174,33 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, JsonVal
 
 
 def _stated(mapping: Sequence[str], names: Sequence[str], path: Path) -> dict[str, tuple[ColumnRole, str | None]]:
-    """Read `--map COLUMN=ROLE`; an input may be renamed: `COLUMN=input.NAME`. Raises UsageError."""
-    stated: dict[str, tuple[ColumnRole, str | None]] = {}
-    for one in mapping:
-        column, _, told = one.rpartition("=")
-        role, _, key = told.partition(".")
-        roles = [each.value for each in ColumnRole]
-        if not column or role not in roles:
-            hint = f"--map COLUMN=ROLE; a role is {', '.join(roles)}"
-            raise UsageError(f"--map {one!r} does not say what a column is for", hint=hint)
-        found = column if column in names else f"inputs.{column}"
-        if found not in names:
-            raise UsageError(f"--map: there is no column {column!r}", where=str(path), hint=did_you_mean(column, names))
-        if key and (ColumnRole(role) is not ColumnRole.INPUT or _identifier(key) != key):
-            hint = f"--map {column}=input.{_identifier(key) or 'text'}"
-            raise UsageError(f"--map {one!r}: {key!r} cannot be the name of an input", hint=hint)
-        stated[found] = (ColumnRole(role), key or None)
-    for role in (ColumnRole.ID, ColumnRole.EXPECTED, ColumnRole.TAGS, ColumnRole.CLUSTER):
-        several = [name for name, (one, _) in stated.items() if one is role]
-        if len(several) > 1:
-            raise UsageError(f"--map: {some_of(several)} cannot all be the {role}", hint=f"--map {several[0]}={role}")
+    """Read `--map NAME=COLUMN` as `evalh import rows` does; with an input named, other columns are none.
+
+    Raises UsageError.
+    """
+    if not mapping:
+        return {}
+    mapped = Mapped.read(mapping)
+    if mapped.expected.keys() - {""}:
+        raise UsageError("--map names what is inside expected", hint=f"evalh import rows {path.name} --map … does that")
+    single = ((ColumnRole.ID, mapped.id), (ColumnRole.EXPECTED, mapped.expected.get("")))
+    pairs = [*single, (ColumnRole.CLUSTER, mapped.cluster), *((ColumnRole.TAGS, one) for one in mapped.tags[:1])]
+    stated: dict[str, tuple[ColumnRole, str | None]] = {
+        _found(column, names, path): (role, None) for role, column in pairs if column is not None
+    }
+    for key, column in mapped.inputs.items():
+        if _identifier(key) != key:
+            hint = f"--map {_identifier(key) or 'text'}={column}"
+            raise UsageError(f"--map: {key!r} cannot be the name of an input", hint=hint)
+        stated[_found(column, names, path)] = (ColumnRole.INPUT, key)
     return stated
+
+
+def _found(column: str, names: Sequence[str], path: Path) -> str:
+    found = column if column in names else f"inputs.{column}"
+    if found not in names:
+        raise UsageError(f"--map: there is no column {column!r}", where=str(path), hint=did_you_mean(column, names))
+    return found
 
 
 def _columns(
@@ -210,8 +217,9 @@ def _columns(
         if (gold is not None and len(free) > 1) or (gold is not None and any(n.startswith("inputs.") for n in names)):
             roles[gold] = ColumnRole.EXPECTED
     columns: list[OwnColumn] = []
+    rest = ColumnRole.SKIP if ColumnRole.INPUT in roles.values() else ColumnRole.INPUT
     for name in names:
-        role = roles.get(name, ColumnRole.INPUT)
+        role = roles.get(name, rest)
         key = stated[name][1] if name in stated else None
         taken = {column.key for column in columns}
         columns.append(OwnColumn(name, role, key or _free(_identifier(name.removeprefix("inputs.")) or "text", taken)))
@@ -236,7 +244,7 @@ def _cases(
         first = seen.setdefault(case_id, number)
         if not case_id or first != number:
             what = "is empty" if not case_id else f"{case_id[:60]!r} stands on line {first} too"
-            hint = f"--map {ids[0].name}=skip: the rows are numbered then"
+            hint = "name another: --map id=COLUMN; or the inputs alone: the rows are numbered then"
             raise WorkspaceError(f"the id {what}", where=f"{path}:{number}", hint=hint)
         expected = row.get(gold[0].name) if gold else None
         tags = row.get(by_role[ColumnRole.TAGS][0].name) if by_role[ColumnRole.TAGS] else None

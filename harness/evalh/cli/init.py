@@ -40,7 +40,7 @@ _SERVICES = {
 @click.option("--model", type=click.Choice(list(_MODELS)), help="The suite's model.  [default: small, where installed]")
 @click.option("--ci", type=click.Choice(list(_SERVICES)), help="Also write the file that checks prompts in CI.")
 @click.option("--from", "source", metavar="FILE", help="Your rows: .jsonl, .csv or .tsv. Suite and prompt fit them.")
-@click.option("--map", "mapping", multiple=True, metavar="COLUMN=ROLE", help="What a column of FILE is; repeats.")
+@click.option("--map", "mapping", multiple=True, metavar="NAME=COLUMN", help="What a column of FILE is; repeats.")
 @verb
 def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     app: App,
@@ -57,12 +57,12 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     On a terminal it asks what the prompt does, which model answers, and about CI; in a script use the options.
     Existing files are never changed.
 
-    With --from, the dataset is your file. A role is id, input, expected, tags, cluster or skip; input.NAME
-    renames an input. What --map does not name is guessed from the columns' names, and shown.
+    With --from, the dataset is your file. NAME is id, expected, tags, cluster or an input of the prompt; if
+    inputs are named, other columns are left out. What --map does not name is guessed and shown.
 
     \b
       evalh init support --task extract --ci github
-      evalh init support --from tickets.csv --map queue=expected --map notes=skip
+      evalh init support --from tickets.csv --map expected=queue,text=body
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from importlib.util import find_spec
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from evalh.analysis.tradeoff import TradeOff, measured_by
+from evalh.analysis.tradeoff import MeasuredRun, TradeOff, has_rate, measured_by
 from evalh.core.log import RunRow
 from evalh.core.run import RunRecord
 from evalh.report.html.markup import Child, Markup, el, join, place
-from evalh.report.html.matrix_data import MatrixRows, best
+from evalh.report.html.matrix_data import MatrixRows
 from evalh.report.html.parts import interval, look_at, section, sort_button, table
 from evalh.report.html.sections import trade_offs
 from evalh.report.text import milliseconds, percent, plural, rate, short_cost_per_good
@@ -15,6 +15,7 @@ from evalh.report.words import Pointer, anchor, cost_range
 _SHOWN = {"all": "all", "differs": "verdicts differ", "outputs": "outputs differ", "none": "none is good"}
 _ORDERS = {"disagreement": "most disagreement first", "dataset": "dataset order", "worst": "fewest good first"}
 _HEADS = ("version", "model", "good rate", "95 % interval", "good", "cost per good", "95 % interval", "median latency")
+_MOST_NAMED = 2
 _KEYS = {
     "← ↑ ↓ → or h k j l": "move from cell to cell",
     "Enter": "open the cell, close it",
@@ -30,12 +31,14 @@ _FEW = (("Enter", " opens a cell, "), ("d", " shows what differs, "), ("/", " se
 
 def top(runs: Sequence[RunRow], rows: MatrixRows) -> Markup:
     """Say how many versions and models there are, which is good most often, and what to look at."""
-    first, counts = best(runs), rows.counts()
+    first, counts = _best(runs), rows.counts()
     several = plural(len(runs), "version and model", "versions and models")
     told = f"{runs[0].record.suite}: {several} over {plural(rows.cases, 'case')}"
-    if first is not None:
-        which = f"{first.record.prompt} on {first.record.model}"
-        told += f"; {which} is good most often: {rate(first.summary.good_rate)}"
+    if first:
+        which = " and ".join(f"{run.record.prompt} on {run.record.model}" for run in first[:_MOST_NAMED])
+        more = f" and {len(first) - _MOST_NAMED} more" if len(first) > _MOST_NAMED else ""
+        are = "is" if len(first) == 1 else "are"
+        told += f"; {which}{more} {are} good most often: {rate(first[0].summary.good_rate)}"
     found = [Pointer(words) for words in _apart(runs)]
     if counts["differs"]:
         words = f"{plural(counts['differs'], 'case')} where one is good and another is not"
@@ -43,6 +46,13 @@ def top(runs: Sequence[RunRow], rows: MatrixRows) -> Markup:
     if counts["none"]:
         found.append(Pointer(f"{plural(counts['none'], 'case')} on which none is good", anchor(show="none")))
     return el("header", el("h1", f"{told}."), look_at(found), class_="verdict")
+
+
+def _best(runs: Sequence[RunRow]) -> list[MeasuredRun]:
+    """Return the runs that are good most often; none of two that are equal is called the better one."""
+    rated = [MeasuredRun(run=run, here=True) for run in runs if has_rate(run)]
+    most = max((one.rate for one in rated), default=0.0)
+    return [one for one in rated if one.rate == most] if len(rated) > 1 else []
 
 
 def _apart(runs: Sequence[RunRow]) -> list[str]:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 
-from evalh.analysis.tradeoff import MeasuredRun
 from evalh.core.log import RunRow, SampleStory
 from evalh.core.money import plus
 from evalh.core.sample import Standing
@@ -167,9 +166,3 @@ def _column(run: RunRow) -> JsonValue:
             "l": milliseconds(summary.latency_p50_ms),
         }
     return told
-
-
-def best(runs: Sequence[RunRow]) -> MeasuredRun | None:
-    """Return the run that is good most often; None if none came to a rate."""
-    rated = [MeasuredRun(run=run, here=True) for run in runs if run.summary and run.summary.good_rate.value is not None]
-    return max(rated, key=lambda one: one.rate, default=None)

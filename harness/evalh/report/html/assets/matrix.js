@@ -127,7 +127,8 @@
   grid.style.setProperty("--gist", lines[1]);
 
   function frame() {
-    const narrow = innerWidth < 760, first = narrow ? 120 : 250, least = narrow ? 190 : 220;
+    const narrow = innerWidth < 760, beside = !detail.hidden && innerWidth >= 1100;
+    const first = narrow ? 120 : beside ? 190 : 250, least = narrow ? 190 : beside ? 160 : 220;
     grid.style.setProperty("--columns", `${first}px ${visible.map(() => `minmax(${least}px, 1fr)`).join(" ")}`);
     grid.style.setProperty("--printed", `1.2fr ${visible.map(() => "1fr").join(" ")}`);
     grid.style.setProperty("--width", `max(100%, ${first + least * visible.length}px)`);
@@ -236,9 +237,10 @@
   // -- the chosen cell, whole
 
   function open(asked) {
-    const row = shown[at[0]];
+    const row = shown[at[0]], before = detail.hidden;
     detail.hidden = !asked || !row;
     document.body.classList.toggle("open", !detail.hidden);
+    if (detail.hidden !== before) { frame(); draw(true); } // beside the open cell columns are narrower
     if (detail.hidden) return;
     const column = visible[Math.max(0, at[1] - 1)];
     detail.replaceChildren(...tell(row, column).filter(Boolean));
