@@ -1,7 +1,7 @@
 # One entry for everything. `make ci` is all that CI runs, except the README's test command.
 PYTHON ?= python
 
-.PHONY: check test slow fix golden schemas sample bench ci
+.PHONY: check test slow fix golden schemas sample bench elsewhere ci
 
 check: ## lint, types, layers
 	$(PYTHON) -m ruff check .
@@ -30,6 +30,9 @@ sample: ## rewrite reports/sample.html from recorded answers
 
 bench: ## speed and memory; prints, never fails
 	$(PYTHON) benchmarks/throughput.py
+
+elsewhere: ## nightly: MLflow, W&B and Inspect read what we export; makes an environment of 700 MB
+	$(PYTHON) benchmarks/elsewhere.py
 
 ci: check
 	$(PYTHON) -m pytest -m slow -n 2

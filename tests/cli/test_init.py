@@ -80,7 +80,7 @@ TICKETS = """Ticket No,Text,queue,notes
 
 def test_columns_become_a_dataset_a_suite_and_a_prompt(tmp_path: Path) -> None:
     (tmp_path / "tickets.csv").write_text(TICKETS)
-    words = ("--map", "Ticket No=id", "--map", "queue=expected", "--map", "Text=input.ticket", "--map", "notes=skip")
+    words = ("--map", "id=Ticket No,expected=queue", "--map", "ticket=Text")
     done = here(tmp_path, "init", "--from", "tickets.csv", "--model", "small", *words)
 
     assert done.exit == 0, done.err
@@ -126,12 +126,12 @@ def test_whatever_the_rows_look_like_the_workspace_is_right(
         ("", (), "has no rows"),
         ("{", (), "data.jsonl:1: is not JSON"),
         ("[1]\n", (), "data.jsonl:1: is not a JSON object"),
-        ('{"id": "a", "m": "x"}\n', ("--map", "n=input"), "there is no column 'n'"),
-        ('{"id": "a", "m": "x"}\n', ("--map", "m=gold"), "does not say what a column is for"),
-        ('{"id": "a", "m": "x"}\n', ("--map", "m=input.a b"), "cannot be the name of an input"),
-        ('{"id": "a", "m": "x"}\n', ("--map", "id=tags", "--map", "m=tags"), "cannot all be the tags"),
-        ('{"id": "a", "m": "x"}\n', ("--map", "m=skip"), "no column is an input"),
-        ('{"k": 1, "m": "x"}\n{"k": 1, "m": "y"}\n', ("--map", "k=id"), "stands on line 1 too"),
+        ('{"id": "a", "m": "x"}\n', ("--map", "text=n"), "there is no column 'n'"),
+        ('{"id": "a", "m": "x"}\n', ("--map", "m"), "--map cannot be read: 'm'"),
+        ('{"id": "a", "m": "x"}\n', ("--map", "a b=m"), "cannot be the name of an input"),
+        ('{"id": "a", "m": "x"}\n', ("--map", "id=id", "--map", "id=m"), "--map names 'id' twice"),
+        ('{"id": "a", "m": "x"}\n', ("--map", "expected=m"), "no column is an input"),
+        ('{"k": 1, "m": "x"}\n{"k": 1, "m": "y"}\n', ("--map", "id=k"), "stands on line 1 too"),
         ('{"m": "x"}\n', ("--task", "label"), "leave out --task"),
         ('{"m": "x"}\n', ("--model", "recorded"), "nothing is recorded"),
         ('{"m": "\udc80"}\n', (), "data.jsonl"),
@@ -155,4 +155,4 @@ def test_a_file_that_is_there_is_never_changed(tmp_path: Path) -> None:
     assert here(tmp_path, "init").exit == 2
     assert written(tmp_path, "evals/sentiment.yaml") == "mine"
     assert not (tmp_path / "evalh.toml").exists()
-    assert here(tmp_path, "init", "--map", "a=input").exit == 2
+    assert here(tmp_path, "init", "--map", "a=b").exit == 2

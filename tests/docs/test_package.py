@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from evalh import __version__
-from evalh.api.new_workspace import RECORDED, Wanted, write_workspace
+from evalh.api.new_workspace import RECORDED, NewWorkspace, write_workspace
 from workspaces import document, evalh
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ def run(*command: str | Path, folder: Path) -> str:
 
 
 def test_the_recordings_that_are_shipped_answer_the_prompts_that_are_shipped(tmp_path: Path) -> None:
-    write_workspace(tmp_path, Wanted(model=RECORDED))
+    write_workspace(tmp_path, NewWorkspace(model=RECORDED))
 
     for version in ("v1", "v2", "draft"):
         done = evalh(tmp_path, "run", "--prompt", version, "--json")
@@ -35,7 +35,7 @@ def test_the_recordings_that_are_shipped_answer_the_prompts_that_are_shipped(tmp
 
 
 def test_a_shipped_recording_does_not_answer_for_an_edited_prompt(tmp_path: Path) -> None:
-    write_workspace(tmp_path, Wanted(model=RECORDED))
+    write_workspace(tmp_path, NewWorkspace(model=RECORDED))
     prompt = tmp_path / "prompts/sentiment/draft.prompt"
     prompt.write_text(prompt.read_text().replace("Is the customer", "Is this customer"))
 

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from evalh.api.new_workspace import RECORDED, Wanted, write_workspace
+from evalh.api.new_workspace import RECORDED, NewWorkspace, write_workspace
 from faults.running import here
 
 
 def test_an_edited_prompt_without_a_recording_is_told_how_to_ask_a_model(tmp_path: Path) -> None:
-    write_workspace(tmp_path, Wanted(model=RECORDED))
+    write_workspace(tmp_path, NewWorkspace(model=RECORDED))
     fits = here(tmp_path, "run")
     draft = tmp_path / "prompts/sentiment/draft.prompt"
     draft.write_text(draft.read_text(encoding="utf-8") + "Be brief.\n", encoding="utf-8")

@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
-from evalh.api.new_workspace import Task, Wanted, write_workspace
+from evalh.api.new_workspace import NewWorkspace, Task, write_workspace
 from evalh.api.schemas import published
 from evalh.core.declared import read
 from evalh.core.errors import EvalhError
@@ -153,7 +153,7 @@ def test_a_published_schema_is_current(name: str) -> None:
 
 
 def _begun(task: Task, folder: Path) -> Path:
-    write_workspace(folder / task, Wanted(task=task, model="openai"))
+    write_workspace(folder / task, NewWorkspace(task=task, model="openai"))
     return folder / task / "evalh.toml"
 
 

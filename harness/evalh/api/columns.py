@@ -1,13 +1,12 @@
 """A person's own rows for a new workspace: which column means what, and the cases that they become.
 
 `evalh init --from FILE` reads JSON Lines or CSV of any shape. What a column is for is guessed from its name, unless
-`--map COLUMN=ROLE` states it.
+`--map NAME=COLUMN` states it.
 """
 
 import csv
 import io
 import json
-import re
 from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,14 +14,14 @@ from enum import StrEnum
 from pathlib import Path
 from unicodedata import normalize
 
-from evalh.core.errors import UsageError, WorkspaceError, did_you_mean, some_of
+from evalh.core.errors import UsageError, WorkspaceError, did_you_mean
 from evalh.core.strict_json import JsonValue, NotStrictJson, parse
 from evalh.core.values import Value
+from evalh.interop.foreign.mapping import Mapped
 from evalh.workspace.files import decode, refuse_conflict, refuse_other_encodings
 
 _LARGEST = 200_000_000  # bytes: the file is read whole, once
 _MOST_COLUMNS = 200
-_WORD = re.compile(r"[^a-z0-9]+")
 _SUFFIXES = (".jsonl", ".csv", ".tsv")
 _RESERVED = frozenset("role media history messages input this if each else unless with lookup log".split())  # noqa: SIM905
 _LONGEST_ID = 200
@@ -51,7 +50,7 @@ _GOLD = (
 """Names of the column with what is expected, the surest first: only one column is it."""
 
 
-class Column(Value):
+class OwnColumn(Value):
     """One column: its name in the file, what it is for, and its name in a case."""
 
     name: str
@@ -59,7 +58,7 @@ class Column(Value):
     key: str
 
 
-class Case(Value, kw_only=True):
+class OwnCase(Value, kw_only=True):
     """One row, as the dataset holds it."""
 
     id: str
@@ -84,8 +83,8 @@ class OwnRows(Value, kw_only=True):
     """A file's rows as cases, and which column became what."""
 
     name: str  # of the dataset, the suite and the prompt
-    columns: tuple[Column, ...]
-    cases: tuple[Case, ...]
+    columns: tuple[OwnColumn, ...]
+    cases: tuple[OwnCase, ...]
 
     def content(self) -> bytes:
         """Return the dataset's file."""
@@ -107,7 +106,7 @@ def read_rows(path: Path, mapping: Sequence[str]) -> OwnRows:
         raise UsageError(f"has {len(names):,} columns; at most {_MOST_COLUMNS}", where=str(path))
     columns = _columns(names, [row for _, row in rows], _stated(mapping, names, path))
     if not any(column.role is ColumnRole.INPUT for column in columns):
-        hint = f"--map {names[0]}=input"
+        hint = f"--map text={names[0]}"
         raise UsageError("no column is an input of the prompt", where=str(path), hint=hint)
     stem = _identifier(path.stem) or "own"
     return OwnRows(name=stem, columns=columns, cases=tuple(_cases(rows, columns, stem, path)))
@@ -175,32 +174,38 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, JsonVal
 
 
 def _stated(mapping: Sequence[str], names: Sequence[str], path: Path) -> dict[str, tuple[ColumnRole, str | None]]:
-    """Read `--map COLUMN=ROLE`; an input may be renamed: `COLUMN=input.NAME`. Raises UsageError."""
-    stated: dict[str, tuple[ColumnRole, str | None]] = {}
-    for one in mapping:
-        column, _, told = one.rpartition("=")
-        role, _, key = told.partition(".")
-        roles = [each.value for each in ColumnRole]
-        if not column or role not in roles:
-            hint = f"--map COLUMN=ROLE; a role is {', '.join(roles)}"
-            raise UsageError(f"--map {one!r} does not say what a column is for", hint=hint)
-        found = column if column in names else f"inputs.{column}"
-        if found not in names:
-            raise UsageError(f"--map: there is no column {column!r}", where=str(path), hint=did_you_mean(column, names))
-        if key and (ColumnRole(role) is not ColumnRole.INPUT or _identifier(key) != key):
-            hint = f"--map {column}=input.{_identifier(key) or 'text'}"
-            raise UsageError(f"--map {one!r}: {key!r} cannot be the name of an input", hint=hint)
-        stated[found] = (ColumnRole(role), key or None)
-    for role in (ColumnRole.ID, ColumnRole.EXPECTED, ColumnRole.TAGS, ColumnRole.CLUSTER):
-        several = [name for name, (one, _) in stated.items() if one is role]
-        if len(several) > 1:
-            raise UsageError(f"--map: {some_of(several)} cannot all be the {role}", hint=f"--map {several[0]}={role}")
+    """Read `--map NAME=COLUMN` as `evalh import rows` does; with an input named, other columns are none.
+
+    Raises UsageError.
+    """
+    if not mapping:
+        return {}
+    mapped = Mapped.read(mapping)
+    if mapped.expected.keys() - {""}:
+        raise UsageError("--map names what is inside expected", hint=f"evalh import rows {path.name} --map … does that")
+    single = ((ColumnRole.ID, mapped.id), (ColumnRole.EXPECTED, mapped.expected.get("")))
+    pairs = [*single, (ColumnRole.CLUSTER, mapped.cluster), *((ColumnRole.TAGS, one) for one in mapped.tags[:1])]
+    stated: dict[str, tuple[ColumnRole, str | None]] = {
+        _found(column, names, path): (role, None) for role, column in pairs if column is not None
+    }
+    for key, column in mapped.inputs.items():
+        if _identifier(key) != key:
+            hint = f"--map {_identifier(key) or 'text'}={column}"
+            raise UsageError(f"--map: {key!r} cannot be the name of an input", hint=hint)
+        stated[_found(column, names, path)] = (ColumnRole.INPUT, key)
     return stated
+
+
+def _found(column: str, names: Sequence[str], path: Path) -> str:
+    found = column if column in names else f"inputs.{column}"
+    if found not in names:
+        raise UsageError(f"--map: there is no column {column!r}", where=str(path), hint=did_you_mean(column, names))
+    return found
 
 
 def _columns(
     names: Sequence[str], rows: Sequence[Mapping[str, JsonValue]], stated: Mapping[str, tuple[ColumnRole, str | None]]
-) -> tuple[Column, ...]:
+) -> tuple[OwnColumn, ...]:
     roles = {name: role for name, (role, _) in stated.items()}
     for role, words in _GUESSES.items():
         free = [name for name in names if name not in roles and _bare(name) in words]
@@ -211,12 +216,13 @@ def _columns(
         gold = next((name for word in _GOLD for name in free if _bare(name) == word), None)
         if (gold is not None and len(free) > 1) or (gold is not None and any(n.startswith("inputs.") for n in names)):
             roles[gold] = ColumnRole.EXPECTED
-    columns: list[Column] = []
+    columns: list[OwnColumn] = []
+    rest = ColumnRole.SKIP if ColumnRole.INPUT in roles.values() else ColumnRole.INPUT
     for name in names:
-        role = roles.get(name, ColumnRole.INPUT)
+        role = roles.get(name, rest)
         key = stated[name][1] if name in stated else None
         taken = {column.key for column in columns}
-        columns.append(Column(name, role, key or _free(_identifier(name.removeprefix("inputs.")) or "text", taken)))
+        columns.append(OwnColumn(name, role, key or _free(_identifier(name.removeprefix("inputs.")) or "text", taken)))
     return tuple(columns)
 
 
@@ -226,8 +232,8 @@ def _distinct(name: str, rows: Sequence[Mapping[str, JsonValue]]) -> bool:
 
 
 def _cases(
-    rows: Sequence[tuple[int, Mapping[str, JsonValue]]], columns: Sequence[Column], stem: str, path: Path
-) -> Iterator[Case]:
+    rows: Sequence[tuple[int, Mapping[str, JsonValue]]], columns: Sequence[OwnColumn], stem: str, path: Path
+) -> Iterator[OwnCase]:
     by_role = {role: [column for column in columns if column.role is role] for role in ColumnRole}
     gold = by_role[ColumnRole.EXPECTED]
     seen: dict[str, int] = {}
@@ -238,12 +244,12 @@ def _cases(
         first = seen.setdefault(case_id, number)
         if not case_id or first != number:
             what = "is empty" if not case_id else f"{case_id[:60]!r} stands on line {first} too"
-            hint = f"--map {ids[0].name}=skip: the rows are numbered then"
+            hint = "name another: --map id=COLUMN; or the inputs alone: the rows are numbered then"
             raise WorkspaceError(f"the id {what}", where=f"{path}:{number}", hint=hint)
         expected = row.get(gold[0].name) if gold else None
         tags = row.get(by_role[ColumnRole.TAGS][0].name) if by_role[ColumnRole.TAGS] else None
         cluster = row.get(by_role[ColumnRole.CLUSTER][0].name) if by_role[ColumnRole.CLUSTER] else None
-        yield Case(
+        yield OwnCase(
             id=case_id,
             inputs={column.key: _text(row.get(column.name)) for column in by_role[ColumnRole.INPUT]},
             expected=None if expected == "" else expected,
@@ -253,7 +259,11 @@ def _cases(
 
 
 def _tags(value: JsonValue) -> tuple[str, ...]:
-    parts = [_text(one) for one in value] if isinstance(value, list) else re.split(r"[\s;,]+", _text(value))
+    parts = (
+        [_text(one) for one in value]
+        if isinstance(value, list)
+        else _text(value).replace(";", " ").replace(",", " ").split()
+    )
     return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
 
 
@@ -264,16 +274,21 @@ def _text(value: JsonValue) -> str:
 
 
 def _bare(name: str) -> str:
-    return _WORD.sub("", normalize("NFKC", name).casefold())
+    return _plain(normalize("NFKC", name)).replace(" ", "")
 
 
 def _identifier(name: str) -> str:
     """Return a name as a prompt's slot takes it: small letters, digits and _."""
-    plain = _WORD.sub("_", normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()).strip("_")[:40]
+    plain = _plain(normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()).replace(" ", "_")[:40]
     if not plain:
         return ""
     plain = plain if plain[0].isalpha() else f"c_{plain}"
     return f"{plain}_text" if plain in _RESERVED else plain
+
+
+def _plain(text: str) -> str:
+    """Return the words of a text: ASCII letters and digits, in small letters, a blank between."""
+    return " ".join("".join(one if one.isascii() and one.isalnum() else " " for one in text.casefold()).split())
 
 
 def _free(name: str, taken: "set[str]") -> str:

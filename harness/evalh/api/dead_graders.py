@@ -38,7 +38,7 @@ def dead_graders(
     told = {one.where for one in refused if one.where is not None}
     comparisons = [found for one in graders if schema is not None and (found := _exact(one.spec))]
     golds = [_Golds(one, schema or {}, version) for one in comparisons]
-    lacking = {one: _wanted(one) for one in graders if one.needs_expected and not one.compiled.parts}
+    lacking = {one: _wanted(one) for one in graders if _abstains_without_gold(one)}
     rows = 0
     for case in cases:
         rows += 1
@@ -52,6 +52,13 @@ def dead_graders(
         what = f"no row has expected{f'.{path}' if path and path.steps else ''}: {grader.name} can only abstain"
         problem = WorkspaceError(what, where=where, hint='give rows an "expected", or remove the grader')
         yield problem if grader.required else f"{where}: {what}"
+
+
+def _abstains_without_gold(grader: Grader) -> bool:
+    """Whether a grader says nothing of a row without gold. One made of others, of rows, or a person's own may."""
+    compiled = grader.compiled
+    made = compiled.parts or compiled.over is not None or compiled.rows is not None
+    return grader.needs_expected and not made and grader.kind.where == "evalh" and grader.spec.kind != "python"
 
 
 def _wanted(grader: Grader) -> JsonPath | None:

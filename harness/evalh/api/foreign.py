@@ -29,6 +29,7 @@ class SuiteImportOptions(Value, kw_only=True):
     allow_code: bool = False
     mapping: tuple[str, ...] = ()
     data_only: bool = False
+    engine: Path | None = None
 
 
 def import_suite(form: str, source: Path, options: SuiteImportOptions) -> ImportedSuiteDocument:
@@ -81,6 +82,7 @@ def _request(source: Path, options: SuiteImportOptions, taken: set[str] | None) 
         taken=frozenset(taken or ()),
         mapping=options.mapping,
         data_only=options.data_only,
+        engine=options.engine,
     )
 
 

@@ -56,13 +56,12 @@ model = "qwen3:8b"
 base_url = "http://localhost:11434/v1"
 """,
 }
-MODELS = (SMALL, RECORDED, *_HOSTED)
 KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "gemini": "GEMINI_API_KEY"}
 """By provider: the variable that holds its key."""
 _TOLD = {RECORDED: " # shipped answers; `small` needs: pip install 'evalh[local]'"}
 
 
-class Wanted(Value, kw_only=True):
+class NewWorkspace(Value, kw_only=True):
     """What a new workspace is for. `own`: for a person's own rows; without them a starter is written."""
 
     task: Task = Task.LABEL
@@ -70,7 +69,7 @@ class Wanted(Value, kw_only=True):
     own: FirstSuite | None = None
 
 
-def write_workspace(folder: Path, wanted: Wanted) -> list[str]:
+def write_workspace(folder: Path, wanted: NewWorkspace) -> list[str]:
     """Write the files of a new workspace; return their relative names.
 
     Raises UsageError if a workspace is already there or a file would be overwritten: nothing is written then.
@@ -92,7 +91,7 @@ def write_workspace(folder: Path, wanted: Wanted) -> list[str]:
     return list(contents)
 
 
-def _starter(wanted: Wanted) -> dict[str, bytes]:
+def _starter(wanted: NewWorkspace) -> dict[str, bytes]:
     name = NAMES[wanted.task]
     found = {at: source.read_bytes() for at, source in _walk(_STARTER / wanted.task, "")}
     stated = f"model: {_name_of(wanted.model)}{_TOLD.get(wanted.model, '')}\n"

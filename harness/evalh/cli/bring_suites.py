@@ -23,23 +23,27 @@ def suite_options(function: F) -> F:
     @click.option("--name", metavar="NAME", help="What prompt, dataset and suite are called.")
     @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be.")
     @click.option("--allow-code", is_flag=True, help="Keep programs of the source as graders and providers.")
-    def read(*given: Any, source: Path, into: Path | None, name: str | None, dry_run: bool, allow_code: bool) -> Any:
+    def read(
+        *given: Any, source: Path, into: Path | None, name: str | None, dry_run: bool, allow_code: bool, **more: Any
+    ) -> Any:
         from evalh.api.foreign import SuiteImportOptions
 
         app: App = given[0]
         options = SuiteImportOptions(
             into=into if into is not None else Path(app.folder), name=name, dry_run=dry_run, allow_code=allow_code
         )
-        return function(*given, source=source, options=options)
+        return function(*given, source=source, options=options, **more)
 
     read.__name__, read.__doc__ = function.__name__, function.__doc__
     return cast("F", read)
 
 
 @click.command("promptfoo")
+@click.option("--verify", is_flag=True, help="Compare each prompt with what Nunjucks itself renders.")
+@click.option("--nunjucks", type=click.Path(path_type=Path), metavar="PATH", help="For --verify: its file or folder.")
 @verb
 @suite_options
-def promptfoo(app: App, *, source: Path, options: "SuiteImportOptions") -> int:
+def promptfoo(app: App, *, source: Path, options: "SuiteImportOptions", verify: bool, nunjucks: Path | None) -> int:
     """Import a promptfoo config: a file, or a folder that holds promptfooconfig.yaml.
 
     Writes prompts, datasets, a suite and the models, and IMPORT.md, which says of each part whether it is the same,
@@ -49,7 +53,12 @@ def promptfoo(app: App, *, source: Path, options: "SuiteImportOptions") -> int:
     \b
       evalh import promptfoo promptfooconfig.yaml
       evalh import promptfoo . --into ../evals --dry-run
+      evalh import promptfoo . --verify --nunjucks node_modules/nunjucks
     """  # noqa: D301 (click's \b keeps the examples' lines)
+    if verify or nunjucks is not None:
+        from msgspec.structs import replace
+
+        options = replace(options, engine=nunjucks if nunjucks is not None else Path())
     return show_imported_suite(app, "promptfoo", source, options)
 
 

@@ -40,7 +40,7 @@ _SERVICES = {
 @click.option("--model", type=click.Choice(list(_MODELS)), help="The suite's model.  [default: small, where installed]")
 @click.option("--ci", type=click.Choice(list(_SERVICES)), help="Also write the file that checks prompts in CI.")
 @click.option("--from", "source", metavar="FILE", help="Your rows: .jsonl, .csv or .tsv. Suite and prompt fit them.")
-@click.option("--map", "mapping", multiple=True, metavar="COLUMN=ROLE", help="What a column of FILE is; repeats.")
+@click.option("--map", "mapping", multiple=True, metavar="NAME=COLUMN", help="What a column of FILE is; repeats.")
 @verb
 def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     app: App,
@@ -57,18 +57,18 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     On a terminal it asks what the prompt does, which model answers, and about CI; in a script use the options.
     Existing files are never changed.
 
-    With --from, the dataset is your file. A role is id, input, expected, tags, cluster or skip; input.NAME
-    renames an input. What --map does not name is guessed from the columns' names, and shown.
+    With --from, the dataset is your file. NAME is id, expected, tags, cluster or an input of the prompt; if
+    inputs are named, other columns are left out. What --map does not name is guessed and shown.
 
     \b
       evalh init support --task extract --ci github
-      evalh init support --from tickets.csv --map queue=expected --map notes=skip
+      evalh init support --from tickets.csv --map expected=queue,text=body
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from importlib.util import find_spec
 
     from evalh.api.columns import read_rows
     from evalh.api.first_suite import first_suite
-    from evalh.api.new_workspace import Task, Wanted, usable_model, write_workspace
+    from evalh.api.new_workspace import NewWorkspace, Task, usable_model, write_workspace
 
     if mapping and source is None:
         raise UsageError("--map is about --from", hint=f"evalh init {folder} --from FILE --map {mapping[0]}")
@@ -82,7 +82,9 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         task = task or (_ask("What does the prompt do?", "task", _TASKS, "label") if rows is None else None)
         model = model or _ask("Which model answers?", "model", _offered(own=rows is not None), usual)
         ci = ci or _ask("Check the prompts of every change in CI?", "ci", _SERVICES, "none")
-    wanted = Wanted(task=Task(task or "label"), model=model or usual, own=None if rows is None else first_suite(rows))
+    wanted = NewWorkspace(
+        task=Task(task or "label"), model=model or usual, own=None if rows is None else first_suite(rows)
+    )
     target = Path(app.folder) / folder
     written = write_workspace(target, wanted)
     if ci not in (None, "none"):

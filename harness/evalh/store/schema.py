@@ -17,7 +17,7 @@ from evalh.store.database import APPLICATION, StoreError, connect, explained, tr
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
 
-SCHEMA = 13  # `PRAGMA user_version`: the number of migrations
+SCHEMA = 14  # `PRAGMA user_version`: the number of migrations
 _SET = "evalh"  # in sqlite_utils' own table
 _WAIT_S = 60.0
 

@@ -119,6 +119,7 @@ def test_anything_else_is_an_error_unless_the_entry_wants_a_failure(judge, code,
         ("\nlet a = []; while (true) a.push('x'.repeat(1000) + a.length)", "took more than 64 MB"),
         ("new ArrayBuffer(1e8)", "took more than 64 MB"),
         ("'x'.repeat(2e6)", "returned 2,000,002 characters"),
+        ("\nlet a = []; for (let i = 0; i < 1500; i++) a = [a]; return a", "returned what cannot be read"),
     ],
 )
 def test_limits_stop_code_and_are_an_error_whatever_the_entry_wants(judge, code, reason) -> None:

@@ -33,6 +33,7 @@ NAMES = [
     "embedding_similarity",
     "equals",
     "hedging",
+    "javascript",
     "json",
     "json_fields",
     "json_subset",

@@ -22,6 +22,7 @@ SMALL = {  # why a shorter file is not part of its neighbour; `cli/` has a modul
     "core/model.py": "a word of the glossary",
     "core/production.py": "read from one file and shown by another; the log of tests has values of its own",
     "core/strict_json.py": "everything that reads or carries JSON imports it, and it imports nothing",
+    "store/views.py": "SQL of the newest views; the migrations that make them are a full file",
     "core/tables.py": "read by the store, written by report and interop, which do not know each other",
     "core/text_forms.py": "shared by the graders of text",
     "core/version.py": "the build reads it, and everything may import it",

@@ -190,7 +190,10 @@ def _is_memory(said: str) -> bool:
 
 
 def _read(kept: Any, limits: Limits) -> Result:
-    document = strict_json.parse(kept)
+    try:
+        document = strict_json.parse(kept)
+    except strict_json.NotStrictJson as exc:
+        raise LimitError(f"returned what cannot be read: {exc}") from None
     found = document["type"]
     if found == "long":
         raise LimitError(f"returned {document['value']:,} characters; at most {limits.result:,} are read")

@@ -26,7 +26,7 @@ from evalh.graders.javascript.isolate import (
     syntax_error,
 )
 from evalh.graders.javascript.sources import LONGEST, Script, body_of, gathered
-from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
+from evalh.graders.kinds import Compiled, Parameters, Scope, broke, built_in
 from evalh.graders.quoting import one_line
 from evalh.graders.reading import output_json
 
@@ -137,6 +137,8 @@ class _Code(Value):
             result = await lane.call(partial(call, judge_program(), payload, Limits()))
         except (LimitError, NoAnswerError) as exc:
             return Verdict.error(one_line(f"the code {exc}" if isinstance(exc, LimitError) else str(exc)))
+        except ImportError as exc:
+            return broke(exc)
         except ThrownError as exc:
             return self._broken(f"{exc}{self._place(exc)}")
         return self._read(result)

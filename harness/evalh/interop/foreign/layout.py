@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from evalh.core.strict_json import JsonValue
-from evalh.interop.foreign.transfer import Row, Transfer
+from evalh.interop.foreign.transfer import NewVersion, Row, Transfer
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_./@-]*(?: [A-Za-z0-9_./@-]+)*")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -18,15 +18,20 @@ def files_of(transfer: Transfer, origin: str) -> Iterator[tuple[str, Iterable[by
     """Yield each file's path in the workspace and its content, piece by piece. `origin`: what was imported."""
     for name, versions in transfer.prompts.items():
         for number, version in enumerate(versions, 1):
-            front = "".join(f"{key}: {flow(value)}\n" for key, value in version.front.items())
-            head = f"---\n{front}---\n" if front else ""
-            yield f"prompts/{name}/v{number}.prompt", [f"{head}{version.body.rstrip()}\n".encode()]
+            yield f"prompts/{name}/v{number}.prompt", [version_text(version).encode()]
     for dataset in transfer.datasets:
         yield f"datasets/{dataset.name}.jsonl", _lines(dataset.rows)
     for name, suite in transfer.suites.items():
         yield f"evals/{name}.yaml", [_suite(suite, origin).encode()]
     for path, content in transfer.files.items():
         yield path, [content]
+
+
+def version_text(version: NewVersion) -> str:
+    """Return a prompt file: its front matter, then its body."""
+    front = "".join(f"{key}: {flow(value)}\n" for key, value in version.front.items())
+    head = f"---\n{front}---\n" if front else ""
+    return f"{head}{version.body.rstrip()}\n"
 
 
 def config_text(models: Mapping[str, Mapping[str, JsonValue]], default_suite: str | None) -> str:

@@ -141,6 +141,7 @@ class ImportRequest(Value, kw_only=True):
     allow_code: bool  # whether programs of the source may be kept as graders and providers
     taken: frozenset[str]  # models and routes that the workspace has already
     mapping: tuple[str, ...] = ()  # of `rows`: what --map says
+    engine: Path | None = None  # of promptfoo: Nunjucks, to compare what is rendered with
     data_only: bool = False  # no first prompt and suite for what is data alone
 
 

@@ -24,6 +24,7 @@ PATIENCE_S = 30.0
 TTL_S = 900.0
 _MOST_BYTES = 64 * 1024
 _EARLY_S = 120.0  # before a token runs out another is fetched: a call may take a while
+_WHO = "the program of `auth`"
 _KEPT = 4  # tokens that may still be in flight, and are masked
 _TOKENS = (("token",), ("accessToken",), ("access_token",), ("status", "token"), ("credential", "access_token"))
 _ENDS = (
@@ -89,7 +90,10 @@ class KeyProgram:
         if self._running is None:
             self._running = asyncio.create_task(self._renew())
             self._running.add_done_callback(self._ended)
-        return await asyncio.shield(self._running)
+        try:
+            return await asyncio.shield(self._running)
+        except CallError as error:
+            raise _failed(error.message) from None  # an error of its own for each call: wrappers mark it
 
     def _ended(self, task: "asyncio.Task[Granted]") -> None:
         self._running = None
@@ -123,10 +127,10 @@ class KeyProgram:
         try:
             granted = self._read(program.output.strip(), now)
         except ValueError as exc:
-            raise self._failed(f"printed {exc}") from None
+            raise _failed(f"{_WHO} printed {exc}") from None
         lasts_s = self._ttl_s if granted.ends is None else granted.ends - now
         if lasts_s <= 0:
-            raise self._failed("printed what has run out already")
+            raise _failed(f"{_WHO} printed what has run out already")
         self._doubted = self._granted is not None and self._granted is self._refused
         self._granted = granted
         self._until = now + max(lasts_s - _EARLY_S, lasts_s / 2.0)
@@ -138,17 +142,18 @@ class KeyProgram:
             async with asyncio.timeout(self._patience_s):
                 program = await self._program.run()
         except TimeoutError:
-            raise self._failed(f"did not end within {self._patience_s:g} s, and was killed") from None
+            raise _failed(f"{_WHO} did not end within {self._patience_s:g} s, and was killed") from None
         except CallError as error:
-            raise self._failed(error.message.removeprefix("the program ")) from None
+            raise _failed(f"{_WHO} {error.message.removeprefix('the program ')}") from None
         if program.code != 0:
-            raise self._failed(f"{program.how}: {program.last_words(Redactor(self.secrets))}")
+            raise _failed(f"{_WHO} {program.how}: {program.last_words(Redactor(self.secrets))}")
         return program
 
-    def _failed(self, what: str) -> CallError:
-        error = CallError(ErrorKind.AUTH, f"the program of `auth` {what}")
-        error.reached = False
-        return error
+
+def _failed(message: str) -> CallError:
+    error = CallError(ErrorKind.AUTH, message)
+    error.reached = False
+    return error
 
 
 def token_of(printed: bytes, now: float) -> Granted:

@@ -214,8 +214,9 @@ def weighed(grader: JsonValue) -> JsonValue:
 
 
 def _is_checked(entry: GraderEntry) -> bool:
-    if entry.kind == "javascript" and "file" not in str(entry.params.get("transform", "")) and "code" in entry.params:
-        return missing_engine() is None
+    if entry.kind == "javascript" and "code" in entry.params:
+        steps = entry.params.get("transform", ())
+        return missing_engine() is None and all(isinstance(step, str) for step in steps)
     return entry.kind in _CHECKED
 
 

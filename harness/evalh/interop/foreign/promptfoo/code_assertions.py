@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 
 from evalh.core.strict_json import JsonValue
+from evalh.graders.javascript.isolate import missing_engine, syntax_error
+from evalh.graders.javascript.sources import body_of
 from evalh.interop.foreign.promptfoo.entries import ForeignAssertion, GraderEntry, NoEntryError
 from evalh.interop.foreign.promptfoo.kept_code import KeptCode
 from evalh.interop.foreign.promptfoo.nodes import is_code
@@ -111,6 +113,8 @@ def step_of(stated: JsonValue, asked: ForeignAssertion, code: KeptCode) -> JsonV
     if stated.startswith("file://"):
         return {"file": _script(stated, asked, code)}
     _refuse_node(stated)
+    if missing_engine() is None and (wrong := syntax_error(body_of(stated.strip()), "output,context")) is not None:
+        raise NoEntryError(f"its transform is not JavaScript: {wrong[0]}")
     return stated.strip()
 
 

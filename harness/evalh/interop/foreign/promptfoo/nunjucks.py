@@ -6,7 +6,9 @@ is refused by name.
 
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
@@ -14,18 +16,23 @@ from evalh.workspace.prompt.bodies import BodyError, MissingInput, RenderError, 
 from evalh.workspace.prompt.dialect_jinja2 import Jinja2
 from evalh.workspace.prompt.dialect_portable import slot_path
 
-_TAG = re.compile(r"\{\{-?(?P<print>.*?)-?\}\}|\{%-?(?P<code>.*?)-?%\}|\{#(?P<comment>.*?)#\}", re.DOTALL)
+_OPENS = re.compile(r"\{[{%#]")
+_CLOSES = {"{{": "}}", "{%": "%}", "{#": "#}"}
 _RAW = re.compile(r"\{%-?\s*raw\s*-?%\}(?P<raw>.*?)\{%-?\s*endraw\s*-?%\}", re.DOTALL)
+_ENDRAW = re.compile(r"\{%-?\s*endraw\s*-?%\}")
 _SLOT = re.compile(r"\s*(?P<path>[A-Za-z_$][\w$]*(?:\.[A-Za-z_$][\w$]*)*)\s*")
 _WORD = re.compile(r"[A-Za-z_]\w*")
-_SPECIAL = frozenset({"true", "false", "none", "null", "undefined", "loop", "and", "or", "not", "in", "is", "if"})
+_SPECIAL = frozenset(
+    {"true", "false", "none", "null", "undefined", "loop", "and", "or", "not", "in", "is", "if", "else"}
+)
 _TOKEN = re.compile(
     r"(?P<text>\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')|(?P<regex>r/)|(?P<filter>\|\s*\w+)|(?P<member>\.\s*\w+(?:\s*\()?)"
     r"|(?P<name>[A-Za-z_$][\w$]*)|(?P<op>===|!==|==|!=|<=|>=|\*\*|//|\?)|(?P<other>.)",
     re.DOTALL,
 )
+_WITH_DEFAULT = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\s*\|\s*(?:default|d)\b")
 _FILTERS = frozenset({"abs", "capitalize", "default", "d", "first", "float", "int", "join", "last", "length", "lower"})
-_FILTERS |= {"replace", "reverse", "sum", "title", "trim", "upper", "string", "list", "unique", "safe", "dump"}
+_FILTERS |= {"replace", "sum", "title", "trim", "upper", "string", "list", "unique", "safe", "dump"}
 _MEMBERS = {"length": "| length"}
 _CALLS = {"toUpperCase(": "| upper", "toLowerCase(": "| lower", "trim(": "| trim"}
 _CODE = frozenset({"if", "elif", "elseif", "else", "endif", "for", "endfor", "set"})
@@ -36,6 +43,20 @@ class NotRenderedError(Exception):
     """A template has a part that evalh cannot read as Nunjucks does; the text names it."""
 
 
+class _Tag(NamedTuple):
+    """A tag of a template, from its first brace to its last."""
+
+    start: int
+    end: int
+    kind: str  # {{, {% or {#
+    source: str
+
+    @property
+    def code(self) -> str:
+        """What stands between the braces."""
+        return self.source[2:-2].removeprefix("-").removesuffix("-")
+
+
 class TemplateText(Value, kw_only=True):
     """A template in a dialect of evalh's."""
 
@@ -44,6 +65,7 @@ class TemplateText(Value, kw_only=True):
     printed: frozenset[str]  # variables of which a slot prints the whole
     paths: frozenset[str]  # slots that print a field: `user.name`
     used: frozenset[str]  # all variables
+    guarded: frozenset[str] = frozenset()  # those that have a default wherever they stand
     near: tuple[str, ...] = ()  # in what it differs
 
 
@@ -70,7 +92,7 @@ def _exponent(text: str) -> str:
 
 def is_left_alone(template: str) -> bool:
     """Whether promptfoo takes a template for text as it stands: one of its tags does not end on its line."""
-    if "raw" in template and _RAW.search(template):
+    if any(raw for raw, _ in _pieces(template)):
         return False
     for line in template.split("\n"):
         for opens, ends in (("{{", "}"), ("{%", "%"), ("{#", "#")):
@@ -101,7 +123,10 @@ def render(template: str, values: Mapping[str, JsonValue]) -> str:
     if not found.jinja2:
         return _filled(template, values)
     try:
-        return Jinja2().compile(found.text).render({name: values.get(name, "") for name in found.used})
+        inputs = {
+            input_name(name): values.get(name, "") for name in found.used if name in values or name not in found.guarded
+        }
+        return Jinja2().compile(found.text).render(inputs)
     except (BodyError, MissingInput, RenderError) as exc:
         raise NotRenderedError(f"Jinja2 cannot fill it: {exc}") from None
 
@@ -109,17 +134,29 @@ def render(template: str, values: Mapping[str, JsonValue]) -> str:
 def _filled(template: str, values: Mapping[str, JsonValue]) -> str:
     parts: list[str] = []
     for raw, text in _pieces(template):
-        if raw:
-            parts.append(text)
-            continue
         end = 0
-        for tag in _TAG.finditer(text):
-            parts.append(text[end : tag.start()])
-            end = tag.end()
-            if tag["print"] is not None:
-                parts.append(js_text(_value_at(values, tag["print"].strip())))
+        for tag in () if raw else _tags(text):
+            parts.append(text[end : tag.start])
+            end = tag.end
+            if tag.kind == "{{":
+                parts.append(js_text(_value_at(values, tag.code.strip())))
         parts.append(text[end:])
     return "".join(parts)
+
+
+def _tags(text: str) -> Iterator[_Tag]:
+    """Yield the tags of a text, in linear time: what is not closed once is not looked for again."""
+    unclosed: set[str] = set()
+    place = 0
+    while (opens := _OPENS.search(text, place)) is not None:
+        kind, start = opens[0], opens.start()
+        end = -1 if kind in unclosed else text.find(_CLOSES[kind], start + 2)
+        if end < 0:
+            unclosed.add(kind)
+            place = start + 2
+            continue
+        place = end + 2
+        yield _Tag(start, place, kind, text[start:place])
 
 
 def _value_at(values: JsonValue, path: str) -> JsonValue:
@@ -132,7 +169,8 @@ def _pieces(template: str) -> list[tuple[bool, str]]:
     """Cut a template at its `{% raw %}` blocks; True: such a block."""
     found: list[tuple[bool, str]] = []
     end = 0
-    for block in _RAW.finditer(template):
+    last = max((one.end() for one in _ENDRAW.finditer(template)), default=0)  # no block ends behind it
+    for block in _RAW.finditer(template, 0, last):
         found += [(False, template[end : block.start()]), (True, block["raw"])]
         end = block.end()
     return [*found, (False, template[end:])]
@@ -146,12 +184,11 @@ def translated(template: str, *, jinja2: bool = False) -> TemplateText:
 
 
 def _has_logic(text: str) -> bool:
-    tags = _TAG.finditer(text)
-    return any(tag["code"] is not None or (tag["print"] is not None and _needs_logic(tag)) for tag in tags)
+    return any(tag.kind == "{%" or (tag.kind == "{{" and _needs_logic(tag)) for tag in _tags(text))
 
 
-def _needs_logic(tag: "re.Match[str]") -> bool:
-    return tag[0][2] == "-" or tag[0][-3] == "-" or not _is_slot(tag["print"])
+def _needs_logic(tag: _Tag) -> bool:
+    return tag.source[2] == "-" or tag.source[-3] == "-" or not _is_slot(tag.code)
 
 
 def _is_slot(code: str) -> bool:
@@ -175,6 +212,8 @@ class _Translation:
         self._printed: set[str] = set()
         self._paths: set[str] = set()
         self._used: set[str] = set()
+        self._times: Counter[str] = Counter()  # how often a variable is named
+        self._guarded: Counter[str] = Counter()  # how often with a default
         self._own: set[str] = set()  # that the template sets itself
         self._near: list[str] = []
 
@@ -189,6 +228,7 @@ class _Translation:
             printed=frozenset(self._printed),
             paths=frozenset(self._paths),
             used=frozenset(self._used - self._own),
+            guarded=frozenset(name for name, times in self._guarded.items() if times == self._times[name]),
             near=tuple(dict.fromkeys(self._near)),
         )
 
@@ -200,13 +240,13 @@ class _Translation:
     def _piece(self, text: str) -> str:
         parts: list[str] = []
         end = 0
-        for tag in _TAG.finditer(text):
-            parts.append(self._plain(text[end : tag.start()]))
-            end = tag.end()
-            if tag["print"] is not None:
-                parts.append(self._print(tag["print"], tag[0]))
-            elif tag["code"] is not None:
-                parts.append(self._code(tag["code"], tag[0]))
+        for tag in _tags(text):
+            parts.append(self._plain(text[end : tag.start]))
+            end = tag.end
+            if tag.kind == "{{":
+                parts.append(self._print(tag.code, tag.source))
+            elif tag.kind == "{%":
+                parts.append(self._code(tag.code, tag.source))
         return "".join((*parts, self._plain(text[end:])))
 
     def _print(self, code: str, whole: str) -> str:
@@ -217,6 +257,7 @@ class _Translation:
         if name == "env":
             raise NotRenderedError(f"{{{{ {code.strip()} }}}} is an environment variable")
         self._used.add(name)
+        self._times[name] += 1
         path = f"{input_name(name)}{dot}{fields}"
         if dot and not _portable(path):
             raise NotRenderedError(f"a field in {{{{ {code.strip()} }}}} is a method to Jinja2")
@@ -248,6 +289,7 @@ class _Translation:
     def _expression(self, code: str) -> str:
         """Write an expression as Jinja2 reads it. Raises NotRenderedError."""
         parts: list[str] = []
+        self._guarded.update(_WITH_DEFAULT.findall(code))
         skip = ""
         for token in _TOKEN.finditer(code):
             if skip and token[0].strip() == skip:
@@ -286,6 +328,8 @@ class _Translation:
             return words[name]
         if name == "env":
             raise NotRenderedError("an environment variable")
-        if name not in _SPECIAL:
-            self._used.add(name)
+        if name in _SPECIAL:
+            return name
+        self._used.add(name)
+        self._times[name] += 1
         return input_name(name)

@@ -23,7 +23,7 @@ _PROGRAMS = (".sh", ".bash", ".exe", ".bat", ".cmd", ".ps1", ".pl", ".rb", ".go"
 _SERVICES = ("portkey://", "langfuse://", "helicone://")
 _PROGRAM = "a prompt that is a program"
 _PROGRAM_DO = "write it with evalh.template: jinja2, or wrap the application as an `http`, `command` or `python` model"
-_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "model": "assistant"}
+ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "model": "assistant"}
 _LATE = "promptfoo fills the template first and reads the messages after; here an input cannot add one"
 _UNQUOTED = re.compile(
     r"\"(?:\\.|[^\"\\])*\"|\{\{\s*(?P<name>[\w.]+)\s*(?:\|\s*dump\s*)?(?:\|\s*safe\s*)?\}\}", re.DOTALL
@@ -51,6 +51,7 @@ class Body(Value, kw_only=True):
     printed: frozenset[str]
     paths: frozenset[str]
     used: frozenset[str]
+    guarded: frozenset[str]
 
 
 class PromptReader:
@@ -229,7 +230,7 @@ def _marked(found: "re.Match[str]") -> str:
 
 
 def _message(message: Mapping[str, JsonValue]) -> tuple[str, str]:
-    role = _ROLES.get(str(message["role"]))
+    role = ROLES.get(str(message["role"]))
     if role is None:
         raise NotRenderedError(f"a message of the role {message['role']!r}")
     content = message.get("content")
@@ -267,4 +268,5 @@ def _joined(found: Sequence[tuple[str | None, TemplateText]]) -> Body:
         printed=frozenset().union(*(part.printed for _, part in found)),
         paths=frozenset().union(*(part.paths for _, part in found)),
         used=frozenset().union(*(part.used for _, part in found)),
+        guarded=frozenset().union(*(part.guarded for _, part in found)),
     )

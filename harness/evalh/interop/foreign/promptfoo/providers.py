@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from evalh.core.declared import read
 from evalh.core.errors import WorkspaceError
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
+from evalh.interop.foreign.layout import models_text
 from evalh.interop.foreign.promptfoo import applications
 from evalh.interop.foreign.promptfoo.entries import NoEntryError
 from evalh.interop.foreign.promptfoo.kept_code import KeptCode
@@ -14,6 +16,10 @@ from evalh.interop.foreign.promptfoo.nodes import Node
 from evalh.interop.foreign.promptfoo.services import BY_HAND, KINDS_OF_CALL, LOST, PARAMS, QUIET, base_table
 from evalh.interop.foreign.promptfoo.sources import REMOVED
 from evalh.interop.foreign.transfer import Fidelity, ProofSheet, Subject, free_name, slug
+from evalh.providers.registry import options_of
+from evalh.workspace.config import model_table
+from evalh.workspace.credentials import refuse_keys
+from evalh.workspace.toml import parse_toml
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENV = re.compile(r"\{\{\s*env\.(\w+)\s*\}\}|\$\{?(\w+)\}?")
@@ -77,6 +83,7 @@ class ProviderReader:
         prompts = tuple(map(str, filtered)) if isinstance(filtered, list) else None
         program = applications.read(identity, node, self._code)
         if program is not None:
+            _refuse_unreadable(program.table)
             self._sheet.add(
                 program.status, node.where, f"provider {identity}", program.why, subject=Subject.MODEL, do=program.do
             )
@@ -127,6 +134,7 @@ class ProviderReader:
         schema, tools = self._settings(table, config, near)
         if table.get("base_url", "").startswith("http://localhost") and config.has("apiKey"):
             table["api_key_env"] = "MODEL_API_KEY"
+        _refuse_unreadable(table)
         status = Fidelity.NEAR if near else Fidelity.SAME
         told = "; ".join(near) or None
         self._sheet.add(status, config.where, f"provider {identity}", told, subject=Subject.MODEL)
@@ -196,6 +204,16 @@ def _providers(root: Node) -> Iterator[Node]:
                 yield from item.items()
             else:
                 yield item
+
+
+def _refuse_unreadable(table: Mapping[str, JsonValue]) -> None:
+    """Read a table as evalh.toml is read. Raises NoEntryError for one that would be refused."""
+    try:
+        located = parse_toml(models_text({"m": table}), "evalh.toml")
+        refuse_keys(located)
+        read(model_table(options_of(str(table["provider"]))), located.value["models"]["m"], located.where)
+    except WorkspaceError as exc:
+        raise NoEntryError(f"evalh.toml would refuse it: {exc.what}", exc.hint) from None
 
 
 def _schema(value: JsonValue) -> Mapping[str, JsonValue] | None:

@@ -29,6 +29,7 @@ class ForeignRows(Struct):
 
     rows: list[Row] = field(default_factory=list)
     graders: list[JsonValue] = field(default_factory=list)  # of the suite
+    values: list[Mapping[str, JsonValue]] = field(default_factory=list)  # the source's variables of each row
     outputs: dict[str, str] = field(default_factory=dict)  # recorded answers, by id
     around: tuple[str, str] = ("", "")  # what stands before and after every prompt
     varying: bool = False  # that is an input of each row
@@ -74,8 +75,9 @@ class RowWriter:
         if lost_all:
             for row in unchecked:
                 row["graders"] = [_NOTHING]
-        if any("graders" in row for row in found.rows) or not found.graders:
-            found.graders.append("case" if lost_all or not unchecked else {"case": {"none": "pass"}})
+        owners = sum("graders" in row for row in found.rows)
+        if owners or not found.graders:
+            found.graders.append("case" if lost_all or owners == len(found.rows) else {"case": {"none": "pass"}})
 
     def _shared(self, tests: Sequence[ForeignTest], default: ForeignTest) -> bool:
         """Whether the default assertions are the suite's: the same for every test."""
@@ -102,7 +104,8 @@ class RowWriter:
             self._sheet.add(Fidelity.NOT, test.where, "test", exc.what, subject=Subject.CASE)
             return []
         rows = []
-        for values in combinations:
+        for resolved, values in combinations:
+            found.values.append(resolved)
             row: Row = {"id": "", "inputs": self._inputs(values, test, found)}
             if tags := self._tags(test):
                 row["tags"] = tags

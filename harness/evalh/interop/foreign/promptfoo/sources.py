@@ -14,6 +14,7 @@ from evalh.core.located import Path as Place
 from evalh.core.strict_json import JsonValue, NotStrictJson, parse
 from evalh.interop.foreign.transfer import Fidelity, ProofSheet
 from evalh.workspace.credentials import keys_in
+from evalh.workspace.dataset.jsonl_rows import refuse_unholdable
 from evalh.workspace.files import decode, refuse_other_encodings, refuse_pointer
 from evalh.workspace.yaml import parse_yaml
 
@@ -25,6 +26,7 @@ _MOST_FILES = 20_000
 _GLOB = re.compile(r"[*?\[\]{}]|[!@+]\(")
 _WHOLE = 2**53
 _SHORTEST_KEY = 8
+_SHOWN = 80
 _KEY_ENDS = ("apikey", "token", "secret", "password", "authorization", "accesskey", "privatekey", "cookie", "auth")
 _NO_SETTINGS = frozenset({"vars", "metadata", "value", "rubricPrompt", "prompts"})  # what tests and prompts are made of
 _ELSEWHERE = re.compile(r"\$.*|.*\{\{.*|file://.*", re.DOTALL)
@@ -81,7 +83,12 @@ class SourceFiles:
     def place(self, name: str, where: str, base: Path | None = None) -> Path:
         """Return the file that a `file://` reference or a path means. Raises WorkspaceError."""
         name = name.removeprefix("file://")
-        path = ((base or self.base) / name).resolve() if "\0" not in name else self.base
+        try:
+            path = ((base or self.base) / name).resolve()
+            path.exists()
+        except (OSError, ValueError) as exc:  # too long, a null in it, half a surrogate pair
+            why = exc.strerror if isinstance(exc, OSError) else exc
+            raise WorkspaceError(f"{name[:_SHOWN]!r} cannot be a file: {why}", where=where) from None
         if not path.is_relative_to(self._root):
             raise WorkspaceError(f"{name!r} is outside of the repository", where=where, hint="copy the file in")
         if any(part.startswith(".") for part in path.relative_to(self._root).parts):
@@ -129,6 +136,7 @@ class SourceFiles:
         """Return what a YAML or JSON file holds, with JavaScript's numbers. Raises WorkspaceError."""
         if path not in self._documents:
             located = self._parsed(path, where)
+            refuse_unholdable(located.value, self.label(path))
             located.value = plain_numbers(located.value)
             self._documents[path] = located
         return self._documents[path]

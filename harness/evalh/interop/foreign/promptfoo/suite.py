@@ -1,7 +1,7 @@
 """From a promptfoo config to a transfer: prompts, models, tests and assertions put together."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -11,6 +11,7 @@ from evalh.interop.foreign.promptfoo.assertions import AssertionReader
 from evalh.interop.foreign.promptfoo.judges import Judges
 from evalh.interop.foreign.promptfoo.kept_code import KeptCode
 from evalh.interop.foreign.promptfoo.nodes import Node, root_of
+from evalh.interop.foreign.promptfoo.oracle import Rendering, find_engine, verify
 from evalh.interop.foreign.promptfoo.prompts import ForeignPrompt, PromptReader
 from evalh.interop.foreign.promptfoo.providers import ForeignModel, ProviderReader
 from evalh.interop.foreign.promptfoo.rows import ForeignRows, RowWriter
@@ -22,6 +23,7 @@ from evalh.interop.foreign.transfer import (
     Fidelity,
     ImportRequest,
     NewDataset,
+    NewVersion,
     ProofSheet,
     Subject,
     Transfer,
@@ -73,6 +75,7 @@ class _Config:
         self._prompts = PromptReader(sheet)
         self._tests = TestReader(sheet)
         self._variables = Variables(files, sheet)
+        self._written: list[tuple[ForeignPrompt, NewVersion]] = []
         described = root.text("description") or ""
         self._name = slug(request.name or described) or slug(files.base.name) or "promptfoo"
 
@@ -94,6 +97,9 @@ class _Config:
             transfer.datasets.append(NewDataset(self._name, rows.rows))
         else:
             self._sheet.add(Fidelity.NOT, self._root.where, "tests", "none is carried over", subject=Subject.CASE)
+        if self._request.engine is not None:
+            engine = find_engine(self._request.engine, self._request.source)
+            verify(engine, list(self._renderings(rows)), self._sheet)
         for model in (*models, *self._judges.models):
             transfer.models[model.name] = dict(model.table)
         self._write_recording(transfer, rows)
@@ -114,8 +120,9 @@ class _Config:
         for chosen, members in sorted(groups.items(), key=lambda item: item[0] is not None):
             name = self._name if not transfer.suites else free_name(f"{self._name}-{members[0].name}", transfer.suites)
             mine = prompts if chosen is None else [one for one in prompts if _is_chosen(one, chosen)]
-            versions = [new_version(one, self._prompts, rows, members, self._sheet) for one in mine]
-            written = [version for version in versions if version is not None]
+            versions = [(one, new_version(one, self._prompts, rows, members, self._sheet)) for one in mine]
+            written = [version for _, version in versions if version is not None]
+            self._written += [(prompt, version) for prompt, version in versions if version is not None]
             if not written:
                 self._sheet.add(
                     Fidelity.NOT, self._root.where, "prompts", "none is carried over", subject=Subject.PROMPT
@@ -128,6 +135,15 @@ class _Config:
             if len(members) > 1:
                 others = ", ".join(member.name for member in members[1:])
                 self._note("providers", f"the suite asks {members[0].name}", f"evalh run {name} --model …: {others}")
+
+    def _renderings(self, rows: ForeignRows) -> Iterator[Rendering]:
+        """Yield every prompt with every row, as the source has them and as they are written."""
+        for prompt, version in self._written:
+            for row, values in zip(rows.rows, rows.values, strict=True):
+                inputs = row["inputs"]
+                begin, end = (inputs["prompt_prefix"], inputs["prompt_suffix"]) if rows.varying else rows.around
+                raw = f"{begin}{prompt.text}{end}"
+                yield Rendering(raw=raw, values=values, version=version, row=row, where=prompt.where)
 
     def _suite(self, name: str, members: Sequence[ForeignModel], rows: ForeignRows) -> dict[str, JsonValue]:
         suite: dict[str, Any] = {"prompt": name, "dataset": self._name}

@@ -11,6 +11,7 @@ from evalh.core.strict_json import JsonValue, NotStrictJson, parse
 from evalh.interop.foreign.promptfoo.csv_tests import csv_rows, test_of_row
 from evalh.interop.foreign.promptfoo.nodes import Node, is_code
 from evalh.interop.foreign.transfer import Fidelity, ProofSheet, Subject
+from evalh.workspace.dataset.jsonl_rows import refuse_unholdable
 
 _KEYS = frozenset(
     """description vars assert options metadata threshold provider providers prompts providerOutput
@@ -132,6 +133,7 @@ class TestReader:
                 continue
             try:
                 value = parse(source)
+                refuse_unholdable(value, f"{name}:{line}")
             except NotStrictJson as exc:
                 raise WorkspaceError(f"is not JSON: {exc}", where=f"{name}:{line}") from None
             yield self._test(self._loose(value, name, line, node))

@@ -29,8 +29,11 @@ class Variables:
 
     def combinations(
         self, values: Mapping[str, JsonValue], where: str, *, expand: bool
-    ) -> Iterator[dict[str, JsonValue]]:
-        """Yield each set of variables that a test stands for. Raises WorkspaceError for too many of them."""
+    ) -> Iterator[tuple[dict[str, JsonValue], dict[str, JsonValue]]]:
+        """Yield each set of variables that a test stands for, and the same with their templates filled.
+
+        Raises WorkspaceError for too many of them.
+        """
         choices = {name: self._choices(name, value, where) if expand else [value] for name, value in values.items()}
         if prod(map(len, choices.values())) > _MOST:
             raise WorkspaceError(f"its lists multiply into more than {_MOST:,} tests", where=where)
@@ -38,7 +41,8 @@ class Variables:
         for name, listed in choices.items():
             found = [{**one, name: value} for one in found for value in listed]
         for one in found:
-            yield self._filled({name: self._read(name, value, where) for name, value in one.items()}, where)
+            resolved = self._resolved({name: self._read(name, value, where) for name, value in one.items()}, where)
+            yield resolved, {name: self._rendered(name, value, resolved, where) for name, value in resolved.items()}
 
     def _choices(self, name: str, value: JsonValue, where: str) -> list[JsonValue]:
         if isinstance(value, list):
@@ -79,7 +83,8 @@ class Variables:
         self._sheet.add(Fidelity.NOT, where, f"variable {name}", why, subject=Subject.CASE, do=do)
         return ""
 
-    def _filled(self, values: dict[str, JsonValue], where: str) -> dict[str, JsonValue]:
+    @staticmethod
+    def _resolved(values: dict[str, JsonValue], where: str) -> dict[str, JsonValue]:
         """Put variables into variables, as often as promptfoo does."""
         for name, value in values.items():
             if isinstance(value, str):
@@ -96,7 +101,7 @@ class Variables:
                     raise WorkspaceError(f"the variable {name} grows without end", where=where)
             if not changed:
                 break
-        return {name: self._rendered(name, value, values, where) for name, value in values.items()}
+        return values
 
     def _rendered(self, name: str, value: JsonValue, values: Mapping[str, JsonValue], where: str) -> JsonValue:
         """Fill the template that a variable still is; one that uses what no variable is stays as it is."""

@@ -3,13 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evalh.core.errors import WorkspaceError
 from evalh.core.strict_json import JsonValue
+from evalh.interop.foreign.layout import version_text
 from evalh.interop.foreign.promptfoo.nunjucks import input_name, js_text
+from evalh.interop.foreign.promptfoo.oracle import no_partial
 from evalh.interop.foreign.promptfoo.prompts import Body, ForeignPrompt, PromptReader
 from evalh.interop.foreign.promptfoo.providers import ForeignModel
 from evalh.interop.foreign.promptfoo.rows import ForeignRows
 from evalh.interop.foreign.transfer import Fidelity, NewVersion, ProofSheet, Row, Subject
 from evalh.workspace.prompt.dialect_portable import text_of
+from evalh.workspace.prompt.versions import Position, parse_version
 
 _LONGEST = 200
 
@@ -29,11 +33,37 @@ def new_version(
         front["input"] = {"default": defaults}
         why = f"not every test has {', '.join(sorted(defaults))}: nothing is printed there"
         sheet.add(Fidelity.NOTE, prompt.where, "variables without a value", why, subject=Subject.PROMPT)
-    front |= _of_models(members, sheet)
+    of_models = _of_models(members, sheet)
     front["evalh.why"] = " ".join(prompt.label.split())[:_LONGEST]
     if body.jinja2:
         front["evalh.template"] = "jinja2"
-    return NewVersion(body.text, front)
+    return _accepted(NewVersion(body.text, front), of_models, prompt, sheet)
+
+
+def _accepted(
+    version: NewVersion, more: Mapping[str, JsonValue], prompt: ForeignPrompt, sheet: ProofSheet
+) -> NewVersion | None:
+    """Return a version as evalh reads it, with what its models bring where that is accepted; None for none."""
+    if (refusal := _refusal(version)) is not None:
+        sheet.add(Fidelity.NOT, prompt.where, f"prompt {prompt.label!r}", refusal, subject=Subject.PROMPT)
+        return None
+    for key, value in more.items():
+        whole = NewVersion(version.body, {key: value, **version.front})
+        if (refusal := _refusal(whole)) is None:
+            version = whole
+        else:
+            sheet.add(Fidelity.NOT, prompt.where, f"{key} of the provider", refusal, subject=Subject.MODEL)
+    return version
+
+
+def _refusal(version: NewVersion) -> str | None:
+    if "\0" in version.body:
+        return "holds a NUL byte"
+    try:
+        parse_version(version_text(version), Position("prompt", "v1", "v1.prompt"), no_partial)
+    except WorkspaceError as exc:
+        return exc.what
+    return None
 
 
 def _print_as_nunjucks(row: Row, body: Body, where: str, sheet: ProofSheet) -> None:
@@ -56,7 +86,7 @@ def _text(value: JsonValue) -> str | None:
 def _defaults(body: Body, rows: Sequence[Row]) -> dict[str, JsonValue]:
     """Return values for what a row lacks: nothing is printed for it."""
     found: dict[str, Any] = {}
-    for name in sorted(body.used):
+    for name in sorted(body.used - body.guarded):
         kept = input_name(name)
         if any(kept not in _inputs(row) for row in rows):
             found[kept] = ""
