@@ -43,7 +43,6 @@ PACKAGE = Path(evalh.__file__).parent
 
 NO_MODEL_TEXT = {
     "api/scaffold": "the files for CI that we ship",
-    "api/columns": "names of columns; one class of characters",
     "api/compare": "ids of runs",
     "api/gate": "a comment's line that we wrote, matched from its beginning",
     "api/completion": "names that a shell completes",
