@@ -87,6 +87,18 @@ def test_a_grader_that_is_not_required_is_only_noted(folder: Path) -> None:
     assert "no row has expected.category: equals can only abstain" in notices(folder)
 
 
+def test_graders_of_rows_need_nothing_that_is_expected(folder: Path) -> None:
+    data = folder / "datasets/triage.jsonl"
+    rows = [json.loads(line) for line in data.read_text("utf-8").splitlines()]
+    for row in rows:
+        row.pop("expected", None)
+        row["graders"] = [{"contains": "billing"}]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    graders(folder, "case")
+
+    assert problems(folder) == []
+
+
 def test_gold_that_the_schema_refuses_is_named_with_its_row(folder: Path) -> None:
     labels(folder, "billing", "bug", "billng", "bugs", "bug")
     graders(folder, "equals: {path: label, expected: label}")
