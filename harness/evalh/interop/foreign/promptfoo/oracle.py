@@ -69,6 +69,8 @@ def verify(engine: Path, renderings: Sequence[Rendering], sheet: ProofSheet) -> 
             why = f"Nunjucks gives {_shown(theirs)}, evalh {_shown(ours)}"
             what = f"{rendering.row['id']} is rendered differently"
             sheet.add(Fidelity.NEAR, rendering.where, what, why, subject=Subject.PROMPT)
+    if not renderings:
+        return
     why = f"{same:,} of {len(renderings):,} prompts with their tests are what Nunjucks renders"
     sheet.add(Fidelity.NOTE, "--verify", "compared with Nunjucks", why, subject=Subject.PROMPT)
 

@@ -13,7 +13,7 @@ from evalh.interop.foreign.promptfoo import applications
 from evalh.interop.foreign.promptfoo.entries import NoEntryError
 from evalh.interop.foreign.promptfoo.kept_code import KeptCode
 from evalh.interop.foreign.promptfoo.nodes import Node
-from evalh.interop.foreign.promptfoo.services import BY_HAND, KINDS_OF_CALL, LOST, PARAMS, QUIET, base_table
+from evalh.interop.foreign.promptfoo.services import BY_HAND, FILLED, KINDS_OF_CALL, LOST, PARAMS, QUIET, base_table
 from evalh.interop.foreign.promptfoo.sources import REMOVED
 from evalh.interop.foreign.transfer import Fidelity, ProofSheet, Subject, free_name, slug
 from evalh.providers.registry import options_of
@@ -24,6 +24,7 @@ from evalh.workspace.toml import parse_toml
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ENV = re.compile(r"\{\{\s*env\.(\w+)\s*\}\}|\$\{?(\w+)\}?")
 _MILLION = 1_000_000
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::\d+)?")
 
 
 class ForeignModel(Value, kw_only=True):
@@ -122,16 +123,17 @@ class ProviderReader:
         table = base_table(service, model)
         if table is None:
             raise NoEntryError("is not a provider that evalh knows", "`openai` with base_url, if its API is OpenAI's")
-        near = [BY_HAND[service]] if service in BY_HAND else []
+        near: list[str] = []
         if call in ("embedding", "embeddings"):
             table["api"] = "embeddings"
         elif call == "completion":
             raise NoEntryError("is the old API of completions", "name a chat model")
         elif call == "text-generation":
             near.append("is asked by the API of chat completions, not by that of text generation")
-        elif call == "responses":
-            near.append("is asked by the API of chat completions: see api in docs/reference/providers.md")
+        elif call == "responses" and service == "openai":
+            table["api"] = "responses"
         schema, tools = self._settings(table, config, near)
+        near += [why for place, why in BY_HAND.items() if place in table.get("base_url", "")]
         if table.get("base_url", "").startswith("http://localhost") and config.has("apiKey"):
             table["api_key_env"] = "MODEL_API_KEY"
         _refuse_unreadable(table)
@@ -173,6 +175,8 @@ class ProviderReader:
             self._address(table, value, near)
         elif key == "apiKeyEnvar" and isinstance(value, str) and _VARIABLE.fullmatch(value):
             table["api_key_env"] = value
+        elif key in FILLED and isinstance(value, str) and _HOST.fullmatch(value):
+            _fill_address(table, key, value)
         elif key in ("cost", "inputCost", "outputCost"):
             _price(table, key, value)
         elif key == "headers" and isinstance(value, Mapping):
@@ -234,6 +238,15 @@ def _tool(value: JsonValue) -> Mapping[str, JsonValue] | None:
     found = {key: tool[key] for key in ("name", "description") if isinstance(tool.get(key), str)}
     schema = tool.get("parameters") or tool.get("input_schema")
     return {**found, "parameters": schema} if isinstance(schema, Mapping) else found
+
+
+def _fill_address(table: dict[str, Any], key: str, value: str) -> None:
+    """Put a part of an address where ours has a place for it; a host alone is an address of OpenAI's form."""
+    address = table.get("base_url")
+    if address is None and key == "apiHost":
+        table["base_url"] = f"https://{value}/v1"
+    for place in FILLED[key] if address is not None else ():
+        table["base_url"] = table["base_url"].replace(place, value)
 
 
 def _price(table: dict[str, Any], key: str, value: JsonValue) -> None:

@@ -102,7 +102,7 @@ _OWN: dict[str, dict[str, JsonValue]] = {
     },
     "vertex": {
         "provider": "gemini",
-        "api_key_env": "VERTEX_ACCESS_TOKEN",
+        "auth": {"command": ["gcloud", "auth", "print-access-token"]},
         "base_url": "https://us-central1-aiplatform.googleapis.com/v1/projects/PROJECT/locations/us-central1"
         "/publishers/google",
     },
@@ -122,10 +122,16 @@ def base_table(service: str, model: str) -> dict[str, JsonValue] | None:
     return {**table, "api_key_env": key} if key else table
 
 
-BY_HAND = {
-    "azure": "the address names your resource: put it into base_url, and see auth in docs/reference/providers.md",
-    "azureopenai": "the address names your resource: put it into base_url",
-    "bedrock": "the address names a region: correct base_url, and see auth in docs/reference/providers.md",
-    "vertex": "the address names your project: correct base_url, and see auth in docs/reference/providers.md",
+FILLED: dict[str, tuple[str, ...]] = {
+    "apiHost": ("RESOURCE.openai.azure.com",),
+    "region": ("us-east-1", "us-central1"),
+    "projectId": ("PROJECT",),
 }
-"""What a person must fill in."""
+"""Settings that name a part of an address, and what stands for it in ours."""
+
+BY_HAND = {
+    "RESOURCE": "the address names your resource: put it into base_url, and see auth in docs/reference/providers.md",
+    "PROJECT": "the address names your project: correct base_url, and see auth in docs/reference/providers.md",
+    "bedrock-runtime.us-east-1.": "the address names a region: correct base_url if yours is another",
+}
+"""What a person must fill in, by what stands for it in an address."""
