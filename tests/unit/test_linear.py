@@ -130,7 +130,6 @@ LINEAR = {
     "providers/http/errors": "at most 4,096 characters of a body are read, or one class of characters",
     "providers/repaired_json": "possessive, or of bounded length",
     "report/files/gate": "one class of characters, or fixed words; one class of characters",
-    "report/files/prompt_diff": "one class of characters",
     "report/files/run": "one class of characters",
     "report/text": "one class of characters",
     "store/columns": "one class of characters",
