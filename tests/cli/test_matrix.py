@@ -105,13 +105,26 @@ def test_several_runs_of_a_suite_are_reported_as_one_page(folder: Path) -> None:
     assert page.count("<h1>") == 1
 
 
+def test_columns_that_measured_something_else_are_told(folder: Path) -> None:
+    whole = json.loads(here(folder, "run", "-p", "v1", "--json").out)["results"][0]["run"]
+    part = json.loads(here(folder, "run", "-p", "v2", "--limit", "5", "--trials", "2", "--json").out)["results"][0][
+        "run"
+    ]
+    page = folder / "matrix.html"
+    assert here(folder, "matrix", whole, part, "--report", str(page)).exit == 0
+
+    text = page.read_text()
+    assert "triage@v2 on small has other cases than the first column: do not compare their rates" in text
+    assert "triage@v2 on small has another number of trials than the first column" in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "what", "hint"),
     [
         (("nosuch",), "no suite and no run is called 'nosuch'", "have: triage"),
         (("-p", "v9"), "no column is of that version and model", "triage@v1 on large"),
         (("--step", "read"), "no step is called 'read'", "they have no steps"),
-        (("r1", "r2"), "no run 'r1'", "newest: r"),
+        (("r1", "r2"), "no run 'r1'", "have: r"),
     ],
 )
 def test_what_is_not_there_is_told_with_what_is(folder: Path, arguments: tuple[str, ...], what: str, hint: str) -> None:

@@ -99,7 +99,6 @@ NO_MODEL_TEXT = {
     "workspace/config": "evalh.toml",
     "providers/anthropic/messages": "addresses in evalh.toml",
     "analysis/prompt_diff": "prompt files",
-    "report/files/prompt_diff": "prompt files: one `\\w+`",
     "workspace/toml": "evalh.toml",
     "workspace/tracing": "evalh.toml",
     "workspace/prompt/versions": "prompt files",

@@ -57,9 +57,9 @@ def _best(runs: Sequence[RunRow]) -> list[MeasuredRun]:
 
 def _apart(runs: Sequence[RunRow]) -> list[str]:
     """Say which columns did not measure what the first one did: their rates are not to be compared."""
-    words = ("cases", "graders", "numbers of trials")
+    words = ("other cases", "other graders", "another number of trials", "another place for incidents in its rate")
     wrong = [
-        f"{run.record.prompt} on {run.record.model} has other {name} than the first column: do not compare their rates"
+        f"{run.record.prompt} on {run.record.model} has {name} than the first column: do not compare their rates"
         for run in runs[1:]
         for name, one, other in zip(words, measured_by(run), measured_by(runs[0]), strict=True)
         if one != other
