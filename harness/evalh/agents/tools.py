@@ -60,7 +60,11 @@ class AgentTools(Value):
         """List a run's samples that are not good, with reasons and outputs. Raises UsageError."""
         if not _names_a_run(run):
             raise UsageError("that is not a run's id", hint="an id such as r20261124-014246-3f9c2e, or last")
-        which = f"'{run}'" if run != "last" else "(select id from runs where kind = 'run' order by started_at desc)"
+        which = (
+            f"'{run}'"
+            if run != "last"
+            else "(select id from runs order by kind not in ('run', 'compare'), started_at desc, id desc)"
+        )
         query = f"""select case_id, trial, standing, reasons, inputs, output from failures
         where run_id = {which} order by standing, case_id limit {limit}"""  # noqa: S608 (an id has no quotes)
         return await self._evalh(["sql", "--json"], " ".join(query.split()))
