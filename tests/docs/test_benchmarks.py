@@ -21,6 +21,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
         (["tracing.py", "50"], "trace.client, one call"),
         (["asking.py", "--calls", "50", "--in-flight", "8", "--delay-ms", "1", "--rounds", "1"], "ask_async"),
         (["elsewhere.py", "--help"], "--only {pandas,duckdb,mlflow,wandb,inspect}"),
+        (["judge_words.py", "--help"], "--words"),
         (["house.py"], "modules under 60 lines"),
         pytest.param(
             ["whowhen.py"],

@@ -1,6 +1,8 @@
 """Incidents were chosen because they failed: no number over cases knows of them."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +220,23 @@ def test_every_report_of_a_run_says_how_incidents_did(tmp_path: Path) -> None:
     assert "in no good rate" in page
     assert "60 + 10 of incidents" in pages
     assert table.count(" 0/10") == 2
+
+
+def test_a_run_that_counted_incidents_in_stays_so_and_is_not_put_beside_newer_ones(tmp_path: Path) -> None:
+    folder = write_suite(tmp_path, incidents=10)
+    old, new = (here(folder, "run", "--prompt", version, "--json").result["run"] for version in ("v1", "v2"))
+    with closing(sqlite3.connect(folder / ".evalh/evalh.db")) as db, db:
+        db.execute("update runs set summary = json_remove(summary, '$.incidents') where id = ?", (old,))
+
+    shown = document(here(folder, "show", old, "--json"))["results"][0]
+    report = document(here(folder, "report", new, "--format", "json"))
+    page = here(folder, "report", new, old, "-o", str(folder / "page.html"))
+
+    assert shown["incidents"] is None
+    assert shown["samples"] == 60
+    assert [one["run"] for one in report["versions"]] == [new]
+    assert page.exit == ExitCode.YES, page.err
+    assert "do not both leave incidents out of the rate" in (folder / "page.html").read_text()
 
 
 def test_rows_that_are_added_each_week_change_no_trend(tmp_path: Path) -> None:

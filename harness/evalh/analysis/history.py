@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from evalh.analysis.tradeoff import MeasuredRun, has_rate, identity, measured_by, names_of, run_tag
+from evalh.analysis.tradeoff import MeasuredRun, counted_alike, has_rate, identity, measured_by, names_of, run_tag
 from evalh.core.log import RunRow
 from evalh.core.run import RunStatus
 from evalh.core.values import Value
@@ -55,7 +55,9 @@ def history(runs: Iterable[RunRow], here: RunRow) -> History:
     chosen: dict[tuple[str, ...], RunRow] = {}
     repeated = 0
     for run in {one.record.id: one for one in (here, *runs)}.values():
-        if run.status is not RunStatus.COMPLETE or not has_rate(run) or measured_by(run) != measured_by(here):
+        if run.status is not RunStatus.COMPLETE or not has_rate(run):
+            continue
+        if measured_by(run) != measured_by(here) or not counted_alike(run, here):
             continue
         key = identity(run)
         repeated += key in chosen

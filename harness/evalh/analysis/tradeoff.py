@@ -81,7 +81,7 @@ def trade_off(runs: Iterable[RunRow], here: RunRow) -> TradeOff:
     for run in runs:
         if run.summary is None or run.status is not RunStatus.COMPLETE:
             continue
-        if measured_by(run) != measured_by(here):
+        if measured_by(run) != measured_by(here) or not counted_alike(run, here):
             left_out += 1
         else:
             chosen.setdefault(identity(run), run)
@@ -122,13 +122,15 @@ def has_rate(run: RunRow) -> bool:
 
 
 def measured_by(run: RunRow) -> tuple[object, ...]:
-    """Return what two runs must share to be compared: cases, graders, trials; and whether incidents are in the rate.
-
-    A summary of an older evalh has them in it.
-    """
+    """Return what two runs must share to be compared: cases, graders, trials."""
     prints = run.record.fingerprint
-    apart = run.summary is not None and run.summary.apart.samples > 0
-    return prints.dataset, prints.graders, run.record.trials, apart
+    return prints.dataset, prints.graders, run.record.trials
+
+
+def counted_alike(one: RunRow, other: RunRow) -> bool:
+    """Whether both leave incidents out of the rate, or there are none; an older evalh had them in it."""
+    known = [run.summary for run in (one, other) if run.summary is not None]
+    return not (any(each.incidents is None for each in known) and any(each.apart.samples for each in known))
 
 
 def identity(run: RunRow) -> tuple[str, ...]:

@@ -35,8 +35,8 @@ def watch(app: App, words: Sequence[str]) -> int:
         changed, newest = shifts(parts, newest)
         for one in changed:
             _show(app, one)
-        app.hints.print("watching: save a file to run again, Ctrl-C ends", style="dim")
         try:
+            app.hints.print("watching: save a file to run again, Ctrl-C ends", style="dim")
             next_save(parts.root, files)
         except KeyboardInterrupt:
             app.hints.print()

@@ -15,7 +15,7 @@ from evalh.report.words import RunReport, pointers
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FORMULA = tuple("=+-@\t\r\n|%\uff1d\uff0b\uff0d\uff20")  # the last are full-width
-_ENTITIES = {ord(char): f"&#{ord(char)};" for char in "\\`*_{}[]<>#|!@~&$"}
+_ENTITIES = {ord(char): f"&#{ord(char)};" for char in "\\`*{}[]<>#|!@~&$"}
 _BLANKS = " \u00a0\u3000\ufeff"  # a spreadsheet drops them before it looks
 _ROWS = 20
 _CELL = 30_000  # a spreadsheet's cell holds 32,767 characters

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from evalh.analysis.tradeoff import MeasuredRun, TradeOff, has_rate, measured_by
+from evalh.analysis.tradeoff import MeasuredRun, TradeOff, counted_alike, has_rate, measured_by
 from evalh.core.log import RunRow
 from evalh.core.run import RunRecord
 from evalh.report.html.markup import Child, Markup, el, join, place
@@ -63,6 +63,11 @@ def _apart(runs: Sequence[RunRow]) -> list[str]:
         for run in runs[1:]
         for name, one, other in zip(words, measured_by(run), measured_by(runs[0]), strict=True)
         if one != other
+    ]
+    wrong += [
+        f"{run.record.prompt} on {run.record.model} and the first column do not both leave incidents out of the rate"
+        for run in runs[1:]
+        if not counted_alike(run, runs[0])
     ]
     return wrong[:3]
 

@@ -56,7 +56,7 @@ def csv_rows(text: str, name: str) -> Iterator[tuple[int, dict[str, str]]]:
         raise WorkspaceError(f"is not CSV: {exc}", where=f"{name}:{line}") from None
 
 
-def test_of_row(row: Mapping[str, str], where: str, sheet: ProofSheet) -> dict[str, JsonValue]:
+def as_test(row: Mapping[str, str], where: str, sheet: ProofSheet) -> dict[str, JsonValue]:
     """Return a record as a test, in the form that it has in YAML. Raises WorkspaceError."""
     test: dict[str, Any] = {"vars": {}, "assert": [], "options": {}, "metadata": {}}
     marks: dict[int, float] = {}

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from evalh.core.errors import WorkspaceError
 from evalh.core.located import Located
 from evalh.core.strict_json import JsonValue, NotStrictJson, parse
-from evalh.interop.foreign.promptfoo.csv_tests import csv_rows, test_of_row
+from evalh.interop.foreign.promptfoo.csv_tests import as_test, csv_rows
 from evalh.interop.foreign.promptfoo.nodes import Node, is_code
 from evalh.interop.foreign.transfer import Fidelity, ProofSheet, Subject
 from evalh.workspace.dataset.jsonl_rows import refuse_unholdable
@@ -125,7 +125,7 @@ class TestReader:
     def _csv(self, text: str, name: str, node: Node) -> Iterator[ForeignTest]:
         for line, row in csv_rows(text, name):
             where = f"{name}:{line}"
-            yield self._test(self._loose(test_of_row(row, where, self._sheet), name, line, node))
+            yield self._test(self._loose(as_test(row, where, self._sheet), name, line, node))
 
     def _json_lines(self, text: str, name: str, node: Node) -> Iterator[ForeignTest]:
         for line, source in enumerate(text.split("\n"), 1):
