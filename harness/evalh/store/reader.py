@@ -270,9 +270,11 @@ def open_reader(folder: Path, *, mend: bool = True) -> Reader:
     path = existing(folder)
     try:
         connection = connect_reading(path)
-        if schema_version(connection, path) < SCHEMA:
+        if (version := schema_version(connection, path)) < SCHEMA:
             if not mend:
                 connection.close()
+                if version == 0:  # another process is creating it at this moment
+                    raise NotFound("no runs here yet", where=str(path), hint="evalh run")
                 hint = "any other command brings it up to date: evalh show"
                 raise WorkspaceError("this log was written by an older evalh", where=str(path), hint=hint)
             with closing(connect(path)) as writable:

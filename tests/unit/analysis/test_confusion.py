@@ -8,6 +8,7 @@ from evalh.core.case import ABSENT, Case
 from evalh.core.run import RunRecord
 from evalh.core.sample import Standing
 from evalh.core.strict_json import JsonValue
+from evalh.report.html.confusion import confusion_section
 from unit.analysis.test_matrix import story
 from unit.report.test_tradeoff import run
 
@@ -93,3 +94,15 @@ def test_gold_that_is_not_a_label_has_no_matrix(golds: list[object]) -> None:
 )
 def test_a_suite_without_such_a_grader_has_no_matrix(document: dict[str, JsonValue]) -> None:
     assert Labels.of(record(document)) is None
+
+
+def test_a_hostile_label_stays_text_on_the_page() -> None:
+    hostile = "<script>alert(1)</script>\u202e"
+    confusion = folded([(hostile, None), (hostile, said("a")), ("a", said("a")), ("a", said("a"))])
+    assert confusion is not None
+
+    page = confusion_section(confusion, "", "it")
+
+    assert "<script" not in page
+    assert "\u202e" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page

@@ -93,6 +93,17 @@ def test_runs_that_are_not_there_are_not_found(workspace: Path, path: str, what:
     assert what in got.text
 
 
+def test_a_log_that_is_only_just_being_made_has_no_runs_yet(tmp_path: Path) -> None:
+    folder = write_workspace(tmp_path, cases=3)
+    (folder / ".evalh").mkdir()
+    (folder / ".evalh/evalh.db").touch()
+    with viewing(folder) as viewer:
+        pages = [viewer.get(path) for path in ("", "live", "live/")]
+
+    assert [page.status for page in pages] == [200, 200, 200]
+    assert "No runs in" in pages[0].text
+
+
 def test_equal_runs_are_one_row_and_others_are_folded_under_it(workspace: Path) -> None:
     for _ in range(3):
         assert here(workspace, "run", "-p", "v1").exit == 0

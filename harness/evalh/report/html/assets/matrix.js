@@ -95,9 +95,19 @@
     return (one, other) => (standingOf(one, column) ?? 9) - (standingOf(other, column) ?? 9);
   };
 
-  function filter() {
-    visible = columns.filter((_, index) => !hidden.has(index));
+  // What is said of a row depends on the columns that are shown alone.
+  let judged = null;
+  function look() {
+    const shownNow = columns.filter((_, index) => !hidden.has(index));
+    const names = shownNow.map((column) => columns.indexOf(column)).join();
+    visible = shownNow;
+    if (names === judged) return;
+    judged = names;
     rows.forEach(judge);
+  }
+
+  function filter() {
+    look();
     const q = value("q").trim().toLowerCase().split(/\s+/).join(" "), tag = page.tags.indexOf(value("tag")), fits = searched(q);
     const found = rows.filter((row) => (tag < 0 || row[1].includes(tag)) && fits(row));
     for (const name in kinds) $(`n-${name}`).textContent = found.filter(kinds[name]).length.toLocaleString("en");
@@ -383,8 +393,7 @@
   addEventListener("resize", () => { frame(); draw(true); });
   addEventListener("hashchange", follow);
   tick();
-  visible = columns.filter((_, index) => !hidden.has(index));
-  rows.forEach(judge);
+  look();
   if (rows.some(kinds.differs)) document.querySelector("input[value=differs]").checked = true;
   filter();
   follow();
