@@ -100,6 +100,16 @@ def test_a_map_reaches_into_expected_and_columns_that_it_leaves_out_are_told(tmp
     assert made.items("note")[0] == "column other: --map does not name it"
 
 
+def test_ids_that_the_map_leaves_out_are_told_with_what_keeps_them(tmp_path: Path) -> None:
+    made = Import(tmp_path, "rows", written(tmp_path, "q.jsonl", [{"id": "a-1", "q": "a"}]), "--map", "question=q")
+
+    assert made.items("note")[:2] == [
+        "column id: --map does not name it",
+        "expected: no column has this name; there are: id, q",
+    ]
+    assert "--map id=id, to keep these ids" in (made.folder / "IMPORT.md").read_text("utf-8")
+
+
 def test_parquet_gives_days_exact_decimals_and_nothing_for_nan(tmp_path: Path) -> None:
     rows = [
         {
@@ -190,6 +200,7 @@ def test_a_row_that_cannot_be_read_is_told_and_the_others_are_kept(
         ("question", "--map cannot be read: 'question'"),
         ("=a", "--map cannot be read"),
         ("q=Nothing", "no column 'Nothing'"),
+        ("q=Questio", "did you mean 'Question'?\""),
         ("q=Question,q=Answer", "--map names 'q' twice"),
         ("expected=Answer,expected.a=Topic", "--map names expected, and what is inside it"),
     ],

@@ -164,6 +164,8 @@ def test_two_versions_of_one_number_are_settled_by_the_two_commands_that_check_n
     git("merge", "-q", "main", code=1)
     (problem,) = document(evalh(folder, "check", "--json"))["problems"]
     first, *commands = problem["hint"].splitlines()
+    printed = evalh(folder, "check").stdout.splitlines()
+    assert [line for line in printed if "git " in line][:2] == [f"  {command}" for command in commands]
     for command in commands:
         subprocess.run(command, shell=True, cwd=folder, check=True)
 

@@ -17,7 +17,7 @@ TYPED: list[tuple[list[str], str, str]] = [
     (["run", "--model", "smal"], "no model or route 'smal'", "did you mean 'small'?"),
     (["run", "--case", "t-001"], "no case 't-001'", "did you mean 't-0001'?"),
     (["run", "--case", "../x"], "no case '../x'", "have: t-0001"),
-    (["run", "--tag", "x"], "no case has the tag 'x'", "have: nothing"),
+    (["run", "--tag", "x"], "no case has the tag 'x'", "no case has a tag"),
     (["run", "--case", "t-0001", "--case", "t-9"], "no case 't-9'", "have: t-0001"),
     (["run", "--prompt", "main:triage@v1"], "'main' is a git revision: no git repository", "git init"),
     (["run", ""], "'' does not name a prompt version", FORMS),

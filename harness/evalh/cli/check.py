@@ -27,8 +27,8 @@ def command(app: App) -> int:
     for problem in outcome.problems:
         place = f"{problem.where}: " if problem.where else ""
         app.console.print(safe(f"{place}{problem.what}"), style="red", soft_wrap=True)
-        if problem.hint:
-            app.console.print(safe(f"  {problem.hint}"), soft_wrap=True)
+        for line in (problem.hint or "").splitlines():
+            app.console.print(safe(f"  {line}"), soft_wrap=True)
     for notice in outcome.notices:
         app.hints.print(safe(f"note: {notice}"), style="dim", soft_wrap=True)
     app.console.print(outcome.line, soft_wrap=True)

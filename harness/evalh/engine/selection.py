@@ -73,7 +73,9 @@ class SelectedCases:
         asked = sorted(self._selection.tags)
         if asked and tags.isdisjoint(asked):
             named = " or ".join(map(repr, asked))
-            raise NotFound(f"no case has the tag {named}", hint=did_you_mean(asked[0], tags))
+            raise NotFound(
+                f"no case has the tag {named}", hint=did_you_mean(asked[0], tags) if tags else "no case has a tag"
+            )
         raise UsageError("the selection leaves no case", hint="--case, --tag and --limit apply together")
 
 

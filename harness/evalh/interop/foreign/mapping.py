@@ -66,7 +66,7 @@ class Mapped(Value, kw_only=True):
         """Raise UsageError for a column that the first row does not have."""
         for name in sorted(self.named):
             if name not in columns and value_at(first, name) is ABSENT:
-                raise UsageError(f"no column {name!r}", hint=f"{did_you_mean(name, columns)}; --map NAME=COLUMN")
+                raise UsageError(f"no column {name!r}", hint=did_you_mean(name, columns))
 
     def row(self, record: Mapping[str, JsonValue]) -> Row:
         """Return a row without its id; what the record lacks is left out."""

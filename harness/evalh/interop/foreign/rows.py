@@ -70,12 +70,20 @@ def _tell_columns(sheet: ProofSheet, mapped: Mapped, columns: Sequence[str], whe
     """Tell which columns are not imported, and whether something is expected."""
     for name in columns[:_SHOWN]:
         if not mapped.rest and not mapped.takes(name):
-            do = f"--map {slug(name) or 'name'}={name}, if the prompt uses it"
+            use = "to keep these ids" if name == "id" else "if the prompt uses it"
+            do = f"--map {slug(name) or 'name'}={name}, {use}"
             sheet.add(Fidelity.NOTE, where, f"column {name}", "--map does not name it", subject=Subject.CASE, do=do)
     if not mapped.expected:
         listed = ", ".join(columns[:_SHOWN])
         do = "--map expected=COLUMN, if one holds the right answer"
-        sheet.add(Fidelity.NOTE, where, "expected", f"no column is: {listed}", subject=Subject.CASE, do=do)
+        sheet.add(
+            Fidelity.NOTE,
+            where,
+            "expected",
+            f"no column has this name; there are: {listed}",
+            subject=Subject.CASE,
+            do=do,
+        )
 
 
 # -- what a file of rows lacks to be run
