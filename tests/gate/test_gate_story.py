@@ -40,6 +40,17 @@ def test_the_headline_names_both_sides_and_the_difference(tmp_path: Path) -> Non
     assert f"{100 * compared.difference.value:+.1f} points [" in headline
 
 
+def test_a_base_that_cannot_be_read_is_told_in_one_line_with_its_hint(tmp_path: Path) -> None:
+    repo = Repo(tmp_path, cases=20)
+    suite = (tmp_path / "evals/triage.yaml").read_text()
+    with repo.on_main():
+        repo.write("evals/triage.yaml", suite.replace("dataset: triage", "dataset: triag"))
+    repo.write("evals/triage.yaml", suite)
+
+    (told,) = [one for one in repo.gate().suites[0].notices if "cannot be read" in one]
+    assert told.endswith("no dataset 'triag'; did you mean 'triage'?")
+
+
 def test_versions_are_named_without_the_commit_that_they_come_from(tmp_path: Path) -> None:
     repo = Repo(tmp_path, cases=40)
     with repo.on_main():

@@ -57,7 +57,10 @@ def _change(sides: Sides, name: str, was: str | None, model: str | None) -> Suit
     judges = standings(sides.head.tree, head.suite.name, head.graders)
     renamed = (f"the suite was renamed: {was} → {name}",) if was not in (None, name) else ()
     if before is None:
-        notice = "the suite is new" if problem is None else f"the merge base's suite cannot be read: {problem}"
+        notice = "the suite is new"
+        if problem is not None:  # one line: the hint stands on its own in an error
+            told = "; ".join(line.strip() for line in str(problem).splitlines())
+            notice = f"the merge base's suite cannot be read: {told}"
         return SuiteChange(
             suite=name,
             parts=("new",),

@@ -111,7 +111,7 @@ def _abouts(work: Labelling) -> Markup:
     links = [
         [" ", el("a", name, href=asking(place(work.suite.name), about=name))] for name in names if name != work.about
     ]
-    return el("p", "Label something else:", links, class_="note")
+    return el("p", "Label by one grader, or the whole output:", links, class_="note")
 
 
 def _files(work: Labelling) -> Markup:
