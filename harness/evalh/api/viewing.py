@@ -145,9 +145,18 @@ class LiveLog(Struct):
 
     @contextmanager
     def looking(self) -> "Iterator[Parts]":
-        """Open the workspace as it is now, with a log that is read only. Raises NotFound, EvalhError."""
+        """Open the workspace as it is now, with a log that is read only. Raises EvalhError.
+
+        Without a log it is open too: a case of production needs none, and what reads the log raises NotFound.
+        """
         looking = self.parts.read_only()
-        with self._reading(looking.log):
+        log = None
+        with suppress(NotFound):
+            log = looking.log
+        if log is None:
+            yield looking
+            return
+        with self._reading(log):
             yield looking
 
     @contextmanager

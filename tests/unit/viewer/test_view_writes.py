@@ -26,6 +26,10 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def traced(folder: Path) -> Path:
+    return _traced(folder)
+
+
+def _traced(folder: Path) -> Path:
     said = [
         {"role": "system", "parts": ["Sort the ticket. Answer with JSON."]},
         {"role": "user", "parts": [TICKET]},
@@ -218,6 +222,19 @@ def test_a_workflow_becomes_the_row_that_dataset_add_writes(traced: Path) -> Non
     assert twice.status == 422
     assert "has these inputs already" in twice.text
     assert command_line()(traced, "check").code == 0
+
+
+def test_a_case_is_made_before_anything_was_run(tmp_path: Path) -> None:
+    write_workspace(tmp_path, cases=6)
+    with viewing(_traced(tmp_path), author="ada") as viewer:
+        assert 'href="case?suite=triage"' in viewer.get("production/w-1/case").text
+        done = viewer.post("production/w-1/case", {"suite": "triage", "expected": '{"label": "billing"}'})
+        labels = viewer.get("label/triage")
+
+    assert done.status == 200
+    assert '"incident-w-1"' in (tmp_path / "datasets/triage.jsonl").read_text()
+    assert labels.status == 404
+    assert "no runs here yet" in labels.text
 
 
 @pytest.mark.parametrize(
