@@ -77,7 +77,10 @@ def test_versions_models_words_and_order_choose_what_is_shown(folder: Path) -> N
     assert [row["case"] for row in found] == ["t-0007"]
     worst = json.loads(here(folder, "matrix", "--sort", "worst", "--all", "--json").out)["rows"]
     assert worst[0]["case"] == "t-0012"
-    assert "no case fits" in here(folder, "matrix", "--search", "nothing has this").out
+    none = here(folder, "matrix", "--search", "nothing has this")
+    assert "no case fits" in none.out
+    assert "next: evalh matrix --all" in none.err
+    assert "next: evalh matrix --all" not in here(folder, "matrix", "--all", "--search", "nothing has this").err
 
 
 def test_named_runs_of_several_trials_show_the_trial_that_missed(folder: Path) -> None:
@@ -122,7 +125,7 @@ def test_columns_that_measured_something_else_are_told(folder: Path) -> None:
     ("arguments", "what", "hint"),
     [
         (("nosuch",), "no suite and no run is called 'nosuch'", "have: triage"),
-        (("-p", "v9"), "no column is of that version and model", "triage@v1 on large"),
+        (("-p", "v9"), "no column has that version and model", "triage@v1 on large"),
         (("--step", "read"), "no step is called 'read'", "they have no steps"),
         (("r1", "r2"), "no run 'r1'", "have: r"),
     ],

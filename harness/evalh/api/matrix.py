@@ -25,7 +25,7 @@ def columns_of(parts: Parts, options: MatrixOptions) -> list[RunRow]:
     runs = [run for run in found if _asked(run, options)]
     if not runs:
         have = some_of(sorted({f"{run.record.prompt} on {run.record.model}" for run in found}))
-        raise NotFound("no column is of that version and model", hint=f"have: {have}")
+        raise NotFound("no column has that version and model", hint=f"have: {have}")
     return runs
 
 

@@ -57,6 +57,8 @@ def command(app: App, *, options: "MatrixOptions", report: Path | None) -> None:
     from evalh.report.terminal.matrix import show_matrix
 
     show_matrix(app.console, matrix, rows, options.limit)
+    if not rows and not options.every:
+        app.hints.print("next: evalh matrix --all   shows the cases whose verdicts are equal, too", style="dim")
     if report is None:
         app.hints.print()
         app.hints.print("next: --report matrix.html   a page: filters, search, whole outputs", style="dim")
