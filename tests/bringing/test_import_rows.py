@@ -110,6 +110,24 @@ def test_ids_that_the_map_leaves_out_are_told_with_what_keeps_them(tmp_path: Pat
     assert "--map id=id, to keep these ids" in (made.folder / "IMPORT.md").read_text("utf-8")
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"id": "a", "request": {"messages": []}, "response": {"choices": []}},
+        {"id": "a", "question": "q", "steps": [], "mistake_step": 1},
+    ],
+)
+def test_auto_names_the_command_for_recorded_calls_and_makes_no_dataset_of_them(
+    tmp_path: Path, record: dict[str, object]
+) -> None:
+    made = Import(tmp_path, "auto", written(tmp_path, "q.jsonl", [record]))
+
+    assert made.done.code == 2
+    assert "holds recorded calls or workflows" in made.told
+    assert "evalh import calls " in made.told
+    assert made.rows() == []
+
+
 def test_parquet_gives_days_exact_decimals_and_nothing_for_nan(tmp_path: Path) -> None:
     rows = [
         {

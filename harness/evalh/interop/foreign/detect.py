@@ -1,5 +1,6 @@
 """`evalh import auto`: which format a file or a folder is, by what it holds."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from evalh.workspace.yaml import parse_yaml
 _CONFIGS = ("promptfooconfig.yaml", "promptfooconfig.yml", "promptfooconfig.json")
 _PROMPTFOO = ("providers", "targets", "tests", "defaultTest", "scenarios")
 _LARGEST = 16 * 2**20
+_WHO_AND_WHEN = {"question", "steps", "mistake_step"}
 _LANGFUSE = ("expectedOutput", "sourceTraceId", "datasetName", "datasetId")
 
 
@@ -81,6 +83,10 @@ def _data(source: Path) -> tuple[str, str]:
         if isinstance(value, Mapping) and "prompts" in value and any(key in value for key in _PROMPTFOO):
             return "promptfoo", "it holds prompts, and what promptfoo calls providers or tests"
     first = next(records(source, ProofSheet())).value
+    both = (first.get("request"), first.get("response"))
+    if all(isinstance(one, Mapping) for one in both) or first.keys() >= _WHO_AND_WHEN:
+        hint = f"they go into production's log, not into a dataset: evalh import calls {shlex.quote(str(source))}"
+        raise UsageError("holds recorded calls or workflows", where=str(source), hint=hint)
     return _by_keys(list(first), first)
 
 

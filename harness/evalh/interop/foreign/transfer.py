@@ -187,7 +187,7 @@ class CaseIds:
             number += 1
         self._next[wanted] = number
         self._used.add(name)
-        why = "the source has this id or description twice; the second is the row's id with a number, by its place"
+        why = "the source has this id or description more than once: from the second row on, a number is added to it"
         do = "give each case a description of its own"
         self._sheet.add(Fidelity.NOTE, where, f"id {wanted!r}", why, subject=Subject.CASE, do=do)
         return name
