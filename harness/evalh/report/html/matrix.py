@@ -57,7 +57,7 @@ def _best(runs: Sequence[RunRow]) -> list[MeasuredRun]:
 
 def _apart(runs: Sequence[RunRow]) -> list[str]:
     """Say which columns did not measure what the first one did: their rates are not to be compared."""
-    words = ("other cases", "other graders", "another number of trials", "another place for incidents in its rate")
+    words = ("other cases", "other graders", "another number of trials")
     wrong = [
         f"{run.record.prompt} on {run.record.model} has {name} than the first column: do not compare their rates"
         for run in runs[1:]
