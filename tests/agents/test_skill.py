@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evalh.api.scaffold import write_starter
+from evalh.api.new_workspace import NewWorkspace, write_workspace
 from workspaces import document, evalh
 
 SKILL = Path(".claude/skills/evalh/SKILL.md")
@@ -20,7 +20,7 @@ COMMANDS = [line.removeprefix("$ evalh ") for line in TEXT.splitlines() if line.
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("skill")
-    write_starter(folder, local=False)
+    write_workspace(folder, NewWorkspace(model="recorded"))
     config = (folder / "evalh.toml").read_text()
     priced = config.replace("[models.recorded]\n", "[models.recorded]\nprice = {input = 0.25, output = 2.0}\n")
     (folder / "evalh.toml").write_text(priced)  # a budget needs a price

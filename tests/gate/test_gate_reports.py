@@ -127,7 +127,7 @@ def test_a_kept_decision_is_the_comment_and_the_junit_that_it_was_at_once(tmp_pa
     assert told["junit"].out == (tmp_path / "j.xml").read_text(encoding="utf-8")
     assert "got worse" in told["markdown"].out
     assert told["csv"].exit == 2
-    assert f"evalh report {kept} --format markdown | junit | json" in told["csv"].err
+    assert f"evalh report {kept} --format markdown, or junit, or json" in told["csv"].err
 
 
 def test_at_most_ten_annotations_each_one_line_at_the_prompts_place() -> None:

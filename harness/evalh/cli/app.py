@@ -23,6 +23,19 @@ _PERCENT = 100
 _COLOUR = frozenset("0123456789;")  # what a terminal's colour code holds between its brackets and its m
 
 
+WHOLE = 500  # characters of a summary: a verb's first sentence is never cut
+
+
+class Group(click.Group):
+    """Verbs of one subject, each with its whole summary."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs, the summaries whole."""
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, one.get_short_help_str(WHOLE)) for name, one in found if one is not None])
+
+
 class App:
     """Opened lazily: `--help` costs nothing."""
 

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, opposite, takes, verb
+from evalh.cli.app import App, Group, opposite, takes, verb
 
 if TYPE_CHECKING:
     from evalh.api.options import AcceptOptions
 
 
-@click.group("baseline")
+@click.group("baseline", cls=Group)
 def command() -> None:
     """Keep accepted results in git, so that a gate asks only what is new."""
 

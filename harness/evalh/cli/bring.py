@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, verb
+from evalh.cli.app import App, Group, verb
 from evalh.cli.bring_data import auto, github_prompt, inspect, langfuse_dataset, oaieval, openai_evals, rows
 from evalh.cli.bring_otel import otel
 from evalh.cli.bring_services import langfuse, phoenix
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from evalh.api.imports import Imported
 
 
-@click.group("import")
+@click.group("import", cls=Group)
 def command() -> None:
     """Bring in what other programs recorded, or their suites."""
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, verb
+from evalh.cli.app import App, Group, verb
 from evalh.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _DOUBTS = {
 _STRICTER = "to merge only what is shown to be no worse, add to a suite: gate: {require: no_worse}"
 
 
-@click.group("ci")
+@click.group("ci", cls=Group)
 def command() -> None:
     """Set up the gate in CI."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalh.cli.app import App, Count, Usd, verb
+from evalh.cli.app import App, Count, Group, Usd, verb
 from evalh.cli.cost import Since
 from evalh.core.errors import UsageError
 
@@ -33,7 +33,7 @@ class Shares(click.ParamType):  # type: ignore[type-arg]  # generic in newer cli
         return shares
 
 
-@click.group("dataset")
+@click.group("dataset", cls=Group)
 def command() -> None:
     """Inspect a dataset, take parts of it, or add a failure to it."""
 

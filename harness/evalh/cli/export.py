@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, takes, verb
+from evalh.cli.app import App, Group, takes, verb
 from evalh.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _TABLES = ("samples", "verdicts", "attempts", "cases", "runs")
 
 
-@click.group("export")
+@click.group("export", cls=Group)
 def command() -> None:
     """Write results in other formats."""
 

@@ -2,10 +2,10 @@
 
 import click
 
-from evalh.cli.app import App, Count, verb
+from evalh.cli.app import App, Count, Group, verb
 
 
-@click.group("grader")
+@click.group("grader", cls=Group)
 def command() -> None:
     """Try your own graders."""
 

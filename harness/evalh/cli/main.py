@@ -18,7 +18,7 @@ from typing import NoReturn, TextIO
 import click
 
 from evalh.cli import streams
-from evalh.cli.app import App
+from evalh.cli.app import WHOLE, App
 from evalh.cli.output import clear_beside
 from evalh.core.errors import EvalhError, ExitCode, nearest, worst
 from evalh.starting import end_the_start, leave
@@ -27,7 +27,6 @@ _FORBIDDEN = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _DISK_FAILURES = _FORBIDDEN | {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 _OUTSIDE_S = 0.02
-_WHOLE = 1_000  # characters of a summary
 
 GROUPS = {
     "Start here": ("init", "run", "compare", "view"),
@@ -58,7 +57,7 @@ class Verbs(click.Group):
         """Write the verbs in their groups, every summary whole."""
         for title, verbs in GROUPS.items():
             found = ((verb, self.get_command(ctx, verb)) for verb in verbs)
-            rows = [(verb, command.get_short_help_str(_WHOLE)) for verb, command in found if command is not None]
+            rows = [(verb, command.get_short_help_str(WHOLE)) for verb, command in found if command is not None]
             with formatter.section(title):
                 formatter.write_dl(rows)
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from evalh.cli.app import App, verb
+from evalh.cli.app import App, Group, verb
 
 
-@click.group("model")
+@click.group("model", cls=Group)
 def command() -> None:
     """Download and list weights of local models; measure the price of a model."""
 

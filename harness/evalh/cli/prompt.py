@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evalh.cli.app import App, verb
+from evalh.cli.app import App, Group, verb
 
 if TYPE_CHECKING:
     from evalh.report.documents.prompts import VersionRow
 
 
-@click.group("prompt")
+@click.group("prompt", cls=Group)
 def command() -> None:
     """List, show, compare and release prompt versions."""
 

@@ -2,12 +2,12 @@
 
 import click
 
-from evalh.cli.app import App, Count, verb
+from evalh.cli.app import App, Count, Group, verb
 from evalh.cli.cost import Since
 from evalh.core.errors import UsageError
 
 
-@click.group("trace")
+@click.group("trace", cls=Group)
 def command() -> None:
     """List traced workflows, or forget some."""
 
