@@ -15,6 +15,7 @@ ROWS = [
     {"Question": "2+2?", "Answer": "4", "Topic": "sums"},
     {"Question": "Capital; of “France”?", "Answer": "Paris", "Topic": "geo"},
 ]
+FRONT = "---\nconfig: {max_tokens: 256}\n---\n"
 MAP = ("--map", "question=Question,expected=Answer,tags=Topic")
 
 
@@ -55,7 +56,7 @@ def test_every_form_gives_the_same_rows_with_the_same_ids(tmp_path: Path, name: 
         {"id": "2-2-93144d", "inputs": {"question": "2+2?"}, "expected": "4", "tags": ["sums"]},
         {"id": "capital-of-france-161f82", "inputs": {"question": "Capital; of “France”?"}, "expected": "Paris", "tags": ["geo"]},
     ]  # fmt: skip
-    assert made.prompt() == "{{question}}\n"
+    assert made.prompt() == f"{FRONT}{{{{question}}}}\n"
     assert made.suite()["graders"] == [{"equals": {"trim": True, "ignore_case": True}}]
     assert made.check().code == 0, made.check().out
 
@@ -251,5 +252,5 @@ def test_names_that_no_prompt_can_say_stay_in_the_rows_alone(tmp_path: Path) -> 
     ]
     made = Import(tmp_path, "rows", written(tmp_path, "q.jsonl", rows))
 
-    assert made.prompt() == "text: {{text}}\nitems: {{items}}\n{{history}}\n"
+    assert made.prompt() == FRONT + "text: {{text}}\nitems: {{items}}\n{{history}}\n"
     assert made.check().code == 0, made.check().out

@@ -23,6 +23,7 @@ from evalh.interop.foreign.transfer import (
 
 _SHOWN = 20
 _HISTORY = "messages"
+_MOST_TOKENS = 256
 
 
 def read_suite(request: ImportRequest) -> Transfer:
@@ -96,7 +97,8 @@ def add_starter(transfer: Transfer, name: str, first: Row, where: str) -> None:
     lines = [f"{{{{{slots[0]}}}}}"] if len(slots) == 1 else [f"{key}: {{{{{key}}}}}" for key in slots]
     if _HISTORY in inputs:
         lines += ["{{history}}"]
-    transfer.prompts[name] = [NewVersion("\n".join(lines) or "Answer.")]
+    # A bound, since a small model may run on until its context is full.
+    transfer.prompts[name] = [NewVersion("\n".join(lines) or "Answer.", {"config": {"max_tokens": _MOST_TOKENS}})]
     grader, why = _grader(first)
     transfer.suites[name] = {"prompt": name, "dataset": name, "graders": [grader]}
     _tell(transfer.sheet, where, name, why)

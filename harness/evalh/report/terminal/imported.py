@@ -14,12 +14,13 @@ _STYLES = {"not": "red", "near": "yellow", "note": "dim"}
 def show_imported(console: Console, document: ImportedSuiteDocument) -> None:
     """Print what became of a suite."""
     counts = document.graders
-    parts = (
+    parts = [
         plural(document.cases, "case"),
         plural(document.prompts, "prompt"),
         plural(document.models, "model"),
-        f"graders: {counts['same']:,} same, {counts['near']:,} near, {counts['not']:,} not",
-    )
+    ]
+    if any(counts.values()):  # rows alone bring no grader
+        parts.append(f"graders: {counts['same']:,} same, {counts['near']:,} near, {counts['not']:,} not")
     console.print(StyledText(f"{document.source}: {document.format}: {', '.join(parts)}"), soft_wrap=True)
     told = [item for item in document.items if item.status in _STYLES]
     for item in told[:_SHOWN]:
