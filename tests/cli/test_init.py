@@ -31,6 +31,10 @@ def test_without_a_model_the_recorded_answers_decide_between_the_two_versions(tm
     assert f"suite {NAMES[task]}" in here(tmp_path, "run").out
 
 
+_DRAWN = 2
+"""Answers that may differ: at temperature 0, too, the embedded model is not fully repeatable while other programs run."""
+
+
 @pytest.mark.model
 @pytest.mark.slow
 @pytest.mark.parametrize("task", list(Task))
@@ -42,7 +46,9 @@ def test_the_embedded_model_answers_as_the_recordings_say(tmp_path: Path, task: 
         done = evalh(tmp_path, "run", "--prompt", "v1", "--prompt", "v2", "-m", model, "--json")
         good[model] = [result["good"] for result in document(done)["results"]]
 
-    assert good["small"] == good[RECORDED]
+    for live, recorded in zip(good["small"], good[RECORDED], strict=True):
+        assert abs(live - recorded) <= _DRAWN
+    assert good["small"][0] < good["small"][1]
 
 
 def test_on_a_terminal_it_asks_for_the_task_the_model_and_ci(tmp_path: Path) -> None:
