@@ -215,3 +215,19 @@ def test_the_shipped_job_allows_changed_rows_by_that_label_alone(
 
     assert ("--allow-dataset-change" in done.stdout) is allowed
     assert "--trust base" in done.stdout
+
+
+def test_a_prompt_that_crowds_the_comment_hides_no_case(tmp_path: Path) -> None:
+    repo = Repo(tmp_path, cases=40)
+    file = tmp_path / "prompts/triage/draft.prompt"
+    settings = "".join(f", x{number}: {number}" for number in range(2_000))
+    messages = "".join(f'{{{{role "user"}}}}\n{"<" * 2_000}\n' for _ in range(40))
+    text = file.read_text().replace("max_tokens: 24", f"max_tokens: 24{settings}").replace("every 10.", "every 2.")
+    file.write_text(text.replace('{{role "user"}}\n', f'{messages}{{{{role "user"}}}}\n'))
+    told = comment(repo.gate())
+
+    assert len(told.encode()) < COMMENT_BYTES
+    assert "the rest is in evalh gate --json" in told
+    assert "#### triage: " in told
+    assert told.count("<pre>") == told.count("</pre>")
+    assert told.count("<details>") == told.count("</details>")

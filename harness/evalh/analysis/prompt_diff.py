@@ -1,7 +1,7 @@
 """What differs between two versions: the words of each message, the settings, the schemas, the tools."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, unified_diff
 from enum import StrEnum
 from itertools import groupby
@@ -16,6 +16,8 @@ Side: TypeAlias = JsonValue | Literal[Absent.ABSENT]
 
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]")
 _MAX_WORDS = 2_000  # above it a word diff takes seconds, and nobody reads it
+_MOST_BY_DIFFLIB = 10_000  # pairs of parts: a few milliseconds at worst
+_MOST_IN_BITS = 400_000_000  # pairs: 50 MB, a second
 _HISTORY = "history"
 _ANSWERING = frozenset({"model", "assistant"})
 _SHORT = len("sha256:") + 12  # characters of a digest that people compare
@@ -225,8 +227,8 @@ def _changes(base: Mapping[str, JsonValue], head: Mapping[str, JsonValue]) -> It
 
 def _sections(base: Sequence[Section], head: Sequence[Section]) -> Iterator[SectionDiff]:
     """Pair the messages: equal ones first, then in order within the same role, then what is left."""
-    same = SequenceMatcher(None, [(s.role, s.source) for s in base], [(s.role, s.source) for s in head], autojunk=False)
-    for op, base_from, base_to, head_from, head_to in same.get_opcodes():
+    same = _opcodes([(s.role, s.source) for s in base], [(s.role, s.source) for s in head])
+    for op, base_from, base_to, head_from, head_to in same:
         left, right = base[base_from:base_to], head[head_from:head_to]
         if op == "equal":
             yield from (_section(before, after) for before, after in zip(left, right, strict=True))
@@ -235,8 +237,8 @@ def _sections(base: Sequence[Section], head: Sequence[Section]) -> Iterator[Sect
 
 
 def _unequal(base: Sequence[Section], head: Sequence[Section]) -> Iterator[SectionDiff]:
-    roles = SequenceMatcher(None, [s.role for s in base], [s.role for s in head], autojunk=False)
-    for op, base_from, base_to, head_from, head_to in roles.get_opcodes():
+    roles = _opcodes([s.role for s in base], [s.role for s in head])
+    for op, base_from, base_to, head_from, head_to in roles:
         left, right = base[base_from:base_to], head[head_from:head_to]
         if op == "equal" or (op == "replace" and len(left) == len(right)):
             yield from (_section(before, after) for before, after in zip(left, right, strict=True))
@@ -270,9 +272,51 @@ def _edits(base: str, head: str) -> list[Edit]:
 
 
 def _matched(base: Sequence[str], head: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    matcher = SequenceMatcher(None, base, head, autojunk=False)
-    for op, base_from, base_to, head_from, head_to in matcher.get_opcodes():
+    for op, base_from, base_to, head_from, head_to in _opcodes(base, head):
         yield op, "".join(base[base_from:base_to]), "".join(head[head_from:head_to])
+
+
+def _opcodes(base: Sequence[Hashable], head: Sequence[Hashable]) -> Iterator[tuple[str, int, int, int, int]]:
+    """Yield what turns base into head, as difflib does.
+
+    difflib takes cubic time where the same parts come again and again, and a prompt may be a stranger's: only what is
+    short is left to it. What is longer is compared in bits; the longest is one replacement between its two ends.
+    """
+    pairs = len(base) * len(head)
+    if pairs <= _MOST_BY_DIFFLIB:
+        yield from SequenceMatcher(None, base, head, autojunk=False).get_opcodes()
+        return
+    if pairs > _MOST_IN_BITS:
+        yield from _ends(base, head)
+        return
+    from rapidfuzz.distance import Indel
+
+    at = (0, 0)
+    for equal in (one for one in Indel.opcodes(base, head) if one.tag == "equal"):
+        yield from _changed(at, (equal.src_start, equal.dest_start))
+        yield "equal", equal.src_start, equal.src_end, equal.dest_start, equal.dest_end
+        at = (equal.src_end, equal.dest_end)
+    yield from _changed(at, (len(base), len(head)))
+
+
+def _ends(base: Sequence[Hashable], head: Sequence[Hashable]) -> Iterator[tuple[str, int, int, int, int]]:
+    """Yield the same beginning, one change, the same end."""
+    most = min(len(base), len(head))
+    begin = next((at for at in range(most) if base[at] != head[at]), most)
+    most -= begin
+    end = next((at for at in range(most) if base[-1 - at] != head[-1 - at]), most)
+    if begin:
+        yield "equal", 0, begin, 0, begin
+    yield from _changed((begin, begin), (len(base) - end, len(head) - end))
+    if end:
+        yield "equal", len(base) - end, len(base), len(head) - end, len(head)
+
+
+def _changed(begin: tuple[int, int], end: tuple[int, int]) -> Iterator[tuple[str, int, int, int, int]]:
+    """Yield the change between two places, if there is one."""
+    gone, come = end[0] > begin[0], end[1] > begin[1]
+    if gone or come:
+        yield "replace" if gone and come else "delete" if gone else "insert", begin[0], end[0], begin[1], end[1]
 
 
 def _stretch(op: str, before: str, after: str) -> list[Edit]:

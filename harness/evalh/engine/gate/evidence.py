@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from difflib import SequenceMatcher
 
 from evalh.analysis.compare.comparison import Comparison, Flip, listed
 from evalh.analysis.compare.pairing import CaseResult, Pair
@@ -71,11 +70,10 @@ def first_changed_line(change: SuiteChange) -> int:
         for section in change.head.version.sections
         for number, line in enumerate(section.source.split("\n"))
     ]
-    matcher = SequenceMatcher(None, base, [line for line, _ in places], autojunk=False)
-    for tag, _, _, low, _ in matcher.get_opcodes():
-        if tag != "equal" and places:
-            return places[min(low, len(places) - 1)][1]
-    return 1
+    same = next((at for at, (line, _) in enumerate(places) if at >= len(base) or line != base[at]), len(places))
+    if not places or same == len(places) == len(base):
+        return 1
+    return places[min(same, len(places) - 1)][1]
 
 
 def _first_changed_step(base: Pipeline | None, head: Pipeline) -> int:

@@ -15,6 +15,8 @@ from evalh.report.text import inert, json_line, one_line, plural
 _AROUND = 2  # lines that stay on both sides of a change
 _MOST = 12_000  # characters of one message
 _VALUE = 300
+_SETTINGS = 40  # of them are listed: what a stranger changed may not crowd out the cases below it
+_MOST_HTML = 16_000  # bytes of the whole block
 _TAGS = {Op.DELETE: "del", Op.INSERT: "ins"}
 _WORD = re.compile(r"\w+")
 _Line = list[Edit]
@@ -25,11 +27,24 @@ def diff_markdown(difference: PromptDiff) -> str:
     messages = [one for one in difference.sections if one.changed]
     settings = [line for part, changes in difference.changes.items() for line in _settings(part, changes)]
     counted = [*_counted(messages), *([plural(len(settings), "setting") + " changed"] if settings else [])]
-    body = "".join(f"<p><b>{escape(inert(one.title))}</b></p>\n<pre>{_part(one)}</pre>\n" for one in difference.parts)
+    parts = [f"<p><b>{escape(inert(one.title))}</b></p>\n<pre>{_part(one)}</pre>\n" for one in difference.parts]
     if settings:
-        body += "<pre>{}</pre>\n".format("\n".join(settings))
+        left = len(settings) - _SETTINGS
+        more = [f"… and {plural(left, 'more setting')}"] if left > 0 else []
+        parts.append("<pre>{}</pre>\n".format("\n".join([*settings[:_SETTINGS], *more])))
+    body = _bounded(parts)
     heading = f"What differs between the prompts: {', '.join(counted) or 'nothing that is sent'}"
     return f"\n<details><summary>{heading}</summary>\n{body}</details>\n"
+
+
+def _bounded(parts: Sequence[str]) -> str:
+    """Join the parts that have room."""
+    body = ""
+    for part in parts:
+        if len((body + part).encode()) > _MOST_HTML:
+            return f"{body}<p>… the rest is in evalh gate --json</p>\n"
+        body += part
+    return body
 
 
 def _counted(messages: Sequence[SectionDiff]) -> Iterator[str]:

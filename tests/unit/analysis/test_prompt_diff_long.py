@@ -1,0 +1,33 @@
+"""Differences of prompts that somebody made to be long: they end at once, and both sides can be read back."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalh.analysis.prompt_diff import Edit, Op, _edits
+
+_MOST_S = 10.0  # of CPU; cubic time would take an hour
+
+
+def sides(edits: list[Edit]) -> tuple[str, str]:
+    return tuple("".join(one.text for one in edits if one.op is not op) for op in (Op.INSERT, Op.DELETE))  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("lines", [3_000, 15_000, 60_000])
+@pytest.mark.parametrize("ends", ["\n", " "])
+def test_the_same_parts_again_and_again_are_compared_at_once(lines: int, ends: str) -> None:
+    base, head = f"a{ends}b{ends}" * (lines // 2), f"x{ends}" + f"a{ends}c{ends}" * (lines // 2)
+    begun = time.process_time()
+    edits = _edits(base, head)
+
+    assert time.process_time() - begun < _MOST_S
+    assert sides(edits) == (base, head)
+
+
+@given(st.lists(st.sampled_from("abcd"), max_size=400), st.lists(st.sampled_from("abce"), max_size=400))
+def test_both_sides_can_be_read_back_whatever_their_length(base: list[str], head: list[str]) -> None:
+    texts = "".join(f"{one}\n" for one in base), "".join(f"{one}\n" for one in head)
+
+    assert sides(_edits(*texts)) == texts
