@@ -65,7 +65,9 @@ def test_the_terminal_shows_labels_and_verdicts_side_by_side(folder: Path) -> No
     assert "triage: 12 cases; on 5 one is good and another is not" in done.out
     assert re.search(r"t-0003 +✓ billing +✗ bug +✓ billing +✗ bug", done.out)
     assert "and 3 more cases: --limit 5" in done.out
-    assert "next: --report matrix.html" in done.err
+    assert "next: evalh matrix --report matrix.html" in done.err
+    chosen = here(folder, "matrix", "triage", "-p", "v1", "-p", "v2", "-m", "small")
+    assert "next: evalh matrix triage -p v1 -p v2 -m small --report matrix.html" in chosen.err
 
 
 def test_versions_models_words_and_order_choose_what_is_shown(folder: Path) -> None:

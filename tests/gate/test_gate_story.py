@@ -1,19 +1,23 @@
 """What a pull request is told: the sides and the difference first, the prompt's words, the worst cases with their inputs."""
 
 import json
+import re
 import subprocess
+from io import StringIO
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
 from msgspec.structs import replace
+from rich.console import Console
 
 from evalh.analysis.gate.decision import GateDecision
 from evalh.api.scaffold import ci_file
 from evalh.core.errors import ExitCode
 from evalh.report.documents.gate import gate_document, kept_gate
 from evalh.report.files.gate import COMMENT_BYTES, DATASET_LABEL, gate_junit, gate_markdown
+from evalh.report.terminal.gate import show_gate
 from gating import Repo, row
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +42,25 @@ def test_the_headline_names_both_sides_and_the_difference(tmp_path: Path) -> Non
     headline = comment(decision).splitlines()[1].replace("\\", "")
     assert headline.startswith("## ❌ evalh gate: refuse · triage draft on main → draft · good -")
     assert f"{100 * compared.difference.value:+.1f} points [" in headline
+
+
+def test_the_terminal_names_every_case_that_got_worse(tmp_path: Path) -> None:
+    _, decision = refused(tmp_path)
+    comparison = decision.suites[0].comparison
+    assert comparison is not None
+    console = Console(width=200, file=StringIO(), color_system=None)
+
+    show_gate(console, gate_document(decision))
+
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    shown = re.findall(r"^  worse  (\S+) *$", told, re.MULTILINE)
+    (line,) = re.findall(r"^  also worse: (.+?) *$", told, re.MULTILINE)
+    named, _, left = line.partition(" and ")
+    others = named.split(", ")
+    assert len(shown) == 3
+    assert len(others) == 10
+    assert {*shown, *others} <= {*comparison.regressed}
+    assert left == f"{len(comparison.regressed) - 13} more"
 
 
 def test_a_base_that_cannot_be_read_is_told_in_one_line_with_its_hint(tmp_path: Path) -> None:

@@ -102,6 +102,41 @@ def test_poisoned_workflows_are_a_list_by_their_newest_grading(workspace: Worksp
     assert '<i id="n-poisoned">1</i>' in page
 
 
+def test_a_workflow_says_what_its_newest_grading_found(workspace: Workspace) -> None:
+    graded(workspace, *(ran(number, {"order_id": "7"}, "I cannot say") for number in (1, 2)))
+    before = evalh(workspace.root, "show", "w-2").stdout
+    graded(workspace, ran(2, GOOD, "Your order 7 is late"))
+
+    (poisoned,) = json.loads(evalh(workspace.root, "show", "w-1", "--json").stdout)["workflow"]["grades"]
+    shown = {name: evalh(workspace.root, "show", name).stdout for name in ("w-1", "w-2")}
+    sample = evalh(workspace.root, "show", poisoned["sample_id"])
+    with viewing(workspace.root) as viewer:
+        pages = {name: viewer.get(f"production/{name}").text for name in ("w-1", "w-2")}
+
+    assert (poisoned["suite"], poisoned["standing"]) == ("refund", "bad")
+    assert poisoned["story"] == {"word": "poisoned", "first_bad": "extract", "responsible": ["extract"]}
+    bad = "poisoned: `extract` was bad first; the output is bad because of `extract`"
+    assert bad in shown["w-1"]
+    assert bad in before
+    assert f"graded good  by {poisoned['prompt']} in suite refund  clean: no step was bad" in shown["w-2"]
+    assert f"evalh show {poisoned['sample_id']}" in shown["w-1"]
+    assert sample.returncode == 0
+    assert bad in sample.stdout
+    assert "poisoned: “extract” was bad first" in pages["w-1"]
+    assert "clean: no step was bad" in pages["w-2"]
+
+
+def test_a_workflow_that_no_suite_graded_has_no_grades(workspace: Workspace) -> None:
+    graded(workspace, ran(1, GOOD, "Your order 7 is late"))
+    with workspace.production_writer() as production:
+        production.write(ran(11, GOOD, "x"))  # its id begins like the other's
+
+    shown = evalh(workspace.root, "show", "w-11")
+
+    assert json.loads(evalh(workspace.root, "show", "w-11", "--json").stdout)["workflow"]["grades"] == []
+    assert "graded" not in shown.stdout
+
+
 def test_nothing_is_poisoned_before_anything_was_graded(workspace: Workspace) -> None:
     with workspace.production_writer() as production:
         production.write(ran(1, GOOD, "x"))

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from evalh.analysis.orchestration import Observation, observe
 from evalh.api.parts import Parts
 from evalh.core.attempt import Usage
@@ -92,6 +94,14 @@ def poisoned(parts: Parts) -> frozenset[str]:
         return parts.log.poisoned_workflows()
     except NotFound:
         return frozenset()
+
+
+def with_grades(parts: Parts, detail: WorkflowDetail) -> WorkflowDetail:
+    """Add what `evalh grade --production` found of a workflow; nothing where it was not graded."""
+    try:
+        return replace(detail, grades=parts.log.workflow_grades(detail.workflow.id))
+    except NotFound:
+        return detail
 
 
 def traced(parts: Parts, name: str) -> WorkflowDetail | TracedItem | None:

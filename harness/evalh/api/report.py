@@ -15,10 +15,11 @@ from evalh.api.compare import view_of
 from evalh.api.judges import standings_of
 from evalh.api.matrix import matrix_page, runs_of
 from evalh.api.parts import Parts
-from evalh.api.production import is_there, traced
+from evalh.api.production import is_there, traced, with_grades
 from evalh.core.errors import NotFound, UsageError
 from evalh.core.log import CallRow, CaseDetail, ComparisonRow, GateRow, RunRow, SampleStory, Shown
 from evalh.core.production import TracedItem, WorkflowDetail
+from evalh.core.run import RunKind
 from evalh.core.sample import Standing
 from evalh.core.values import Value
 from evalh.providers.registry import traits_of
@@ -231,7 +232,8 @@ def figures(parts: Parts, name: str, file_names: Sequence[str]) -> list[bytes]:
 def entry(parts: Parts, name: str) -> tuple[str, object]:
     """Return what an id names, and its kind: run, compare, gate, case, sample, call, workflow, … Raises NotFound.
 
-    `last` is the newest run, or the newest traced workflow if that is newer.
+    `last` is the newest run, or the newest traced workflow if that is newer. A workflow is shown as itself after it was
+    graded too, when its id is also that of a case.
     """
     from_production = traced(parts, name)
     try:
@@ -241,16 +243,17 @@ def entry(parts: Parts, name: str) -> tuple[str, object]:
             raise NotFound(f"no workflow, step or call {name!r}", hint="evalh trace list") from exc
         if from_production is None:
             raise
-        return _traced_entry(from_production)
+        return _traced_entry(parts, from_production)
     try:
         found = log.show(name)
     except NotFound:
         if from_production is None:
             raise
-        return _traced_entry(from_production)
+        return _traced_entry(parts, from_production)
     newer = isinstance(found, RunRow) and _begun(from_production) > found.record.started_at
-    if from_production is not None and name == _LAST and newer:
-        return _traced_entry(from_production)
+    graded = isinstance(found, CaseDetail) and found.run.record.kind is RunKind.PRODUCTION
+    if from_production is not None and (graded or (name == _LAST and newer)):
+        return _traced_entry(parts, from_production)
     return _logged_entry(parts, found)
 
 
@@ -258,8 +261,8 @@ def _begun(traced: WorkflowDetail | TracedItem | None) -> float:
     return traced.workflow.started_at if isinstance(traced, WorkflowDetail) else float("-inf")
 
 
-def _traced_entry(found: WorkflowDetail | TracedItem) -> tuple[str, object]:
-    return ("workflow" if isinstance(found, WorkflowDetail) else "traced"), found
+def _traced_entry(parts: Parts, found: WorkflowDetail | TracedItem) -> tuple[str, object]:
+    return ("workflow", with_grades(parts, found)) if isinstance(found, WorkflowDetail) else ("traced", found)
 
 
 def _logged_entry(parts: Parts, found: Shown) -> tuple[str, object]:

@@ -14,7 +14,7 @@ from evalh.api import matrix, report
 from evalh.api.compare import of_saved
 from evalh.api.judges import standings_of
 from evalh.api.parts import Parts
-from evalh.api.production import poisoned, production
+from evalh.api.production import poisoned, production, with_grades
 from evalh.core.errors import NotFound
 from evalh.core.log import RunRow, UnderWay
 from evalh.report.documents.gate import kept_gate
@@ -141,7 +141,10 @@ class LiveLog(Struct):
     def workflow(self, workflow_id: str) -> "WorkflowDetail":
         """Return one workflow whole. Raises NotFound, EvalhError."""
         with self._production() as reader:
-            return reader.detail(workflow_id)
+            detail = reader.detail(workflow_id)
+        with suppress(NotFound), self.looking() as looking:
+            return with_grades(looking, detail)
+        return detail
 
     @contextmanager
     def looking(self) -> "Iterator[Parts]":

@@ -1,5 +1,7 @@
 """`evalh matrix`: every case under every version and model."""
 
+import shlex
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,4 +63,12 @@ def command(app: App, *, options: "MatrixOptions", report: Path | None) -> None:
         app.hints.print("next: evalh matrix --all   shows the cases whose verdicts are equal, too", style="dim")
     if report is None:
         app.hints.print()
-        app.hints.print("next: --report matrix.html   a page: filters, search, whole outputs", style="dim")
+        app.hints.print(f"next: {_again(options)}   a page: filters, search, whole outputs", style="dim")
+
+
+def _again(options: "MatrixOptions") -> str:
+    """Return the command that writes these columns as a page."""
+    chosen = [(name, one) for name, named in (("-p", options.prompts), ("-m", options.models)) for one in named]
+    if options.step is not None:
+        chosen.append(("--step", options.step))
+    return shlex.join(["evalh", "matrix", *options.names, *chain(*chosen), "--report", "matrix.html"])

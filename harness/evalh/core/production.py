@@ -3,9 +3,21 @@
 from collections import Counter
 from enum import StrEnum
 
+from evalh.core.sample import Standing, Story
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh_trace.records import Attempt, Call, Feedback, Score, Step, Workflow
+
+
+class WorkflowGrade(Value, kw_only=True):
+    """What `evalh grade --production` found of one workflow: the newest of a suite."""
+
+    suite: str
+    prompt: str  # the version that graded it, such as triage@v3
+    run_id: str
+    sample_id: str
+    standing: Standing
+    story: Story | None  # None: its steps were not graded
 
 
 class WorkflowDetail(Value, kw_only=True):
@@ -17,6 +29,7 @@ class WorkflowDetail(Value, kw_only=True):
     attempts: tuple[Attempt, ...] = ()
     feedback: tuple[Feedback, ...] = ()
     scores: tuple[Score, ...] = ()
+    grades: tuple[WorkflowGrade, ...] = ()  # by suite: they are in the log, not beside the workflow
 
 
 def said(messages: JsonValue) -> list[tuple[str, str]]:

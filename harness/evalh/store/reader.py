@@ -9,13 +9,15 @@ from msgspec.structs import replace
 
 from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean, nearest, some_of
 from evalh.core.log import CaseDetail, ComparisonRow, GateRow, RunRow, Shown
+from evalh.core.production import WorkflowGrade
 from evalh.core.run import RunResult, RunStatus
+from evalh.core.sample import Standing
 from evalh.core.values import Value
 from evalh.store.columns import restored, stored
 from evalh.store.database import LIVE, StoreError, connect, connect_reading, existing, explained
 from evalh.store.liveness import LOST, alive
 from evalh.store.query import Query, Rows
-from evalh.store.restore import comparison_from, gate_from, run_from
+from evalh.store.restore import comparison_from, gate_from, run_from, story_from
 from evalh.store.samples import SampleReader
 from evalh.store.schema import SCHEMA, ensure_schema, schema_version
 from evalh.store.tables import TableReader
@@ -250,6 +252,29 @@ class Reader(SampleReader, TableReader, TotalsReader):
             where newest = 1 and word = 'poisoned'"""
         )
         return frozenset(restored(row["case_id"]) for row in rows)
+
+    def workflow_grades(self, workflow: str) -> tuple[WorkflowGrade, ...]:
+        """Return what each suite's newest grading found of a workflow of production, by suite."""
+        rows = self._rows(
+            """select * from (
+              select r.suite, r.prompt, r.id as run_id, s.id as sample_id, s.standing, s.word, s.first_bad,
+                s.responsible, row_number() over (partition by r.suite order by r.started_at desc, r.id desc) as newest
+              from runs r join samples s on s.id > r.id || '/' || ?1 || '/' and s.id < r.id || '/' || ?1 || '0'
+              where r.kind = 'production' and s.case_id = ?1)
+            where newest = 1 order by suite""",
+            stored(workflow),
+        )
+        return tuple(
+            WorkflowGrade(
+                suite=row["suite"],
+                prompt=row["prompt"],
+                run_id=row["run_id"],
+                sample_id=row["sample_id"],
+                standing=Standing(row["standing"]),
+                story=None if row["word"] is None else story_from(row),
+            )
+            for row in rows
+        )
 
     def query(self, sql: str, deadline_s: float | None = None) -> tuple[tuple[str, ...], Rows]:
         """Run a user's SQL; return the columns' names, and the rows as they are read.

@@ -126,13 +126,14 @@ def sample_from(row: Fields, verdicts: tuple[Graded, ...], steps: tuple[StepResu
         error=restored_or_none(row["error"]),
         verdicts=verdicts,
         steps=steps,
-        story=None if row["word"] is None else _story(row),
+        story=None if row["word"] is None else story_from(row),
         step_output=restored_or_none(row["step_output"]),
         review=restored_or_none(row["review"]),
     )
 
 
-def _story(row: Fields) -> Story:
+def story_from(row: Fields) -> Story:
+    """Read what a sample of a pipeline was; its `word` is not null."""
     first_bad = restored_or_none(row["first_bad"])
     return Story(word=SampleWord(row["word"]), first_bad=first_bad, responsible=tuple(read_json(row["responsible"])))
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from evalh.analysis.outline import OutlineLine, outline
-from evalh.core.production import WorkflowDetail
+from evalh.core.production import WorkflowDetail, WorkflowGrade
 from evalh.core.values import Value
 from evalh.report.html.markup import Attribute, Child, Markup, asking, el, join, place
 from evalh.report.html.parts import figure
+from evalh.report.terminal.steps import story_sentence
 from evalh.report.text import json_line, milliseconds, one_line, plural
 from evalh.viewer.frame import PageAnswer, framed, tabs
 from evalh.viewer.production_page import STATES, cost, instant, tokens
@@ -173,9 +174,10 @@ def call_cost(line: OutlineLine) -> float | None:
 
 
 def _judged(detail: WorkflowDetail, places: dict[str, int]) -> Markup | None:
-    """Show what people and programs said of the workflow and its steps, failures first."""
+    """Show what suites, people and programs said of the workflow and its steps, failures first."""
     scores = sorted(detail.scores, key=lambda one: one.outcome != "fail")
-    rows = [_judgement(score, places, detail) for score in scores[:_JUDGED]]
+    grades = [_graded(grade) for grade in detail.grades[:_JUDGED]]
+    rows = [*grades, *(_judgement(score, places, detail) for score in scores[:_JUDGED])]
     for vote in detail.feedback[:_JUDGED]:
         word, class_ = {True: ("good", "good"), False: ("bad", "bad"), None: (one_line(vote.kind, 20), "ungraded")}[
             vote.good
@@ -184,10 +186,16 @@ def _judged(detail: WorkflowDetail, places: dict[str, int]) -> Markup | None:
         rows.append(_said(word, class_, "feedback", by, "the workflow", vote.note))
     if not rows:
         return None
-    left = len(detail.scores) + len(detail.feedback) - len(rows)
+    left = len(detail.grades) + len(detail.scores) + len(detail.feedback) - len(rows)
     more = el("p", f"{left:,} more: evalh sql --production.", class_="note") if left else None
     caption = el("caption", "What was said of it", class_="hidden")
     return el("div", el("table", caption, el("tbody", rows), class_="verdicts"), more, class_="judged")
+
+
+def _graded(grade: WorkflowGrade) -> Markup:
+    told = None if grade.story is None else f"{grade.story.word}: {story_sentence(grade.story, '“”')}"
+    name, by = one_line(grade.suite, 40), one_line(grade.prompt, 60)
+    return _said(grade.standing.value, grade.standing.value, f"suite {name}", by, "the workflow", told)
 
 
 def _judgement(score: Score, places: dict[str, int], detail: WorkflowDetail) -> Markup:

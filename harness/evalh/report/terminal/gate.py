@@ -26,6 +26,7 @@ _STYLES = {
 _WIDTH = 88
 _MOST_ANNOTATIONS = 10  # what GitHub shows of one kind in one step
 _MOST_SHOWN = 3
+_MOST_NAMED = 10
 
 
 def show_gate(console: Console, gate: GateDocument) -> None:
@@ -115,6 +116,12 @@ def _show_suite(console: Console, suite: SuiteDocument, base: str) -> None:
     for evidence in suite.evidence[:_MOST_SHOWN]:
         console.print()
         console.print(Padding(_evidence(evidence), (0, 0, 0, 2)))
+    shown = {evidence.case_id for evidence in suite.evidence[:_MOST_SHOWN]}
+    if others := [] if suite.comparison is None else [one for one in suite.comparison.regressed if one not in shown]:
+        named = ", ".join(one_line(one, 40) for one in others[:_MOST_NAMED])
+        left = f" and {len(others) - _MOST_NAMED:,} more" if len(others) > _MOST_NAMED else ""
+        console.print()
+        console.print(Padding(StyledText(f"also worse: {named}{left}", "dim"), (0, 0, 0, 2)))
 
 
 def _show_findings(console: Console, findings: Iterable[FindingDocument]) -> None:

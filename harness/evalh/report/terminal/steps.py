@@ -38,7 +38,7 @@ def show_steps(console: Console, detail: SampleDetail) -> None:
     """Print the steps of a sample, and why it is good or bad."""
     sample, story = detail.sample, detail.sample.story
     if story is not None:
-        console.print(StyledText.assemble((story.word.value, "bold"), f": {_sentence(story)}"))
+        console.print(StyledText.assemble((story.word.value, "bold"), f": {story_sentence(story)}"))
     if sample.review is not None:
         console.print(StyledText.assemble(("for review by a person  ", "yellow"), one_line(sample.review, 90)))
     table = columns("step", "", "grade", ">cost", ">latency", "when")
@@ -52,13 +52,14 @@ def show_steps(console: Console, detail: SampleDetail) -> None:
             _show_step(console, one, records.get(one.step))
 
 
-def _sentence(story: Story) -> str:
-    first = "a step" if story.first_bad is None else _named(story.first_bad)
-    return STORIES[story.word].format(first=first, responsible=" and ".join(map(_named, story.responsible)))
+def story_sentence(story: Story, quotes: str = "``") -> str:
+    """Say what a sample was: the step that was bad first, and those at fault, each between two `quotes`."""
 
+    def named(step: str) -> str:
+        return f"{quotes[0]}{one_line(step, _NAME)}{quotes[1]}"
 
-def _named(step: str) -> str:
-    return f"`{one_line(step, _NAME)}`"
+    first = "a step" if story.first_bad is None else named(story.first_bad)
+    return STORIES[story.word].format(first=first, responsible=" and ".join(map(named, story.responsible)))
 
 
 def verdict_lines(graded: Graded) -> Iterator[StyledText]:

@@ -8,9 +8,19 @@ from rich.console import Console
 from rich.rule import Rule
 
 from evalh.analysis.outline import OutlineLine, outline
-from evalh.core.production import ProductionCall, Spent, TracedItem, WorkflowDetail, WorkflowLine, WorkflowList
+from evalh.core.production import (
+    ProductionCall,
+    Spent,
+    TracedItem,
+    WorkflowDetail,
+    WorkflowGrade,
+    WorkflowLine,
+    WorkflowList,
+)
+from evalh.core.sample import Standing
 from evalh.report.documents.incoming import ImportDocument
 from evalh.report.terminal.console import GAP, StyledText, block, columns, fit
+from evalh.report.terminal.steps import story_sentence
 from evalh.report.text import dollars, json_line, milliseconds, one_line, plural
 from evalh_trace.records import Call, Feedback, Score, Step
 
@@ -26,6 +36,7 @@ _MOST_LINES = 1_000  # steps and calls that somebody may read in a terminal
 _MOST_SAID = 20  # votes, and scores
 _LONG = 2_000  # characters of one content that is shown whole
 _WORDS = {"feedback": "vote"}
+_STANDINGS = {Standing.GOOD: "green", Standing.BAD: "red", Standing.UNGRADED: "yellow"}
 _STYLES = {"ok": "green", "error": "red", "interrupted": "yellow"}
 
 
@@ -38,6 +49,8 @@ def show_workflow(console: Console, detail: WorkflowDetail) -> None:
         console.print(StyledText(" · ".join(told), "dim"))
     if workflow.error:
         console.print(StyledText(one_line(workflow.error, 200), "red"))
+    for grade in detail.grades:
+        console.print(_grade(grade), soft_wrap=True)
     _content(console, "inputs", workflow.inputs)
     lines = outline(detail)
     if lines:
@@ -48,6 +61,15 @@ def show_workflow(console: Console, detail: WorkflowDetail) -> None:
     _content(console, "output", workflow.output)
     _show_said(console, "score", [one for one in detail.scores if one.step_id is None], _score)
     _show_said(console, "vote", detail.feedback, _vote)
+
+
+def _grade(grade: WorkflowGrade) -> StyledText:
+    by = f"  by {one_line(grade.prompt, _NAME)} in suite {one_line(grade.suite, _NAME)}"
+    story = "" if grade.story is None else f"  {grade.story.word}: {story_sentence(grade.story)}"
+    where = f"  evalh show {one_line(grade.sample_id, 2 * _NAME)}"
+    return StyledText.assemble(
+        "graded ", (grade.standing.value, _STANDINGS[grade.standing]), (by, "dim"), story, (where, "dim")
+    )
 
 
 def _show_said(console: Console, what: str, said: Sequence[T], words: Callable[[T], StyledText]) -> None:
