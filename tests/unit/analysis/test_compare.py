@@ -14,6 +14,7 @@ from evalh.analysis.compare.comparison import Comparison, ComparisonVerdict
 from evalh.core.errors import UsageError
 from evalh.core.verdict import Outcome
 from evalh.report.documents.compare import comparison_document
+from evalh.report.terminal.compare import doubts, limit, points
 from evalh.stats.paired import mcnemar_exact, mcnemar_midp, tango_interval
 from unit.analysis.comparing import sample, side, signs
 
@@ -272,3 +273,23 @@ def test_swapping_the_sides_mirrors_everything(rows: list[tuple[str, str]], one:
         if ratio.high is not None and math.isfinite(ratio.high):
             assert ratio.high * inverse.low == pytest.approx(1.0)
     json.dumps(to_builtins(comparison_document(there)), allow_nan=False)
+
+
+def test_a_close_call_says_so() -> None:
+    close = both("+" * 6 + "-" * 15 + "+" * 15 + "-" * 24, "-" * 6 + "+" * 15 + "+" * 15 + "-" * 24)
+    clear = both("-" * 15 + "+" * 45, "+" * 60)
+    equal = both("+" * 6 + "-" * 6 + "+" * 48, "-" * 6 + "+" * 6 + "+" * 48)
+
+    assert close.verdict is ComparisonVerdict.BETTER
+    assert close.p_value == pytest.approx(0.0525, abs=1e-4)
+    assert points(close.difference) == "+15.0 points  [+0.03, +29.7]"
+    assert [line.split(":")[0] for line in doubts(close)] == ["a close call"]
+    assert doubts(clear) == doubts(equal) == []
+
+
+@pytest.mark.parametrize(
+    ("bound", "text"),
+    [(0.0, "+0.0"), (0.0003, "+0.03"), (-0.0003, "-0.03"), (0.0006, "+0.1"), (-0.25, "-25.0"), (1.0, "+100.0")],
+)
+def test_a_limit_close_to_0_keeps_its_side(bound: float, text: str) -> None:
+    assert limit(bound) == text

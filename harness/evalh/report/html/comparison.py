@@ -10,7 +10,16 @@ from evalh.core.strict_json import JsonValue
 from evalh.report.documents.compare import ComparisonDocument, DownstreamDocument
 from evalh.report.html.markup import Child, Markup, el, join
 from evalh.report.html.parts import SIDES, figure, row, section, shown_json, side_row, table
-from evalh.report.terminal.compare import ComparisonView, doubts, labels, points, preference, sentence, told_incidents
+from evalh.report.terminal.compare import (
+    ComparisonView,
+    doubts,
+    labels,
+    limit,
+    points,
+    preference,
+    sentence,
+    told_incidents,
+)
 from evalh.report.text import in_clusters, plural, short_cost_per_good
 from evalh.report.words import Pointer, anchor, consequences_line, cost_range, worth
 
@@ -59,7 +68,7 @@ def _value_of(difference: Estimate) -> str:
 def _limits_of(difference: Estimate) -> str:
     if difference.low is None or difference.high is None:
         return ""
-    return f"[{100 * difference.low:+.1f}, {100 * difference.high:+.1f}] "
+    return f"[{limit(difference.low)}, {limit(difference.high)}] "
 
 
 def look_at(comparison: Comparison) -> list[Pointer]:

@@ -19,6 +19,7 @@ from evalh.analysis.compare.comparison import (
     Side,
     listed,
 )
+from evalh.analysis.compare.differences import TWO_SIDED
 from evalh.analysis.prompt_diff import PromptDiff
 from evalh.core.run import Estimate
 from evalh.core.values import Value
@@ -135,7 +136,13 @@ def points(estimate: Estimate) -> str:
     value = f"{100 * estimate.value:+.1f}"
     if estimate.low is None or estimate.high is None:
         return f"{value} points"
-    return f"{value} points  [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
+    return f"{value} points  [{limit(estimate.low)}, {limit(estimate.high)}]"
+
+
+def limit(bound: float) -> str:
+    """Write one limit of a difference, in points: to a hundredth where a tenth hides on which side of 0 it lies."""
+    tenth, hundredth = f"{100 * bound:+.1f}", f"{100 * bound:+.2f}"
+    return hundredth if float(tenth) == 0 and float(hundredth) else tenth
 
 
 def _show_mismatches(console: Console, comparison: Comparison) -> None:
@@ -256,8 +263,15 @@ def _kept(side: IncidentGoods) -> bool:
 
 
 def doubts(comparison: Comparison) -> list[str]:
-    """Say why the verdict is relative to its judges."""
-    return [f"judge-relative: {why}" for why in comparison.judge_relative]
+    """Say why the verdict is relative to its judges, or close to being another one."""
+    told = [f"judge-relative: {why}" for why in comparison.judge_relative]
+    low, high, p_value = comparison.difference.low, comparison.difference.high, comparison.p_value
+    if low is None or high is None or p_value is None or not comparison.comparable:
+        return told
+    if (low > 0 or high < 0) == (p_value < TWO_SIDED):
+        return told
+    decides = "the interval decides, and the p-value of another test does not agree: more cases would tell"
+    return [*told, f"a close call: {decides}"]
 
 
 def as_people_would(comparison: Comparison) -> list[str]:
