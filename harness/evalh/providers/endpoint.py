@@ -45,16 +45,16 @@ class HostedOptions(FileModel):
     ends_in: ClassVar[re.Pattern[str] | None] = None  # of a copied address, what the provider adds itself
 
     api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), _VARIABLE_NAME] | None = Field(
-        None, description="The environment variable with the key. Never the key itself."
+        None, description="The environment variable that holds the key; never a key."
     )
     auth: AuthWord | AuthTable | None = Field(
-        None, description="How a request proves who sends it. Default: by the key, as the provider's API takes it."
+        None, description="How requests say who asks. Default: by the key, as the provider's own API takes it."
     )
-    base_url: str | None = Field(None, description="The API's address. Default: the provider's own.")
-    headers: Mapping[str, str] = Field({}, description="Headers of every request.")
-    cost_from: CostPlace | None = Field(None, description="Where an answer has its cost: a path, or `header:NAME`.")
+    base_url: str | None = Field(None, description="Where the API is. Default: the provider's own address.")
+    headers: Mapping[str, str] = Field({}, description="Headers that are sent with every request.")
+    cost_from: CostPlace | None = Field(None, description="Where an answer says its cost: a path, or `header:NAME`.")
     price_as: Annotated[str, Field(pattern=r"^[a-z0-9_-]+/\S+$"), _LISTED] | None = Field(
-        None, description="The row of the price table for this model: `openai/gpt-5-mini`."
+        None, description="The model of the price table that this one costs as much as: `openai/gpt-5-mini`."
     )
 
     @field_validator("auth", mode="before")

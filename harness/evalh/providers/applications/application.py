@@ -43,15 +43,15 @@ class ApplicationOptions(FileModel):
         None, description='Where the output is in the JSON that is answered; "$": all of it. Default: the text itself.'
     )
     usage: UsageTable = Field(
-        default_factory=UsageTable.model_construct, description="Where an answer has its counts of tokens."
+        default_factory=UsageTable.model_construct, description="Where an answer says how many tokens it took."
     )
-    cost_from: CostPlace | None = Field(None, description="Where an answer has its cost, in USD.")
+    cost_from: CostPlace | None = Field(None, description="Where an answer says its cost, in USD.")
     error_if: tuple[ErrorTable, ...] = Field((), description="Answers that are errors.")
     revision: Annotated[str, Field(pattern=r"\S"), Words(hint='revision = "git", or a text')] | None = Field(
         None, description='Which code answers: a text, or "git" for the files of HEAD. Without it no answer is reused.'
     )
     slots: Annotated[int, Field(ge=1, le=1000), Words(hint="slots = 4")] | None = Field(
-        None, description="The most calls at the same time. Default: the route's."
+        None, description="Calls at once. Default: as the route says."
     )
 
 
@@ -59,7 +59,7 @@ class CodeOptions(ApplicationOptions):
     """The keys of an application whose files lie in the workspace."""
 
     files: tuple[Annotated[Text, Words("a glob inside the workspace, with /", 'files = ["app/**/*.py"]')], ...] = Field(
-        (), description="The files of the application, as globs. After an edit, evalh asks again and a gate runs."
+        (), description="What the application is made of, as globs: an edit asks again, and makes a gate run."
     )
 
     @field_validator("files")

@@ -44,12 +44,11 @@ _VARIABLE = Annotated[
 class Options(ApplicationOptions):
     """The keys of an application behind HTTP."""
 
-    url: Annotated[str, Words(hint=_URL)] = Field(description="The address. Requests are POST.")
-    body: Annotated[Any, Words(hint=_BODY)] = Field(description="The request's body: JSON with slots.")
-    headers: Mapping[str, str] = Field({}, description="Headers of every request.")
+    url: Annotated[str, Words(hint=_URL)] = Field(description="Where it is asked, by POST.")
+    body: Annotated[Any, Words(hint=_BODY)] = Field(description="What it is sent: JSON with slots.")
+    headers: Mapping[str, str] = Field({}, description="Headers that are sent with every request.")
     headers_env: dict[str, _VARIABLE] = Field(
-        default_factory=dict,
-        description="Headers whose values are in environment variables: give the variables' names.",
+        default_factory=dict, description="Headers whose values are in environment variables, by the variables' names."
     )
     stream: (
         Annotated[
@@ -58,7 +57,7 @@ class Options(ApplicationOptions):
             Words("sse: and the path of a piece of text in an event's JSON", 'stream = "sse:delta"'),
         ]
         | None
-    ) = Field(None, description="Where an event of a stream has its piece of the output: `sse:delta`.")
+    ) = Field(None, description="Where an event of a stream holds its piece of the output: `sse:delta`.")
 
     @field_validator("url")
     @classmethod

@@ -34,15 +34,15 @@ class Options(HostedOptions):
     ends_in = re.compile(r"/(chat(/completions)?|completions|embeddings|responses)$")
 
     api: Literal["chat", "responses", "embeddings"] = Field(
-        "chat", description="Which API: chat completions, Responses, or embeddings (vectors for texts)."
+        "chat", description="What is asked: answers by chat completions or by Responses, or vectors for texts."
     )
     schema_: Literal["json_schema", "json_object", "none"] = Field(
         "json_schema",
         alias="schema",
-        description="How JSON is requested: by its schema, as any JSON, or only by the prompt's words.",
+        description="How JSON is asked for: by its schema, as any JSON, or in words.",
     )
     max_tokens_name: Literal["max_tokens", "max_completion_tokens"] | None = Field(
-        None, description="The name of max_tokens in the request. Default: as the server is known to need it."
+        None, description="The name of max_tokens on the wire. Default: what the server is known to take."
     )
 
     @model_validator(mode="after")
