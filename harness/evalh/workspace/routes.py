@@ -104,9 +104,7 @@ class CascadeTable(FileModel):
     """Which outputs of the first model are in doubt, and which model answers then."""
 
     checks: Checks
-    escalate_to: Annotated[Text, Words(hint='escalate_to = "strong"')] = Field(
-        description="The model or route that answers if there is doubt."
-    )
+    escalate_to: Annotated[Text, Words(hint='escalate_to = "strong"')] = Field(description="A model or route.")
     by: EscalateBy = EscalateBy.ANEW
 
 
