@@ -1,10 +1,10 @@
 """Users' code: workspace files by path, installed packages by entry point.
 
-A plugin file is executed once per content, as a module of its own name. The graders that it registers belong to the
-workspace that names the file, so two workspaces in one process do not meet. The workspace's root stands at the end
-of `sys.path`, so a file may import its neighbours (`from evals.shared import …`) and shadows nothing.
+A plugin file is executed once per content, as a module with its own name. The graders that it registers belong to the
+workspace that names the file, so two workspaces in one process do not share them. The workspace's root is the last
+entry of `sys.path`: a file may import its neighbours (`from evals.shared import …`), and hides no other module.
 
-Entry points are looked for only when a name is not found otherwise, since listing them costs 10 to 50 ms.
+Entry points are listed only if a name is not found otherwise, because listing them costs 10 to 50 ms.
 """
 
 import importlib
@@ -36,22 +36,22 @@ class _PluginFile(Value):
 
 
 _files: dict[tuple[Path, bytes], _PluginFile] = {}
-"""What was executed, by path and content: an edited file is executed again, the same one never twice."""
+"""The executed files, by path and content: an edited file is executed again, an unchanged one is not."""
 
 
 class WorkspaceKinds(Mapping[str, Kind]):
-    """The kinds of grader that a workspace's plugin files registered; behind them, those of installed packages."""
+    """The kinds of grader that a workspace can use: those of its plugin files, then those of installed packages."""
 
     def __init__(self, own: Mapping[str, Kind]) -> None:
         self._own = own
 
     @property
     def own(self) -> Mapping[str, Kind]:
-        """The kinds of the workspace's files alone."""
+        """Only the kinds of the workspace's own files."""
         return self._own
 
     def __getitem__(self, name: str) -> Kind:
-        """Return a kind. Raises KeyError, and WorkspaceError where a package's entry point is broken."""
+        """Return a kind. Raises KeyError, and WorkspaceError if a package's entry point is broken."""
         if name in self._own:
             return self._own[name]
         entry = self._entry_points[name]
@@ -75,8 +75,8 @@ class WorkspaceKinds(Mapping[str, Kind]):
 def load_plugins(root: Path, paths: Sequence[str], where: str = "evalh.toml") -> WorkspaceKinds:
     """Execute the workspace's plugin files and return the kinds of grader they register.
 
-    Providers register themselves with `providers.registry`. Raises WorkspaceError: at the user's line for what goes
-    wrong in a file, at `where` for a path that leads nowhere.
+    Providers register themselves with `providers.registry`. Raises WorkspaceError: with the user's line for an error
+    in a file, with `where` for a path that does not exist.
     """
     own: dict[str, Kind] = {}
     for path in paths:
@@ -89,7 +89,7 @@ def load_plugins(root: Path, paths: Sequence[str], where: str = "evalh.toml") ->
 
 
 def load_provider(name: str) -> bool:
-    """Load the installed package that offers provider `name`; False: none does. Raises WorkspaceError."""
+    """Load the installed package that offers provider `name`; False if none does. Raises WorkspaceError."""
     entry = _entry_points(PROVIDERS_GROUP).get(name)
     if entry is None:
         return False
@@ -98,10 +98,10 @@ def load_provider(name: str) -> bool:
 
 
 def function_loader(root: Path) -> FunctionLoader:
-    """Return what finds `evals/x.py:name` under the root, and `pkg.mod:name` anywhere.
+    """Return a function that finds `evals/x.py:name` under the root, and `pkg.mod:name` anywhere.
 
-    It raises WorkspaceError, with a place only where something is wrong inside the user's code: who asked for the
-    function knows where that stands.
+    It raises WorkspaceError. The error has a place only if something is wrong inside the user's code; otherwise the
+    caller knows which line names the function.
     """
 
     def load(path: str) -> Callable[..., Any]:
@@ -151,7 +151,7 @@ def _executed(root: Path, path: str, where: str | None) -> _PluginFile:
         hint = "copy the file in, or install it as a package"
         raise WorkspaceError(f"{path!r} leaves the workspace", where=where, hint=hint)
     if file.suffix != ".py":
-        raise WorkspaceError(f"{path!r} is no Python file", where=where, hint="plugins are files: evals/graders.py")
+        raise WorkspaceError(f"{path!r} is not a Python file", where=where, hint="plugins are files: evals/graders.py")
     try:
         source = file.read_bytes()
     except OSError as exc:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Gated:
-    """A decision, as a test asks for it."""
+    """A gate's decision, for a test to check."""
 
     def __init__(self, decision: "GateDecision") -> None:
         self.decision = decision
@@ -29,7 +29,7 @@ class Gated:
         return self.decision.exit == 0
 
     def assert_accepted(self) -> None:
-        """Fail the test, with the gate's reasons, unless it accepts; inconclusive does not pass."""
+        """Fail the test with the gate's reasons unless the gate accepts. Inconclusive fails too."""
         __tracebackhide__ = True
         if not self.accepted:
             from evalh.report.terminal.gate import decision_word
@@ -47,7 +47,7 @@ class Evalh:
 
     @property
     def workspace(self) -> "Workspace":
-        """The workspace, opened when it is first asked for. Raises WorkspaceError."""
+        """The workspace, opened on first use. Raises WorkspaceError."""
         if self._workspace is None:
             from evalh.api.workspace import Workspace
 
@@ -55,7 +55,7 @@ class Evalh:
         return self._workspace
 
     def gate(self, suite: str, *, base: str, head: str, model: str | None = None) -> Gated:
-        """Compare two versions by a suite's gate. Raises EvalhError."""
+        """Compare two versions with a suite's gate. Raises EvalhError."""
         from evalh.api.gate import gate_versions
 
         return Gated(gate_versions(self.workspace, suite, base, head, model))

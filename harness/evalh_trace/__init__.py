@@ -7,7 +7,7 @@ client = trace.client(OpenAI())
 @trace.workflow("refund")
 def refund(ticket): ...
 
-Nothing here raises into the program or waits for a disk: what cannot be recorded is counted, and the count is a record.
+Nothing here raises into the program or waits for a disk. What cannot be recorded is counted, and the count is recorded.
 """
 
 import time
@@ -39,8 +39,8 @@ def workflow(
 def workflow(name: Any = None, **options: Any) -> Any:
     """Trace an execution of the program, as a decorator or a context manager.
 
-    `@workflow("refund")`, or `with workflow("refund", inputs=…) as w:`. Options: inputs (of a `with` block; those of a
-    function are its arguments), session, user, tags. A workflow inside another one is a step of it.
+    `@workflow("refund")`, or `with workflow("refund", inputs=…) as w:`. Options: inputs (only for a `with` block: a
+    function's inputs are its arguments), session, user, tags. A workflow inside another workflow is a step of it.
     """
     if callable(name):
         return Opening(None, "workflow", {})(name)
@@ -63,13 +63,13 @@ def step(name: Any = None, *, kind: str = "step", inputs: Any = None) -> Any:
 
 
 def client(client: Client) -> Client:
-    """Trace every request of a client on httpx (openai, anthropic, a bare httpx client), sync or async; return it."""
+    """Trace every request of a client that uses httpx (openai, anthropic, httpx), sync or async; return the client."""
     attempted(trace_client, client)
     return client
 
 
 def call(request: Any = None, answer: Any = None, **fields: "Unpack[CallFields]") -> None:
-    """Record a call by hand: a request and an answer as the API's dicts (the answer also as text), or by fields."""
+    """Record a call by hand: give request and answer as dicts of the API (the answer may be text), or give fields."""
     attempted(_call, request, answer, fields)
 
 
@@ -95,7 +95,7 @@ def feedback(  # the fields of one vote
     kind: str = "vote",
     user: Any = None,
 ) -> None:
-    """Record what a user did with an answer, by the id of its workflow: also long after it has ended."""
+    """Record what a user did with an answer, by the id of its workflow. The workflow may have ended long ago."""
     attempted(_feedback, workflow_id, good, note, kind, user)
 
 
@@ -113,12 +113,12 @@ def _feedback(workflow_id: Any, good: Any, note: Any, kind: Any, user: Any) -> N
 
 
 def context() -> Context:
-    """Return where the program is, for a thread: `pool.submit(trace.context().run, work, argument)`."""
+    """Return the open workflow and step for a thread: `pool.submit(trace.context().run, work, argument)`."""
     return Context(CURRENT.get())
 
 
 def flush(timeout_s: float = 2.0) -> bool:
-    """Wait until everything so far is written; False if it is not, for want of time or of a disk."""
+    """Wait until everything so far is written. False: the time was over, or the disk refused."""
     return bool(attempted(TRACER.flush, timeout_s))
 
 
@@ -129,7 +129,7 @@ def configure(
     redact: Any = None,
     sample: Any = None,
 ) -> None:
-    """Say where to record and what: before the first call. What is said here goes before `[trace]` of evalh.toml."""
+    """Set where to record and what, before the first call. This overrides `[trace]` of evalh.toml."""
     said = {"store": store, "content": content, "redact": redact, "sample": sample}
     TRACER.options = {**TRACER.options, **{name: value for name, value in said.items() if value is not None}}
     TRACER.content_off = False

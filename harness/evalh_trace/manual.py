@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class CallFields(TypedDict, total=False):
-    """What a program may say of a call beside, or instead of, a request and an answer."""
+    """The fields of a call that a program may give, in addition to a request and an answer or instead of them."""
 
     provider: str
     model: str

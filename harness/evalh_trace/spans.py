@@ -14,7 +14,7 @@ _MOST_NAME = 500
 
 
 class Span:
-    """A workflow or a step that is open. A program sets `output`, and hands `id` to `feedback`."""
+    """An open workflow or step. Set its `output`; pass its `id` to `feedback`."""
 
     __slots__ = (
         "_output",
@@ -66,12 +66,12 @@ class Span:
 
     @property
     def id(self) -> str:
-        """The workflow's id, for `feedback`; of a step its own."""
+        """The workflow's id, for `feedback`. For a step, the step's own id."""
         return self.workflow_id if self.kind == "workflow" else self.record_id
 
     @property
     def output(self) -> Any:
-        """What the workflow or step gave, as the program set it."""
+        """The output of the workflow or step, as the program set it."""
         return None if self._output is _NOTHING else self._output
 
     @output.setter
@@ -79,7 +79,7 @@ class Span:
         self._output = value
 
     def check(self, name: str, passed: bool, note: str | None = None) -> None:  # noqa: FBT001 (it reads as a sentence)
-        """Record a check of this workflow or step; a failed one keeps the workflow where `sample` says "check"."""
+        """Record a check of this workflow or step. A failed check keeps the workflow if `sample` has "check"."""
         attempted(_check, self, name, passed, note)
 
 
@@ -149,7 +149,7 @@ def _end(span: Span, error: BaseException | None) -> None:
 
 
 class Context:
-    """Where the program is, to carry to a thread: `pool.submit(trace.context().run, work, argument)`."""
+    """The open workflow and step, for a thread: `pool.submit(trace.context().run, work, argument)`."""
 
     __slots__ = ("_span",)
 
@@ -157,7 +157,7 @@ class Context:
         self._span = span
 
     def run(self, work: Callable[..., Any], *given: Any, **named: Any) -> Any:
-        """Call `work` as part of the workflow and step that were open where this context was taken."""
+        """Call `work` inside the workflow and step that were open when this context was taken."""
         before = CURRENT.get()
         CURRENT.set(self._span)
         try:

@@ -204,8 +204,8 @@ def test_a_broken_edit_leaves_what_was_loaded_before(tmp_path, write) -> None:
     [
         ("evals/grader.py", "'evals/grader.py' cannot be read: No such file", "have: evals/graders.py"),
         ("nowhere/x.py", "'nowhere/x.py' cannot be read: No such file", None),
-        ("evals", "'evals' is no Python file", "plugins are files: evals/graders.py"),
-        ("my.package", "'my.package' is no Python file", "plugins are files: evals/graders.py"),
+        ("evals", "'evals' is not a Python file", "plugins are files: evals/graders.py"),
+        ("my.package", "'my.package' is not a Python file", "plugins are files: evals/graders.py"),
     ],
 )
 def test_a_path_that_leads_nowhere_is_evalh_tomls_error(tmp_path, write, path, what, hint) -> None:

@@ -78,7 +78,7 @@ class Parts:
         return opened
 
     def at(self, files: WorkspaceFiles) -> Self:
-        """Return this workspace as another revision holds it; log, cache and environment are shared."""
+        """Return this workspace at another revision; log, cache and environment are shared."""
         other = type(self)(self.root, self.env, self.cache_dir, files)
         other.twin = self
         return other

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class Workspace(Parts):
-    """One workspace, and everything that can be asked of it. Verbs raise EvalhError, and KeyboardInterrupt."""
+    """One workspace, with a method for each verb. They raise EvalhError, and KeyboardInterrupt."""
 
     def run(  # noqa: PLR0913 (a script's convenience: everything but the suite has a default)
         self,
@@ -75,7 +75,7 @@ class Workspace(Parts):
         return execute(self, self.plans(options), options, progress)
 
     def plan_all(self, options: RunOptions) -> list[tuple[str, str, str, Forecast]]:
-        """Say what a run would send and cost at most: (suite, prompt, model, forecast) for every pair."""
+        """Return what a run would send and cost at most: (suite, prompt, model, forecast) for every pair."""
         return forecasts(self, self.plans(options), fresh=options.fresh)
 
     def compare(self, base: str, head: str | None = None, **asked: Any) -> "Comparison":
@@ -109,14 +109,14 @@ class Workspace(Parts):
         return calibrate(self, judge, suite)
 
     def label(self, suite: str | None = None, **asked: Any) -> "Labelling":
-        """Gather outputs for a person to label; `asked`: about, author, and the fields of `api.labels.LabelSource`."""
+        """Collect outputs for a person to label; `asked`: about, author, and the fields of `api.labels.LabelSource`."""
         from evalh.api.labels import LabelSource, labelling
 
         who = {name: asked.pop(name) for name in ("about", "author") if name in asked}
         return labelling(self, suite, source=LabelSource(**asked), **who)
 
     def doctor(self) -> "list[Symptom]":
-        """Say what this machine has and lacks."""
+        """Return what this machine has and what is missing."""
         from evalh.api.doctor import examine
 
         return examine(self.root)
@@ -128,13 +128,13 @@ class Workspace(Parts):
         return check_workspace(self)
 
     def power(self, suite: str | None = None, **asked: Any) -> "Power":
-        """Say how many cases show which drop; `asked` are the fields of `api.options.PowerOptions`."""
+        """Return how many cases show which drop; `asked` are the fields of `api.options.PowerOptions`."""
         from evalh.api.power import planned
 
         return planned(self, PowerOptions(suite=suite, **asked))
 
     def explain(self, name: str | None = None, last: int = 5) -> "list[Explained]":
-        """Say in plain words what is decided on the way of a call, and how often it was."""
+        """Return, in plain words, what is decided during a call, and how often each decision was taken."""
         from evalh.api.explain import explained
 
         return explained(self, name, last)
@@ -146,7 +146,7 @@ class Workspace(Parts):
         return page(self, runs)
 
     def log_entry(self, name: str) -> tuple[str, object]:
-        """Return what an id names, and its kind; see `api.report.entry`. Raises NotFound."""
+        """Return the kind and the content of what an id names; see `api.report.entry`. Raises NotFound."""
         from evalh.api.report import entry
 
         return entry(self, name)
@@ -160,19 +160,19 @@ class Workspace(Parts):
 
     @property
     def production(self) -> "ProductionReader":
-        """What was traced, up to now. Raises NotFound if nothing was."""
+        """The production data that was traced so far. Raises NotFound if there is none."""
         from evalh.api.production import production
 
         return production(self)
 
     def production_writer(self) -> "AbstractContextManager[ProductionWriter]":
-        """Open what was traced for writing; to be used in a `with`. Raises StoreError, WorkspaceError."""
+        """Open the production data for writing, in a `with` block. Raises StoreError, WorkspaceError."""
         from evalh.api.production import production_writer
 
         return production_writer(self)
 
     def forget(self, whose: str, name: str) -> int:
-        """Forget the workflows of a `user` or a `session`. Raises StoreError, WorkspaceError, CannotMeasure."""
+        """Delete the workflows of a `user` or a `session`. Raises StoreError, WorkspaceError, CannotMeasure."""
         from evalh.api.production import forget
 
         return forget(self, whose, name)
@@ -182,9 +182,9 @@ class Workspace(Parts):
         return self.log.recording(self.log.run(run).record.id)
 
     def export_otel(self, run: str, options: OtelOptions, watch: Callable[[int], None]) -> "Exported":
-        """Send a run as spans to an OpenTelemetry collector; `watch` sees how many were taken so far.
+        """Send a run as spans to an OpenTelemetry collector; `watch` gets the number accepted so far.
 
-        Raises NotFound, UsageError; CannotMeasure where no collector is there, or it says no.
+        Raises NotFound, UsageError; CannotMeasure if there is no collector, or if it refuses.
         """
         from evalh.api.otel import export
 

@@ -2,13 +2,13 @@
 
 EvalhError
 ├── UsageError
-│   └── InvalidInputs     what was given does not fit; nothing was sent
-└── AskError              `id`: where it stands in the log
-    ├── NoAnswer          no model answered; `kind` is the failure's, as in the log
+│   └── InvalidInputs     the inputs do not fit the prompt; nothing was sent
+└── AskError              `id`: its id in the log
+    ├── NoAnswer          no model answered; `kind`: the kind of the last failure, as in the log
     ├── BudgetSpent       another attempt could cost more than the route may spend
-    ├── DeadlinePassed    nothing came in time
-    ├── AnswerRefused     something came, and it is not what was asked for; `text`: what came
-    └── Withheld          a person must look first; `step`, `output`, and `given` to go on with
+    ├── DeadlinePassed    no answer in time
+    ├── AnswerRefused     an answer came, but it does not have the form that was asked for; `text`: that answer
+    └── Withheld          a person must look first; `step`, `output`, and `given` to continue with
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ class AskError(EvalhError):
 
 
 class NoAnswer(AskError):
-    """No model answered, whatever the route tried. `kind` says why the last one did not."""
+    """No model of the route answered. `kind` says why the last one did not."""
 
     def __init__(self, error: CallError, *, id: str) -> None:  # noqa: A002 (the word of the log)
         super().__init__(f"no answer: {error}", id=id)
@@ -48,11 +48,11 @@ class BudgetSpent(AskError):
 
 
 class DeadlinePassed(AskError):
-    """Nothing came within the time that the ask had; what was in flight was stopped."""
+    """No answer came in time. The requests in flight were stopped."""
 
 
 class AnswerRefused(AskError):
-    """Something came, and it is not what was asked for. `text` is what came, as it stands."""
+    """An answer came, but it does not have the form that was asked for. `text` is the answer, unchanged."""
 
     def __init__(self, what: str, *, id: str, text: str) -> None:  # noqa: A002 (the word of the log)
         super().__init__(what, id=id)
@@ -60,10 +60,11 @@ class AnswerRefused(AskError):
 
 
 class Withheld(AskError):
-    """A step with `on_bad: review` gave what its checks refuse: a person must look before anything follows.
+    """The checks of a step with `on_bad: review` refuse its output: a person must look before anything follows.
 
-    It is raised and not returned, so that a program that does not know of it never sends the output to anyone.
-    `given` holds what other steps gave: `ask(…, given={**held.given, held.step: corrected})` asks none of them again.
+    It is raised and not returned, so that a program that does not expect it never sends the output to anyone.
+    `given` has the outputs of other steps: `ask(…, given={**held.given, held.step: corrected})` does not ask for
+    them again.
     """
 
     def __init__(self, id: str, step: str, output: JsonValue, given: Mapping[str, JsonValue], why: str) -> None:  # noqa: A002 (the word of the log)
@@ -75,14 +76,14 @@ class Withheld(AskError):
 
 
 class Reply(Value, kw_only=True):
-    """What `whole=True` gives: the value, and what is known of it."""
+    """The result with `whole=True`: the value, and facts about it."""
 
     id: str  # in the log; feedback names it
-    value: object  # text, a JSON value, or what `output` made of it
-    text: str  # as the model wrote it; of a default ""
+    value: object  # text, a JSON value, or an instance of `output`
+    text: str  # as the model wrote it; "" for a default
     version: str  # triage@v3
     cost_usd: Decimal | None = None  # of all attempts and checks; None if unknown
-    model: str | None = None  # that answered, by its name in evalh.toml; None: a function, or several
+    model: str | None = None  # the model that answered, by its name in evalh.toml; None: a function, or several
     tool_calls: tuple[ToolCall, ...] = ()  # of a prompt with tools: what the model wants called
-    finish: FinishReason | None = None  # `length`: the answer was cut off; None: of a function, or a default
-    default: str | None = None  # why the default stands in; None: it is an answer
+    finish: FinishReason | None = None  # `length`: the answer was cut off; None: a function, or a default
+    default: str | None = None  # why the value is the default; None: it is an answer

@@ -8,7 +8,7 @@ EvalhError
 ├── NotComparable         two results cannot be compared                                       exit 3
 └── CannotMeasure         answers or verdicts are missing because of the infrastructure          exit 4
 
-`CallError` (in `core.attempt`) is no EvalhError: it is data about one failed attempt, not a message to the user.
+`CallError` (in `core.attempt`) is not an EvalhError: it is data about one failed attempt, not a message to the user.
 """
 
 from collections.abc import Iterable, Sequence

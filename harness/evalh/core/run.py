@@ -22,7 +22,7 @@ class RunStatus(StrEnum):
 
 
 class RunKind(StrEnum):
-    """What a run was made for. What asks for the newest run, or for a suite's history, means the first two kinds."""
+    """What a run was made for. The newest run, and a suite's history, are of the first two kinds."""
 
     RUN = "run"  # a person asked for it: `evalh run`
     COMPARE = "compare"  # a side of `evalh compare` that was not in the log

@@ -96,7 +96,7 @@ class Verdict(Value):
 
 
 class PartVerdict(Value, kw_only=True):
-    """What one part of a grader said, as the detail of the whole verdict keeps it."""
+    """The verdict of one part of a grader, as it is kept in the detail of the whole verdict."""
 
     grader: str
     verdict: Verdict
@@ -106,13 +106,13 @@ class PartVerdict(Value, kw_only=True):
 
     @property
     def label(self) -> str:
-        """What it is called: its name, or its kind; what does not decide is marked."""
+        """Its name, or else its kind. A part that does not decide is marked."""
         marked = " (weight 0)" if not self.weight else "" if self.required else " (not required)"
         return (self.name or self.grader) + marked
 
 
 def parts_of(verdict: Verdict) -> tuple[PartVerdict, ...]:
-    """Return what the parts of a grader said; nothing where it has none, or a detail of its own making."""
+    """Return the verdicts of a grader's parts; empty if it has none, or a detail of another form."""
     stated = (verdict.detail or {}).get("parts")
     try:
         return tuple(
@@ -130,7 +130,7 @@ def parts_of(verdict: Verdict) -> tuple[PartVerdict, ...]:
 
 
 class EarlyVerdict(Exception):
-    """Ends a grader's work with a verdict: there is nothing to read or to compare with."""
+    """Ends a grader's work with a verdict, because there is nothing to read or to compare with."""
 
     def __init__(self, verdict: Verdict) -> None:
         super().__init__(verdict.reason)
@@ -138,17 +138,17 @@ class EarlyVerdict(Exception):
 
 
 class Asker(Protocol):
-    """Asks models for the graders of one sample, which bears the cost."""
+    """Asks models for the graders of one sample. The cost belongs to the sample."""
 
     async def ask(self, question: Question) -> Answer:
         """Return the reply, from the log or new, with its price. Raises CallError; NotSent if the run is ending."""
 
 
 class StepOutput(Value):
-    """What a step of the sample was handed and gave, for the suite's graders."""
+    """Inputs and output of a step of the sample, for the suite's graders."""
 
-    output: JsonValue  # JSON where the step's prompt has JSON output or it is a function; text otherwise
-    inputs: Mapping[str, JsonValue]  # empty where a double stood in for it
+    output: JsonValue  # JSON if the step's prompt has JSON output or it is a function; text otherwise
+    inputs: Mapping[str, JsonValue]  # empty if a double replaced the step
 
 
 class GradeContext(Value, kw_only=True):
@@ -159,11 +159,11 @@ class GradeContext(Value, kw_only=True):
     request: Request | None = None  # None: no longer known
     output_schema: Mapping[str, JsonValue] | None = None  # the version's own
     cost_usd: Decimal | None = None
-    latency: Latency | None = None  # of the call so far; None: only the completion's own is known
+    latency: Latency | None = None  # of the call so far; None if only the completion's own is known
     trial: int = 0
-    step: str | None = None  # of a pipeline: the one whose output this is
-    steps: Mapping[str, StepOutput] = field(default_factory=dict)  # of a pipeline, for the suite's: those that ran
-    asker: Asker | None = None  # None: no model can be asked here
+    step: str | None = None  # of a pipeline: the step that gave this output
+    steps: Mapping[str, StepOutput] = field(default_factory=dict)  # of a pipeline, for suite graders: those that ran
+    asker: Asker | None = None  # None if no model can be asked here
     cache: dict[str, object] = field(default_factory=dict)  # parsed once for all graders
 
     @property
@@ -203,7 +203,7 @@ def shortfall(completion: Completion) -> str | None:
 
 
 def told(completion: Completion) -> str | None:
-    """Say the same with the provider's word for it and what to do."""
+    """Say the same, with the provider's word and what to do."""
     words = shortfall(completion)
     if words is None:
         return None

@@ -47,9 +47,9 @@ _collections: list[tuple[str, dict[str, Kind]]] = []
 def grader(name: str, *, semantics: int = 1) -> Callable[[F], F]:
     """Register `def f(ctx: GradeContext, *, limit: int = 50) -> Verdict`, sync or async, as a kind of grader.
 
-    Keyword-only parameters are what a suite may state, checked against their types when it is loaded. The function
-    itself is returned unchanged. Raise `semantics` when the same output would now be judged differently.
-    Raises WorkspaceError at the function's line.
+    Keyword-only parameters are those that a suite may set. Their types are checked when the suite is loaded. The
+    function itself is returned unchanged. Increase `semantics` when the same output would now be judged differently.
+    Raises WorkspaceError with the function's line.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise WorkspaceError(f"{name!r} cannot be a grader's name", hint='write @grader("max_words")')
@@ -89,9 +89,9 @@ def _add(kind: Kind) -> None:
 
 @contextmanager
 def collecting(file: str) -> Iterator[dict[str, Kind]]:
-    """Gather the graders that `file` registers, instead of making them known to the whole process.
+    """Collect the graders that `file` registers, instead of registering them for the whole process.
 
-    What it imports registers for the process: a module is executed once.
+    Modules that it imports register for the process, because a module is executed once.
     """
     kinds: dict[str, Kind] = {}
     _collections.append((file, kinds))

@@ -218,7 +218,7 @@ class Options(FileModel):
     """The keys of a recording."""
 
     path: Annotated[Text, Words(hint='path = "recorded/{version}.jsonl"')] = Field(
-        description="The file; `{version}`, `{prompt}` and `{model}` are filled in."
+        description="The file. `{version}`, `{prompt}` and `{model}` are replaced."
     )
 
 

@@ -1,4 +1,4 @@
-"""Which provider answers to which word in evalh.toml, what one may be handed, and what stands around each."""
+"""Providers by their word in evalh.toml, what a provider is given when it is built, and what wraps it."""
 
 import traceback
 from collections.abc import Callable, Mapping
@@ -25,13 +25,13 @@ M = TypeVar("M", bound="FileModel")
 
 
 class ProviderContext(Value, kw_only=True):
-    """What a provider may be handed when it is built. `prompt` and `version` are those under test."""
+    """What a provider is given when it is built. `prompt` and `version` are those under test."""
 
     prompt: str | None
     version: str | None
     tree: Tree  # the workspace's files at the revision in force
     root: Path  # the workspace's folder on disk
-    env: Mapping[str, str]  # os.environ, handed in
+    env: Mapping[str, str]  # os.environ, as an argument
     cache_dir: Path  # the user's cache: model weights
     load_function: Callable[[str], Callable[..., object]]  # "evals/answers.py:answer" or "package.module:function"
 
@@ -54,7 +54,7 @@ _BUILT_IN: Mapping[str, str] = {
 
 
 class _Home(Value, kw_only=True):
-    """What is known of a kind. A plugin may declare no options: then every key is handed through."""
+    """What is known of a kind. If a plugin declares no options, every key is passed on unchecked."""
 
     factory: Factory
     traits: Traits
@@ -67,7 +67,7 @@ _PLUGINS: dict[str, _Home] = {}
 
 
 class Health(Value):
-    """What a provider finds on this machine; `lacking` stops a run, `missing` is fetched by it."""
+    """What a provider finds on this machine. `lacking` stops a run; a run downloads what is `missing`."""
 
     state: Literal["ok", "lacking", "missing"]
     what: str
@@ -120,13 +120,13 @@ def _home(kind: str) -> _Home | None:
 
 
 def traits_of(kind: str) -> Traits:
-    """Return what a kind of provider is; of one that is not registered, what a plugin's is that says nothing."""
+    """Return the traits of a kind of provider. A kind that is not registered has the defaults of a plugin."""
     home = _home(kind)
     return Traits() if home is None else home.traits
 
 
 def options_of(kind: str) -> "type[FileModel]":
-    """Return the model of a provider's own keys, which takes every key where nobody declares them."""
+    """Return the model of a provider's own keys. It accepts every key if the provider declares none."""
     from evalh.providers.endpoint import UndeclaredOptions
 
     home = _home(kind)
@@ -142,24 +142,24 @@ def read_options(spec: ModelSpec, model: "type[M]") -> "M":
 
 
 def function_of(spec: ModelSpec) -> str | None:
-    """Return the workspace's function that answers for a model; None: none does."""
+    """Return the workspace's function that answers for a model; None if no function does."""
     function = spec.options.get(traits_of(spec.provider).function_in or "")
     return function if isinstance(function, str) else None
 
 
 def holds_schema(spec: ModelSpec) -> bool:
-    """Whether a model is held to a schema that is asked for, so that it writes that JSON and nothing else."""
+    """Whether a model can write only JSON that fits the schema."""
     return traits_of(spec.provider).holds_schema and spec.options.get("schema") != "none"
 
 
 def health_of(spec: ModelSpec, root: Path, cache_dir: Path) -> Health | None:
-    """Look for what a model needs beside a key; None: nothing. Fetches and loads nothing."""
+    """Look for what a model needs in addition to a key; None if nothing. Downloads and loads nothing."""
     home = _home(spec.provider)
     return None if home is None or home.health is None else home.health(spec, root, cache_dir)
 
 
 class SpecifiedProvider:
-    """A provider as its entry in evalh.toml describes it; there is nothing to open."""
+    """A provider that needs only its entry in evalh.toml; there is nothing to open."""
 
     max_in_flight: int | None = None  # as many calls at once as its own rate limits allow
 
@@ -174,7 +174,7 @@ class SpecifiedProvider:
 
 
 class Guarded:
-    """Lets everything through to the plugin; what its `send` raises by mistake becomes a failed attempt."""
+    """Passes everything to the plugin. An unexpected exception of its `send` becomes a failed attempt."""
 
     def __init__(self, inner: Provider, traits: Traits) -> None:
         self._inner = inner
@@ -184,7 +184,7 @@ class Guarded:
         return getattr(self._inner, name)
 
     async def send(self, request: Request, call: Call) -> Completion:
-        """Send. Raises CallError; `bad_response` names the plugin's line where it raised something else."""
+        """Send. Raises CallError; a `bad_response` names the plugin's line if it raised anything else."""
         try:
             completion: object = await self._inner.send(request, call)
         except CallError:
@@ -200,7 +200,7 @@ class Guarded:
 
 
 class Reasoned:
-    """Lets everything through but an answer's reasoning. `keep`: that too, and what is addressed says so.
+    """Passes everything except an answer's reasoning. `keep`: the reasoning too, and `identity` says so.
 
     Graders, checks, judges, repairs and the log see what this returns.
     """
@@ -214,7 +214,7 @@ class Reasoned:
 
     @property
     def identity(self) -> Mapping[str, JsonValue]:
-        """What is addressed. With `keep` the same model gives other answers, so none of the others is reused."""
+        """The inner provider's identity. With `keep` the answers differ, so those without it are never reused."""
         return {**self._inner.identity, **KEPT} if self._keep else self._inner.identity
 
     async def send(self, request: Request, call: Call) -> Completion:

@@ -1,8 +1,8 @@
 """How well raters agree, people or judges, beyond chance.
 
 Ratings are rows, one per case: a label for each rater, None if a rater gave none. Cases with fewer than two labels
-say nothing about agreement. `raw` is misleading if one label is common; Gwet's AC1 is the number to report first
-then. Cohen's kappa is for exactly two raters, Krippendorff's alpha for any number with gaps.
+say nothing about agreement. `raw` is misleading if one label is common; then report Gwet's AC1 first.
+Cohen's kappa is for exactly two raters, Krippendorff's alpha for any number with gaps.
 """
 
 from collections import Counter

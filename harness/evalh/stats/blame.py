@@ -67,7 +67,7 @@ def leading_steps(changes: Sequence[Sequence[float]]) -> tuple[int, ...]:
     """Return the places of the steps that lose the most, from each step's changes by case.
 
     A single step is returned if its effect is above 0 by its interval and by Holm's adjustment over all steps, and its
-    difference to the effect of each other step by its interval. Several steps cannot be distinguished. None: not shown.
+    difference to the effect of each other step by its interval. Several: they cannot be distinguished. None: not shown.
     """
     effects = [effect(of_step) for of_step in changes]
     adjusted = holm([one.p_value for one in effects])
@@ -113,6 +113,6 @@ def subsets(steps: Sequence[str]) -> list[frozenset[str]]:
 def halfway(last_bad: int, first_good: int) -> int | None:
     """Return the next s to look at, where f is bad at `last_bad`, good at `first_good` and rises once between.
 
-    Halving finds the step among S that are left in ceil(log2 S) probes. None: it is `first_good`.
+    Halving finds the step among S that are left in ceil(log2 S) probes. None if it is `first_good`.
     """
     return (last_bad + first_good) // 2 if first_good - last_bad > 1 else None

@@ -24,7 +24,7 @@ class ClusterSum(NamedTuple):
 
 
 class WeightSum(NamedTuple):
-    """One cluster of cases that stand for others: the weighted sum of their rates, and the sum of their weights."""
+    """One cluster of weighted cases: the weighted sum of their rates, and the sum of their weights."""
 
     total: float
     cases: float

@@ -83,7 +83,7 @@ def net_cost_per_good(version: Consequences, prices: OutcomePrices) -> Estimate:
 
 
 def crossing_bad_usd(base: Consequences, head: Consequences, prices: OutcomePrices) -> float | None:
-    """Return the price of an accepted bad output at which the preferred version flips; None: at no price above 0.
+    """Return the price of an accepted bad output at which the preferred version flips; None if no price above 0 does.
 
     The other prices stay as they are; `prices.bad_usd` is ignored.
     """

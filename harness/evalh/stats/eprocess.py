@@ -1,7 +1,7 @@
 """E-values by betting against a hypothesis, valid at any stopping point.
 
 For differences D = head - base in [-1, 1], E = sum_j w_j prod_i (1 + l_j (D_i + m)). If the mean of D is -m or less, E
-is a nonnegative supermartingale that starts at 1, so it ever reaches 1/alpha with a probability of at most alpha
+is a nonnegative supermartingale that starts at 1. So the probability that it ever reaches 1/alpha is at most alpha
 (Ville), at any number of looks (Waudby-Smith and Ramdas, JRSSB 2024). The bets l_j are Kelly's for the discordance that
 the design expects, halved, whole and doubled; a wrong expectation costs power, never validity.
 

@@ -69,7 +69,7 @@ def tango_statistic(wins: int, losses: int, n: int, difference: float) -> float:
     """Return Tango's score statistic (1998) for H0: the pass rates differ by `difference`; high values favour head.
 
     T = (b - c - n d) / sqrt(n (2 q + d (1 - d))) with q the share of losses that is likeliest under H0. Infinite
-    where H0 leaves no variance and the counts contradict it, 0 where they do not.
+    if H0 leaves no variance and the counts contradict it, 0 if they do not.
     """
     _check_pairs(wins, losses, n)
     distance = wins - losses - n * difference
@@ -108,7 +108,7 @@ def noninferiority_p(wins: int, losses: int, n: int, margin: float) -> float:
 
 
 def t_statistic(differences: Sequence[float]) -> float:
-    """Return mean / SE of at least two differences; infinite where they are equal and not 0, 0 where all are 0."""
+    """Return mean / SE of at least two differences; infinite if they are equal and not 0, 0 if all are 0."""
     count = len(differences)
     if count < 2:  # noqa: PLR2004 (a variance needs two values)
         raise ValueError("a spread takes at least two differences")
@@ -154,8 +154,8 @@ def fisher_worse(base_passes: int, base_trials: int, head_passes: int, head_tria
 def probability_worse(base_passes: int, base_trials: int, head_passes: int, head_trials: int) -> float:
     """Return P(p_head < p_base) under Jeffreys' priors: for display, not for blocking.
 
-    Both posteriors are Beta; with p = sin^2(angle) the integrand is smooth, so a sum over even angles is exact to
-    rounding once they stand closer than the posterior is wide.
+    Both posteriors are Beta. With p = sin^2(angle) the integrand is smooth, so a sum over even angles is exact to
+    rounding if the step is smaller than the posterior is wide.
     """
     check_counts(base_passes, base_trials)
     check_counts(head_passes, head_trials)
@@ -178,8 +178,8 @@ def smallest_move(cases: int, discordance: float, alpha: float, power: float = P
     """Return the smallest rise or drop of the pass rate that McNemar's exact test shows with this power, two-sided.
 
     `discordance` is the share of cases that answer differently by chance; where the move exceeds it, it grows with
-    it. Computed from the binomial distributions themselves: with few cases the normal one promises too much. None:
-    not even a move from 1 to 0.
+    it. Computed from the binomial distributions: with few cases the normal approximation promises too much. None if
+    not even a move from 1 to 0 is shown.
     """
     limits = _limits(cases, alpha)
     if _power(limits, 1.0, 1.0) < power:

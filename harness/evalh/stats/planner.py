@@ -71,7 +71,7 @@ def power_for_difference(cases: int, discordance: float, difference: float, *, a
 def smallest_difference(cases: int, discordance: float, *, two_sided: bool = False) -> float | None:
     """Return the smallest drop (or rise) of the pass rate that `cases` cases show with this power.
 
-    If it exceeds the discordance, the discordance grows with it. None: not even a drop from 1 to 0.
+    If it exceeds the discordance, the discordance grows with it. None if not even a drop from 1 to 0 is shown.
     """
 
     def needed(difference: float) -> float:
@@ -224,7 +224,7 @@ def _refused(design: SequentialDesign, drop: float, discordance: float) -> float
 def cases_needed(design: SequentialDesign, discordance: float | None = None, power: float = POWER) -> int | None:
     """Return how many cases show no worse with this power, if head truly is no different.
 
-    A multiple of the batch; None: no practical number (50 times a fixed plan's) suffices.
+    A multiple of the batch; None if no practical number suffices (50 times that of a fixed plan).
     """
     truth = design.discordance if discordance is None else discordance
     fixed = cases_for_noninferiority(truth, design.margin, power=power)
@@ -233,7 +233,7 @@ def cases_needed(design: SequentialDesign, discordance: float | None = None, pow
 
 @lru_cache(maxsize=256)
 def cases_to_refuse(design: SequentialDesign, discordance: float, drop: float, power: float = POWER) -> int | None:
-    """Return how many cases refuse a true drop with this power; as `cases_needed`."""
+    """Return how many cases refuse a true drop with this power; None as in `cases_needed`."""
     fixed = cases_for_difference(max(discordance, drop), drop, power=power)
     return _cases_until(design, fixed, chances_of(-drop, discordance), power, no_worse=False)
 

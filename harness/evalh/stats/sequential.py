@@ -139,8 +139,8 @@ class Conclusion(StrEnum):
 def advance(design: SequentialDesign, state: LookState, differences: Sequence[PairedDifference]) -> LookState:
     """Look once more: `differences` are those of the cases between the last look and the next.
 
-    Raises ValueError if they are not exactly those, or the test is over. (A gate that had too few cases may
-    continue with more, about a population: give it a design with more `cases`.)
+    Raises ValueError if they are not exactly those, or the test is over. (A gate about
+    a population that had too few cases may continue with more: give it a design with more `cases`.)
     """
     over = state.stop in _ANSWERED or state.seen >= design.cases
     look = next_look(state.seen, design.cases, design.batch)

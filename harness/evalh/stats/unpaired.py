@@ -1,6 +1,6 @@
 """Two versions, or two weeks, over different cases. Every difference is head minus base.
 
-Production never asks the same case twice, so nothing is paired: not by id, not by place.
+Production never asks the same case twice, so nothing is paired, neither by id nor by place.
 """
 
 from collections.abc import Sequence
@@ -30,8 +30,8 @@ def cost_per_good_p(
 ) -> float:
     """Return the two-sided permutation p-value against equal costs per good output.
 
-    (cost, goods) of each cluster, weighted where it stands for others. The labels of whole clusters are drawn again;
-    the statistic is |log(R_head / R_base)|, R = sum(costs) / sum(goods). A side without a good counts as infinitely
+    (cost, goods) of each cluster, weighted if it was sampled. The labels of whole clusters are permuted.
+    The statistic is |log(R_head / R_base)|, R = sum(costs) / sum(goods). A side without a good counts as infinitely
     costly. Raises ValueError for an empty side.
     """
     if not base or not head:

@@ -58,44 +58,50 @@ Checks: TypeAlias = Annotated[
 class RetryTable(FileModel):
     """When the same request is sent again."""
 
-    attempts: Count = Field(_RETRY.attempts, description="In all, the first included.")
-    on: tuple[Retried, ...] = Field(tuple(sorted(RETRYABLE)), description="The kinds of errors that are retried.")
-    base_s: Seconds = Field(_RETRY.base_s, description="The first wait is drawn from 0 to this.")
-    cap_s: Seconds = Field(_RETRY.cap_s, description="The longest wait that is drawn.")
-    max_wait_s: Seconds = Field(_RETRY.max_wait_s, description="A provider that asks for more is not waited for.")
-    share: Annotated[float, Field(ge=0)] = Field(_RETRY.share, description="Retries in a run, as a share of its calls.")
+    attempts: Count = Field(_RETRY.attempts, description="How many attempts in all, with the first one.")
+    on: tuple[Retried, ...] = Field(tuple(sorted(RETRYABLE)), description="The kinds of failure that are retried.")
+    base_s: Seconds = Field(
+        _RETRY.base_s, description="The first wait is random, from 0 to this limit. The limit doubles each time."
+    )
+    cap_s: Seconds = Field(_RETRY.cap_s, description="The highest value of that limit.")
+    max_wait_s: Seconds = Field(
+        _RETRY.max_wait_s, description="If a provider asks for a longer wait, evalh does not wait."
+    )
+    share: Annotated[float, Field(ge=0)] = Field(
+        _RETRY.share, description="The most retries in a run, as a share of its calls."
+    )
 
 
 class BreakerTable(FileModel):
-    """When a provider is left alone for a while."""
+    """When evalh stops asking a provider for a while."""
 
     rate: Annotated[float, Words(hint="at 0 every failure would trip it")] = Field(
-        _BREAKER.rate, gt=0, le=1, description="The failure rate in the window that trips it."
+        _BREAKER.rate, gt=0, le=1, description="The share of failures in the window that opens the breaker."
     )
-    min: Count = Field(_BREAKER.min, description="Requests in the window below which nothing is concluded.")
+    min: Count = Field(_BREAKER.min, description="The smallest number of requests in the window.")
     window_s: Seconds = _BREAKER.window_s
     cooldown_s: Seconds = _BREAKER.cooldown_s
 
 
 class LimitTable(FileModel):
-    """What a provider is never asked above."""
+    """Ceilings for the requests to a provider."""
 
-    concurrency: Count | None = Field(None, description="Requests at once.")
-    rpm: Count | None = Field(None, description="Requests a minute.")
-    tpm: Count | None = Field(None, description="Tokens a minute, input and output.")
-    max_wait_s: Seconds | None = Field(None, description="How long one call may wait, in all, for rate limits.")
+    concurrency: Count | None = Field(None, description="Requests in flight.")
+    rpm: Count | None = Field(None, description="Requests per minute.")
+    tpm: Count | None = Field(None, description="Tokens per minute, input and output.")
+    max_wait_s: Seconds | None = Field(None, description="How long one call may wait in total for rate limits.")
 
 
 class RepairTable(FileModel):
-    """What an output must pass to be taken, and what is tried when it does not."""
+    """The checks that an output must pass, and what is tried if it does not."""
 
     checks: Checks
     by: RepairBy = RepairBy.FEEDBACK
-    attempts: Count = Field(1, description="Further ones.")
+    attempts: Count = Field(1, description="How many further attempts.")
 
 
 class CascadeTable(FileModel):
-    """Which outputs of the first model are not taken, and who answers then."""
+    """Which outputs of the first model are in doubt, and which model answers then."""
 
     checks: Checks
     escalate_to: Annotated[Text, Words(hint='escalate_to = "strong"')] = Field(description="A model or route.")
@@ -106,22 +112,28 @@ class BudgetTable(FileModel):
     """What a run may spend."""
 
     usd_per_run: Decimal | None = Field(None, ge=0)
-    usd_per_day: Decimal | None = Field(None, ge=0, description="In any 24 hours, for programs that ask.")
+    usd_per_day: Decimal | None = Field(None, ge=0, description="In any 24 hours, for programs that ask in production.")
     usd_per_case: Decimal | None = Field(None, ge=0)
     tokens_per_run: Count | None = None
-    deadline_s: Seconds | None = Field(None, description="From the run's start; what is in flight then ends.")
+    deadline_s: Seconds | None = Field(
+        None, description="Seconds from the run's start. Requests in flight then are cancelled."
+    )
 
 
 class RouteTable(FileModel):
-    """`[routes.<name>]`: who is asked first, and everything that may happen after."""
+    """`[routes.<name>]`: which model is asked first, and everything that may happen after that."""
 
-    model: Annotated[Text, Words(hint='model = "small"')] = Field(description="A model, or another route.")
+    model: Annotated[Text, Words(hint='model = "small"')] = Field(description="The model or route that is asked first.")
     retry: RetryTable | None = None
-    breaker: BreakerTable | Literal[False] | None = Field(None, description="false: none.")
+    breaker: BreakerTable | Literal[False] | None = Field(
+        None, description="When to stop asking a provider. false: never."
+    )
     limit: LimitTable | None = None
     repair: RepairTable | None = None
     fallback: Texts = Field((), description="The models and routes that are asked next, in order.")
-    fallback_on: tuple[Followed, ...] | None = Field(None, description="After which kinds of errors.")
+    fallback_on: tuple[Followed, ...] | None = Field(
+        None, description="The kinds of failure that lead to the fallback."
+    )
     cascade: CascadeTable | None = None
     budget: BudgetTable | None = None
 

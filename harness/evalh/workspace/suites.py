@@ -65,13 +65,15 @@ class AtLeast(FileModel):
 class MayRise(FileModel):
     """`cost_per_good: {may_rise: 0.1}`."""
 
-    may_rise: Annotated[float, Words(hint="0.1: by a tenth")] = Field(ge=0, description="0.1: by a tenth.")
+    may_rise: Annotated[float, Words(hint="0.1: by a tenth")] = Field(
+        ge=0, description="How much it may rise, as a share: 0.1 is 10 %."
+    )
 
 
 class GraderMargin(FileModel):
     """`graders: {schema: {margin: 0.01}}`."""
 
-    margin: Margin | None = Field(None, description="Default: the gate's.")
+    margin: Margin | None = Field(None, description="The margin for this grader. Default: the gate's.")
 
 
 class MustPassRule(FileModel):
@@ -104,34 +106,37 @@ class GateTable(FileModel):
 
     require: Require = Field(
         Require.NOT_WORSE_SHOWN,
-        description="Refuse only what is shown worse, or accept only what is shown to be no worse.",
+        description="Refuse only what is shown to be worse, or accept only what is shown to be no worse.",
     )
-    margin: Margin = Field(DEFAULT_MARGIN, description="A drop of the good rate that is still no worse.")
+    margin: Margin = Field(DEFAULT_MARGIN, description="The drop of the good rate that still counts as no worse.")
     target: About = Field(
         About.POPULATION, description="Whether the verdict is about cases like these, or about this dataset."
     )
     doubt: Doubt = Field(
         Doubt.ACCEPT,
-        description="What to do where a number is beyond its bound as measured and chance may explain it: accept in "
-        "doubt, which the headline says, decide nothing, or refuse.",
+        description="What to do if a number is beyond its bound as measured, but chance may explain it: accept (the "
+        "headline then mentions the doubt), be inconclusive, or refuse.",
     )
     sequential: bool = Field(default=True, description="Stop as soon as the verdict is sure.")
     discordance: float = Field(
-        DEFAULT_DISCORDANCE, ge=0.02, le=1, description="The share of cases expected to differ: sets the bets."
+        DEFAULT_DISCORDANCE,
+        ge=0.02,
+        le=1,
+        description="The share of cases that you expect to differ between two versions.",
     )
     trials: Trials | None = Field(None, description="How often each case is run. Default: the suite's.")
-    must_pass: MustPassRule | None = Field(None, description="Cases that must be good, whatever the statistics say.")
+    must_pass: MustPassRule | None = Field(None, description="Cases that must be good, apart from all statistics.")
     good_rate: AtLeast | None = Field(None, description="The good rate below which head is refused.")
     never: Texts | dict[str, Share] = Field(
-        (), description="Graders that must not fail; or, with a share, whose failures must be shown to be rarer."
+        (), description="Graders that must not fail. With a share: failures must be shown to be rarer than that."
     )
     cost_per_good: MayRise | None = Field(None, description="By how much the cost of one good output may rise.")
     net_loss: MayRise | None = Field(
-        None, description="By how much the cost of a case may rise, with what follows its output; needs `value`."
+        None, description="By how much the cost of a case and of its output's use may rise. Needs `value`."
     )
     latency_p95: MayRise | None = Field(None, description="By how much the 95th percentile of the latency may rise.")
     graders: dict[str, GraderMargin] = Field(
-        default_factory=dict, description="Graders whose passes are held to the requirement too, each with its margin."
+        default_factory=dict, description="Graders whose passes must meet `require` too, each with its margin."
     )
     max_ungraded: Share | None = Field(
         None, description="The share of cases that may stay ungraded. Default: the suite's."
@@ -140,8 +145,8 @@ class GateTable(FileModel):
         None,
         ge=0,
         le=10_000,
-        description="How many of base's accepted cases are asked again: did the model move? 0: none. "
-        f"Default: {DEFAULT_CANARY} where a hosted model has a baseline.",
+        description="How many of base's accepted cases are asked again, to see if the model changed. 0: none. "
+        f"Default: {DEFAULT_CANARY} if a hosted model has a baseline.",
     )
 
     def policy(self) -> GatePolicy:
@@ -166,9 +171,9 @@ class GateTable(FileModel):
 class ValueTable(FileModel):
     """`value:` of a suite."""
 
-    bad_usd: Usd = Field(0.0, description="What a bad output costs that is taken for good, in USD.")
-    review_usd: Usd = Field(0.0, description="What it costs that a person looks at an output, in USD.")
-    abstain_usd: Usd = Field(0.0, description="What it costs that no output is given, in USD.")
+    bad_usd: Usd = Field(0.0, description="The cost of a bad output that is used as if it were good, in USD.")
+    review_usd: Usd = Field(0.0, description="The cost of a person's review of an output, in USD.")
+    abstain_usd: Usd = Field(0.0, description="The cost of giving no output, in USD.")
     review: Texts | None = Field(
         None,
         description="The graders whose `fail` sends an output to a person. Default: those that are not required.",
@@ -187,7 +192,7 @@ class BaselineTable(FileModel):
     max_age: Annotated[str, Words("days or weeks", "max_age: 30d; or 4w")] | None = Field(
         None,
         pattern=f"^{_AGE.pattern}$",
-        description="How old a baseline may be, such as 30d or 4w; an older one is stale. Default: any age.",
+        description="How old a baseline may be: 30d, 4w. An older one is stale. Default: any age.",
     )
     outputs: bool = Field(default=True, description="Whether outputs may be kept in git beside the results.")
 
@@ -222,32 +227,32 @@ def _a_prompt(text: str) -> str:
 class SuiteFile(FileModel):
     """`evals/<name>.yaml`: a prompt, a dataset, graders, and what is asked of them."""
 
-    description: Text | None = Field(None, description="What the suite is for; for people.")
+    description: Text | None = Field(None, description="What the suite is for.")
     prompt: Annotated[Text, AfterValidator(_a_prompt), Words(hint="prompt: <name>")] = Field(
         description="The prompt's name: the folder prompts/<name>."
     )
     dataset: Annotated[Text, AfterValidator(_a_dataset), Words(hint="dataset: <name>")] = Field(
-        description="The dataset's name: datasets/<name>.jsonl or .csv; or a path that ends so."
+        description="The dataset's name: datasets/<name>.jsonl or .csv. Or the path of such a file."
     )
-    model: Text | None = Field(None, description="A model or route of evalh.toml; --model goes first.")
-    owner: Text | None = Field(None, description="Who answers for the suite.")
+    model: Text | None = Field(None, description="A model or route of evalh.toml. --model overrides it.")
+    owner: Text | None = Field(None, description="Who is responsible for the suite.")
     trials: Trials = Field(1, description="How often each case is run.")
     max_ungraded: Share = Field(
-        0.02, description="The share of ungraded samples above which a run could not measure (exit 4)."
+        0.02, description="The share of ungraded samples above which the run is not measurable (exit 4)."
     )
     graders: Annotated[tuple[SuiteEntry, ...], Words("a list of graders", "graders: [schema]")] = Field(
-        min_length=1, description="What makes an output good. One at least is required."
+        min_length=1, description="The graders that decide whether an output is good. At least one must be required."
     )
     step_graders: dict[str, StepGraders] = Field(
         default_factory=dict,
-        description="What makes the steps of a pipeline good, by step; their gold is the row's expected.steps.<step>.",
+        description="Graders of a pipeline's steps, by step. A row has their gold in expected.steps.<step>.",
     )
     compare: Annotated[tuple[SuiteEntry, ...], Words("a list of graders")] = Field(
         (), description="Graders that need both sides of a comparison."
     )
     gate: GateTable | None = Field(None, description="The merge gate's policy.")
-    baseline: BaselineTable | None = Field(None, description="What holds for the suite's accepted results.")
-    value: ValueTable | None = Field(None, description="What outputs cost downstream, in USD.")
+    baseline: BaselineTable | None = Field(None, description="Rules for the suite's accepted results.")
+    value: ValueTable | None = Field(None, description="What outputs cost after they leave the model, in USD.")
 
     @model_validator(mode="after")
     def _can_be_judged(self) -> Self:

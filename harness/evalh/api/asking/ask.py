@@ -23,34 +23,34 @@ if TYPE_CHECKING:
 
 
 class AskKeywords(TypedDict, total=False):
-    """What an ask may be told beside its inputs."""
+    """The keyword arguments of `ask` and `ask_async`, in addition to the inputs."""
 
     version: str  # v3; otherwise the live one
     model: str  # a model or route of evalh.toml; otherwise as in a run
     workspace: str | Path  # otherwise EVALH_WORKSPACE, or the evalh.toml upwards from the current folder
-    output: "type[BaseModel]"  # what the answer must be
-    default: Any  # the answer when nothing comes
-    given: Mapping[str, Any]  # of a pipeline, by step: what stands in for its output
+    output: "type[BaseModel]"  # the form that the answer must have
+    default: Any  # the answer if no model gives one
+    given: Mapping[str, Any]  # of a pipeline, by step: a value that replaces the step's output
     timeout_s: float  # otherwise the route's `deadline_s`
-    reuse: bool  # take the answer that the same request had before
-    whole: bool  # a `Reply`, with the id, instead of the value alone
+    reuse: bool  # use the answer that the same request got before
+    whole: bool  # return a `Reply`, with the id, instead of only the value
 
 
 class StreamKeywords(TypedDict, total=False):
-    """What a stream may be told beside its inputs."""
+    """The keyword arguments of `stream`, in addition to the inputs."""
 
     version: str
     model: str
     workspace: str | Path
     timeout_s: float
-    whole: bool  # the last thing that comes is the `Reply`
+    whole: bool  # the last item is the `Reply`
 
 
 def ask(prompt: str, inputs: Mapping[str, Any] | None = None, **options: Unpack[AskKeywords]) -> Any:
-    """Return the answer: text, or the JSON value where the prompt has JSON output.
+    """Return the answer: text, or the JSON value if the prompt has JSON output.
 
-    Raises InvalidInputs and other UsageErrors before anything is sent; NoAnswer, BudgetSpent, DeadlinePassed,
-    AnswerRefused and Withheld after (`evalh.core.asking`). Any thread may call it; it blocks its own.
+    Raises InvalidInputs and other UsageErrors before anything is sent; after that NoAnswer, BudgetSpent,
+    DeadlinePassed, AnswerRefused and Withheld (`evalh.core.asking`). Any thread may call it; the thread waits.
     """
     process = background()
     process.refuse_own_thread()
@@ -68,7 +68,7 @@ def ask(prompt: str, inputs: Mapping[str, Any] | None = None, **options: Unpack[
 
 
 async def ask_async(prompt: str, inputs: Mapping[str, Any] | None = None, **options: Unpack[AskKeywords]) -> Any:
-    """Do what `ask` does, from a coroutine on any loop. Cancelling it cancels what is on its way."""
+    """Like `ask`, for a coroutine on any event loop. Cancelling it cancels the requests in flight."""
     service = _service(options, AskKeywords)
     asks = _loaded(service, prompt, options)
     if asks is None:
@@ -82,8 +82,8 @@ def stream(
 ) -> AsyncIterator[Any]:
     """Return the pieces of the answer's text as they arrive.
 
-    Raises WorkspaceError or UsageError at once where something reads the whole answer before it counts: checks of a
-    cascade or repair, a pipeline. An iterator that is left behind cancels what is on its way.
+    Raises WorkspaceError or UsageError at once if something must read the whole answer first: the checks of a cascade
+    or repair, or a pipeline. Closing the iterator cancels the requests in flight.
     """
     service = _service(options, StreamKeywords)
     named = (prompt, options.get("version"), options.get("model"), True)

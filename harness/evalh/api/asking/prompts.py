@@ -18,7 +18,7 @@ from evalh.workspace.prompt.templates import compile_version
 
 
 class LoadedPrompt:
-    """One version, read once. Its messages are in the form of chat completions, which most clients take."""
+    """One version, read once. Its messages have the form of chat completions, which most clients accept."""
 
     def __init__(self, version: PromptVersion, template: Template) -> None:
         """Take a version that is one prompt."""
@@ -39,7 +39,7 @@ class LoadedPrompt:
 
     @property
     def output_schema(self) -> dict[str, JsonValue] | None:
-        """The JSON Schema of its answers; None: text, or any JSON."""
+        """The JSON Schema of its answers; None if they are text, or any JSON."""
         schema = self._version.output_schema
         return None if schema is None else dict(schema)
 
@@ -59,7 +59,7 @@ class LoadedPrompt:
 
 
 def load_prompt(prompt: str, *, version: str | None = None, workspace: str | Path | None = None) -> LoadedPrompt:
-    """Load the live version of a prompt, or the one that is named. Raises EvalhError."""
+    """Load a version of a prompt, by default the live one. Raises EvalhError."""
     parts = service_of(workspace).parts
     found = live_version(parts, prompt, version)
     if found.pipeline is not None:

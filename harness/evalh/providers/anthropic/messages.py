@@ -69,7 +69,7 @@ class Options(HostedOptions):
     schema_: Literal["output_config", "tool", "none"] = Field(
         "output_config",
         alias="schema",
-        description="How JSON is asked for: by its schema, as a tool, or in words.",
+        description="How JSON is requested: by its schema, as a tool, or only by the prompt's words.",
     )
 
 

@@ -27,16 +27,16 @@ AnswerPath = Annotated[
 class UsageTable(FileModel):
     """Where an answer says how many tokens it took."""
 
-    input_tokens: AnswerPath | None = Field(None, description="Of the input.")
-    output_tokens: AnswerPath | None = Field(None, description="Of the output.")
-    cached_tokens: AnswerPath | None = Field(None, description="Of the input, from a cache.")
-    reasoning_tokens: AnswerPath | None = Field(None, description="Of the output, not shown.")
+    input_tokens: AnswerPath | None = Field(None, description="Where the count of input tokens is.")
+    output_tokens: AnswerPath | None = Field(None, description="Where the count of output tokens is.")
+    cached_tokens: AnswerPath | None = Field(None, description="Where the count of input tokens from a cache is.")
+    reasoning_tokens: AnswerPath | None = Field(None, description="Where the count of reasoning tokens is.")
 
 
 class ErrorTable(FileModel):
     """An answer that is an error: something stands at `path`."""
 
-    path: AnswerPath = Field(description="What is there only if the call failed.")
+    path: AnswerPath = Field(description="A place that has a value only if the call failed.")
     kind: Literal[
         "rate_limit",
         "quota",
@@ -47,7 +47,7 @@ class ErrorTable(FileModel):
         "auth",
         "context_length",
         "content_filter",
-    ] = Field("bad_response", description="What that means.")
+    ] = Field("bad_response", description="The kind of the error.")
 
 
 class AnswerText(Value):

@@ -27,10 +27,10 @@ class AuthTable(FileModel):
     """`auth` as a table: a program that prints a token, or a signature for AWS."""
 
     command: _Argv | None = Field(
-        None, description="A program and its arguments that print a token; with `aws`, credentials as JSON. No shell."
+        None, description="A program and its arguments. It prints a token; with `aws`, credentials as JSON. No shell."
     )
     ttl_s: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Seconds that a token lasts where the program does not say. Default: 900."
+        None, description="How many seconds a token lasts, if the program does not say. Default: 900."
     )
     header: Annotated[str, Field(pattern=rf"^{_HEADER}$"), _HEADER_NAME] | None = Field(
         None, description="The header of the token. Default: `Authorization: Bearer …`."

@@ -27,13 +27,13 @@ _TYPO = 0.9  # a parameter this close to a known one is not another provider's
 
 
 class ConfigTable(FileModel):
-    """Parameters of the request. Those that evalh does not know are sent as they stand; null states nothing."""
+    """Parameters of the request. Unknown ones are sent unchanged; null means not set."""
 
     model_config = ConfigDict(extra="allow")
     takes_null: ClassVar[bool] = True
 
     temperature: float | None = Field(None, ge=0)
-    max_tokens: Count | None = Field(None, description="The tokens that an answer may take.")
+    max_tokens: Count | None = Field(None, description="The most tokens of an answer.")
     max_output_tokens: Count | None = Field(None, description="Another spelling of max_tokens.")
     max_tokens_: Count | None = Field(None, alias="maxTokens", description="Another spelling of max_tokens.")
     max_output_tokens_: Count | None = Field(
@@ -65,16 +65,16 @@ class ConfigTable(FileModel):
 
 
 class InputTable(FileModel):
-    """What a case must hold."""
+    """The inputs that a case must have."""
 
-    default: dict[str, Any] = Field(default_factory=dict, description="Inputs of the cases that do not have them.")
+    default: dict[str, Any] = Field(default_factory=dict, description="Values for inputs that a case does not have.")
     schema_: Any = Field(None, alias="schema", description="Picoschema or JSON Schema of the inputs.")
 
 
 class OutputTable(FileModel):
-    """What an answer must be."""
+    """The form of an answer."""
 
-    format: Literal["json", "text"] | None = Field(None, description="Default: json where there is a schema.")
+    format: Literal["json", "text"] | None = Field(None, description="Default: json if there is a schema.")
     schema_: Any = Field(None, alias="schema", description="Picoschema or JSON Schema of the answer.")
 
     @model_validator(mode="after")
@@ -100,19 +100,19 @@ class ToolTable(FileModel):
 
 
 class FrontMatter(FileModel):
-    """The front matter of `prompts/<name>/<version>.prompt`. Keys with a dot are other programs' own."""
+    """The front matter of `prompts/<name>/<version>.prompt`. Keys with a dot belong to other programs."""
 
     model_config = ConfigDict(json_schema_extra={"patternProperties": {r"^(?!evalh\.)[^.]*\.": {}}})
 
     config: ConfigTable = Field(default_factory=ConfigTable.model_construct, description="Parameters of the request.")
-    description: Text | None = Field(None, description="What the prompt is for; for people.")
+    description: Text | None = Field(None, description="What the prompt is for.")
     input: InputTable = Field(default_factory=InputTable.model_construct)
-    metadata: dict[str, Any] = Field(default_factory=dict, description="Notes; evalh does not read them.")
+    metadata: dict[str, Any] = Field(default_factory=dict, description="Notes for other programs. evalh ignores them.")
     model: Text | None = Field(None, description="A model or route of evalh.toml.")
-    name: Text | None = Field(None, description="The folder's name; leave it out.")
+    name: Text | None = Field(None, description="Must agree with the folder's name. Optional.")
     output: OutputTable = Field(default_factory=OutputTable.model_construct)
     tools: tuple[ToolTable, ...] = Field((), description="Functions that the model may call.")
-    variant: Text | None = Field(None, description="The file's name; leave it out.")
+    variant: Text | None = Field(None, description="Must agree with the file's name. Optional.")
     template: Dialect = Field(Dialect.PORTABLE, alias="evalh.template", description="The template language.")
     why: Text | None = Field(None, alias="evalh.why", description="Why this version differs from the one before it.")
 

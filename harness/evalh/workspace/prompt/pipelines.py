@@ -65,7 +65,7 @@ Input: TypeAlias = Annotated[Any, Words("an expression, a number, true, false, a
 class StepRetry(FileModel):
     """`retry: {attempts: 3}` of a function."""
 
-    attempts: int = Field(ge=1, le=100, description="Attempts in all, the first included.")
+    attempts: int = Field(ge=1, le=100, description="How many attempts in all, with the first one.")
 
 
 class StepLimit(FileModel):
@@ -79,37 +79,37 @@ class PipelineStep(FileModel):
 
     prompt: Text | None = Field(None, description="The prompt, such as other or other@v3. Default: the step's name.")
     python: Annotated[Text, Words(hint="python: steps/orders.py:find")] | None = Field(
-        None, description="A function instead of a prompt: steps/orders.py:find. JSON in, JSON out."
+        None, description="A function instead of a prompt: steps/orders.py:find. It gets and returns JSON values."
     )
     inputs: dict[str, Input] = Field(
         default_factory=dict,
         description="The step's inputs by name: an expression, a constant, {value: text} or {first: [a, b]}.",
     )
-    when: Text | None = Field(None, description="An expression. The step is skipped if it is false.")
+    when: Text | None = Field(None, description="An expression. If it is false, the step is skipped.")
     else_: Text | None = Field(
         None, alias="else", description="The step runs only if the `when` of the named step was false."
     )
-    after: Text | Texts = Field((), description="Steps that run before it, although it does not read them.")
+    after: Text | Texts = Field((), description="Steps that must run first although this step does not read them.")
     model: Text | None = Field(None, description="A model or route of evalh.toml. Default: the suite's.")
     checks: Annotated[tuple[StepEntry, ...], Words("a list of graders", "checks: [schema]")] = Field(
-        (), description="Graders without gold. One that fails makes the step bad, in production too."
+        (), description="Graders that need no gold. If one fails, the step is bad, in production too."
     )
     on_bad: OnBad = Field(
         OnBad.CONTINUE,
         description="After a bad step: continue, stop what depends on it, or withhold the output for a person.",
     )
     timeout_s: float = Field(30.0, gt=0, le=3600, description="For functions: how long one call may take.")
-    retry: StepRetry | None = Field(None, description="For functions: how often it is called if it raises.")
+    retry: StepRetry | None = Field(None, description="For functions: how often it is called in all, if it raises.")
     limit: StepLimit | None = Field(None, description="For functions: how many samples may call it at the same time.")
     env: tuple[Variable, ...] = Field((), description="For functions: the environment variables that it gets.")
-    keep: bool = Field(default=False, description="For functions: keep its results, as answers of a model are kept.")
-    revision: Text | None = Field(None, description="For functions: any text; change it to make kept results invalid.")
+    keep: bool = Field(default=False, description="For functions: keep its results, like a model's answers.")
+    revision: Text | None = Field(None, description="For functions: any text. Change it to make kept results invalid.")
     effects: bool = Field(
         default=False,
-        description="For functions: it has side effects; without a double it is called only with --allow-effects.",
+        description="For functions: it has side effects. Without a double, it needs --allow-effects.",
     )
     max_chars: int = Field(
-        20_000, ge=1, le=10_000_000, description="For functions: the most characters of its output as JSON."
+        20_000, ge=1, le=10_000_000, description="For functions: the longest output, in characters of JSON."
     )
 
     @model_validator(mode="before")
@@ -145,7 +145,7 @@ class PipelineFile(FileModel):
         min_length=1, description="The steps by name."
     )
     output: Text | Texts | None = Field(
-        None, description="The step whose output is the pipeline's; of several, the first that ran. Default: the last."
+        None, description="The step whose output is the pipeline's. Of a list, the first that ran. Default: the last."
     )
 
 
