@@ -33,16 +33,18 @@ _COMMON = {
 class DatasetRow(FileModel):
     """One line of `datasets/<name>.jsonl`, as `workspace.dataset.jsonl_rows` reads it in its own, fast way."""
 
-    id: Text = Field(description="Results are paired by it.")
+    id: Text = Field(description="Unique in the file. Results are paired by it.")
     inputs: dict[str, Any] = Field(description="The prompt's inputs.")
-    expected: Any = Field(None, description="What graders compare with; absent is not null.")
-    tags: tuple[str, ...] = Field((), description="Words that select cases.")
-    cluster: Text | None = Field(None, description="Cases of one cluster are not independent of each other.")
+    expected: Any = Field(None, description="The expected answer, for graders that compare. Missing is not null.")
+    tags: tuple[str, ...] = Field((), description="Words for --tag.")
+    cluster: Text | None = Field(None, description="Cases with the same cluster are similar, and count as one.")
     graders: Annotated[tuple[Entry, ...], Words("a list of graders")] = Field(
-        (), description="Graders of its own, in the same form as in a suite; an entry `case` of the suite counts them."
+        (), description="Graders for this row, in the form of a suite's; its entry `case` counts them."
     )
-    given: dict[str, JsonValue] | None = Field(None, description="By step of a pipeline: what it is said to return.")
-    source: dict[str, JsonValue] | None = Field(None, description="Where it was found; `evalh dataset add` writes it.")
+    given: dict[str, JsonValue] | None = Field(None, description="Fixed outputs for steps of a pipeline, by step.")
+    source: dict[str, JsonValue] | None = Field(
+        None, description="Where the case was found; written by `evalh dataset add`."
+    )
 
 
 class _Generator(GenerateJsonSchema):

@@ -37,10 +37,10 @@ _MOST_ASKED = 100  # pairs of a model and settings: each is a stack of its own
 
 @built_in("case")
 class CaseGraders(Parameters):
-    """The row's own graders: every one that is required must pass."""
+    """The graders written in the dataset row: all required ones must pass."""
 
     none: Literal["abstain", "pass"] = Field(
-        "abstain", description="The verdict where a row has no graders of its own, or none that decides."
+        "abstain", description="The verdict for a row without graders, or without one that can decide."
     )
 
     def compile(self, scope: Scope) -> Compiled:

@@ -28,15 +28,15 @@ _MARKS |= dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"), "")
 
 @built_in("cites")
 class Cites(Fenced):
-    """Every id that the output cites was handed in, and every quote occurs in what was handed in."""
+    """Every id that the output cites was in the inputs, and every quote occurs in them."""
 
-    ids: str | None = Field(None, description="Where the cited ids are in the output's JSON: citations[*].id.")
-    of: str | tuple[str, ...] = Field((), description="Where the ids are that may be cited: inputs.documents[*].id.")
-    quotes: str | None = Field(None, description="Where the quotes are in the output's JSON: citations[*].quote.")
+    ids: str | None = Field(None, description="The place of the cited ids in the output's JSON: citations[*].id.")
+    of: str | tuple[str, ...] = Field((), description="The place of the ids that may be cited: inputs.documents[*].id.")
+    quotes: str | None = Field(None, description="The place of the quotes in the output's JSON: citations[*].quote.")
     within: str | tuple[str, ...] = Field(
-        (), alias="in", description="Where the texts are that may be quoted: inputs.documents[*].text."
+        (), alias="in", description="The place of the texts that may be quoted: inputs.documents[*].text."
     )
-    at_least: int = Field(0, ge=0, description="The fewest ids, and the fewest quotes.")
+    at_least: int = Field(0, ge=0, description="The smallest number of ids, and of quotes.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Compile the paths. Raises WorkspaceError for one that cannot be read, and for one without its pair."""
@@ -51,7 +51,7 @@ class Cites(Fenced):
                 said.append(self._enough(self._cited(ctx, ids, of), "id"))
             if quotes is not None:
                 said.append(self._enough(self._quoted(ctx, quotes, within), "quote"))
-            return Verdict.check(True, f"{' and '.join(said)}, handed in")
+            return Verdict.check(True, f"{' and '.join(said)}, all found")
 
         reads = (one.source for one in (*of, *within) if one.source != INPUTS)
         return Compiled(judge, reads=tuple(dict.fromkeys(reads)))
@@ -150,7 +150,7 @@ class _HandedIn(Value):
         try:
             yield from self.places.find_all({self.source: value})
         except NoPlace as exc:
-            raise EarlyVerdict(Verdict.error(f"what was handed in: {exc}")) from None
+            raise EarlyVerdict(Verdict.error(str(exc))) from None
 
 
 def _known_ids(handed: _HandedIn, ctx: GradeContext) -> Iterator[str]:
@@ -160,7 +160,7 @@ def _known_ids(handed: _HandedIn, ctx: GradeContext) -> Iterator[str]:
         for item in items:
             key = _key(item)
             if key is None:
-                raise EarlyVerdict(Verdict.error(f"{place} holds {kind_of(item)}, not an id: write {place}[*].id"))
+                raise EarlyVerdict(Verdict.error(f"{place} is {kind_of(item)}, not an id: write {place}[*].id"))
             yield key
 
 

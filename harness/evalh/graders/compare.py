@@ -16,8 +16,8 @@ from evalh.graders.reading import Compared, OutputPlace, Unreadable, absent, fol
 class CompareParameters(Compared):
     """What is overlooked when values are compared."""
 
-    ignore_case: bool = Field(False, description="Overlook upper and lower case in strings; keys stay exact.")
-    trim: bool = Field(False, description="Overlook blanks and line ends around strings.")
+    ignore_case: bool = Field(False, description="Ignore upper and lower case in strings. Keys stay exact.")
+    trim: bool = Field(False, description="Ignore spaces and line ends around strings.")
     normalize: Form = Field("nfc", description="The Unicode form in which strings are compared.")
 
     def read(self, place: OutputPlace, ctx: GradeContext, wanted: JsonValue) -> JsonValue:
@@ -44,9 +44,9 @@ class CompareParameters(Compared):
 
 @built_in("equals", semantics=2)
 class Equals(CompareParameters):
-    """One value is expected."""
+    """The output, or one value in it, equals the expected value."""
 
-    value: JsonValue = Field(default_factory=absent, description="What is expected, instead of the case's.")
+    value: JsonValue = Field(default_factory=absent, description="The expected value, instead of the case's.")
 
     def compile(self, scope: Scope) -> Compiled:
         place, expectation = self.place(scope), self.expectation(scope, self.value)
@@ -63,9 +63,9 @@ class Equals(CompareParameters):
 
 @built_in("one_of", short="values", semantics=2)
 class OneOf(CompareParameters):
-    """Any of several values is expected."""
+    """The output, or one value in it, equals one of several values."""
 
-    values: tuple[JsonValue, ...] | None = Field(None, description="The values, instead of the case's.")
+    values: tuple[JsonValue, ...] | None = Field(None, description="The correct values, instead of the case's.")
 
     def compile(self, scope: Scope) -> Compiled:
         if self.values == ():

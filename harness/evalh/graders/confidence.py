@@ -59,9 +59,9 @@ _WORD = re.compile(r"\S+")
 
 @built_in("hedging", short="max_per_100_words")
 class Hedging(Parameters):
-    """The output does not hedge more than it may."""
+    """The output has few enough hedges, such as "I think"."""
 
-    max_per_100_words: float = Field(0.0, ge=0, description="So many hedges may stand in 100 words.")
+    max_per_100_words: float = Field(0.0, ge=0, description="The largest number of hedges in 100 words.")
     also: tuple[str, ...] = Field((), description="More phrases that count.")
 
     def compile(self, scope: Scope) -> Compiled:
@@ -86,10 +86,10 @@ class Hedging(Parameters):
 
 @built_in("contradiction", semantics=2)
 class Contradiction(Placed):
-    """The answer is the number that the output's own reasoning comes to."""
+    """The answer equals the result of the output's own reasoning."""
 
-    after: str | None = Field(None, description="The answer stands behind the last of these tags.")
-    rationale: str | None = Field(None, description="With path: where the reasoning stands in the output's JSON.")
+    after: str | None = Field(None, description="The answer is after the last of these tags.")
+    rationale: str | None = Field(None, description="With path: the place of the reasoning in the output's JSON.")
 
     def compile(self, scope: Scope) -> Compiled:
         if (self.after is None) == (self.path is None) or (self.path is None) != (self.rationale is None):
@@ -125,10 +125,10 @@ def _agree(rationale: object, answer: object) -> Verdict:
 
 @built_in("logprob", short="mean_at_least")
 class Logprob(Parameters):
-    """The output's tokens were likely enough to the model that wrote them."""
+    """The model considered the tokens of its answer likely enough."""
 
-    mean_at_least: float | None = Field(None, le=0, description="A bound for the mean over the answer's tokens.")
-    min_at_least: float | None = Field(None, le=0, description="A bound for the least likely token.")
+    mean_at_least: float | None = Field(None, le=0, description="The lowest mean over the answer's tokens.")
+    min_at_least: float | None = Field(None, le=0, description="The lowest value of the least likely token.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix the bounds. Raises WorkspaceError where there is none."""
@@ -139,7 +139,7 @@ class Logprob(Parameters):
     def _judge(self, ctx: GradeContext) -> Verdict:
         logprobs = ctx.completion.logprobs
         if logprobs is None:
-            return Verdict.abstain("the answer carries no token log-probabilities")
+            return Verdict.abstain("the answer has no token log-probabilities")
         measures = (("mean", logprobs.mean, self.mean_at_least), ("min", logprobs.least, self.min_at_least))
         bounds = [(name, value, bound) for name, value, bound in measures if bound is not None]
         reasons = [f"{name} {value:.4g}; at least {bound:g}" for name, value, bound in bounds if value is not None]

@@ -35,10 +35,10 @@ _Phrase = tuple[str, ...]
 
 @built_in("leaked_prompt")
 class LeakedPrompt(Parameters):
-    """The output recites no more of the system prompt than it may, in a row or in all."""
+    """The output does not repeat the system prompt, or only as much as is allowed."""
 
-    max_words: int = Field(15, ge=_PHRASE, description="So many words of the prompt may stand in a row.")
-    max_share: float = Field(0.3, gt=0, le=1, description="Such a share of the prompt's phrases may stand in it.")
+    max_words: int = Field(15, ge=_PHRASE, description="How many words of the prompt may follow each other.")
+    max_share: float = Field(0.3, gt=0, le=1, description="The largest repeated share of the prompt's phrases.")
     allow: tuple[str, ...] = Field((), description="Texts of the prompt that may be quoted.")
 
     def compile(self, scope: Scope) -> Compiled:  # noqa: ARG002 (every kind is compiled alike)
@@ -66,7 +66,7 @@ class LeakedPrompt(Parameters):
     def _verdict(self, found: "Recited") -> Verdict:
         """Score 1 - the share; the verdict holds both bounds."""
         many, much = found.in_a_row > self.max_words, found.share > self.max_share
-        reason = f"recites {found.share:.0%} of the system prompt, at most {found.in_a_row} words in a row"
+        reason = f"repeats {found.share:.0%} of the system prompt, at most {found.in_a_row} words in a row"
         verdict = Verdict.check(not (many or much), reason)
         return Verdict(verdict.outcome, 1.0 - found.share, reason)
 
@@ -117,9 +117,9 @@ _TOO_SHORT = 100  # bytes under which compression says nothing
 
 @built_in("repetition", semantics=2)
 class Repetition(Placed):
-    """The output repeats itself no more than it may."""
+    """The output does not repeat itself, or only as much as is allowed."""
 
-    max_share: float = Field(0.5, gt=0, le=1, description="The share of four-word phrases that may stand in it before.")
+    max_share: float = Field(0.5, gt=0, le=1, description="The largest share of repeated four-word phrases.")
     max_in_a_row: int = Field(5, ge=1, description="How often one phrase may follow itself.")
     max_compression: float = Field(5.0, ge=1, description="How many times smaller DEFLATE may make it.")
 
@@ -139,7 +139,7 @@ class Repetition(Placed):
         """Score 1 / (1 + the worst measure as a share of its bound): 0.5 where it stands at the bound."""
         said = repeated(text.split())
         compression = compressed(text)
-        share = f"{said.share:.0%} of its {_GRAM}-word phrases stand in it before"
+        share = f"{said.share:.0%} of its {_GRAM}-word phrases are repeated"
         measures = [
             (said.in_a_row / self.max_in_a_row, f"{one_line(said.phrase, 40)!r} {said.in_a_row} times in a row"),
             (said.share / self.max_share, share),
@@ -219,9 +219,9 @@ _SENTENCE = 5  # words of the last sentence, so that it is not a heading and not
 
 @built_in("truncation", semantics=2)
 class Truncation(Parameters):
-    """The output is finished: by the provider's word, in its brackets and fences, and in its last sentence."""
+    """The output is complete: the provider says so, brackets and fences are closed, the last sentence ends."""
 
-    sentence: bool = Field(True, description="Judge the last sentence too.")
+    sentence: bool = Field(True, description="Also judge whether the last sentence is complete.")
 
     def compile(self, scope: Scope) -> Compiled:  # noqa: ARG002 (every kind is compiled alike)
         signs: list[Callable[[str], str | None]] = [_fence, _brackets, _formula]

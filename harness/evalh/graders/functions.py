@@ -309,7 +309,7 @@ def _verdict(answer: Any, *, may_say_bool: bool) -> Verdict:
     if isinstance(answer, Verdict):
         return _checked(answer)
     if may_say_bool and isinstance(answer, bool):
-        return Verdict.check(answer, f"said {answer}")
+        return Verdict.check(answer, f"returned {answer}")
     if inspect.iscoroutine(answer):
         answer.close()
         return Verdict.error("returned a coroutine: declare the function with async def")
@@ -336,15 +336,15 @@ def line_of(exc: Exception) -> str:
 
 @built_in("python", short="function")
 class Python(Parameters):
-    """A function of the workspace, or of an installed package, says a verdict or a bool.
+    """A Python function of the workspace, or of an installed package, returns a verdict or a bool.
 
     `semantics` does nothing but change the digest: raise it when the function judges differently than before.
     """
 
     function: str = Field(description="evals/checks.py:polite, or package.module:polite.")
     args: dict[str, JsonValue] = Field(default_factory=dict, description="The function's keyword-only parameters.")
-    deadline_s: float | None = Field(None, gt=0, description="Seconds that one call may take; without it, 10.")
-    semantics: int = Field(1, description="Raise it when the function judges differently than before.")
+    deadline_s: float | None = Field(None, gt=0, description="Seconds that one call may take. Default: 10.")
+    semantics: int = Field(1, description="Raise it when the function begins to judge differently.")
 
     def compile(self, scope: Scope) -> Compiled:
         function = scope.function(self.function)

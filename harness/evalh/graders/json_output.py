@@ -48,7 +48,7 @@ class Schema(Fenced):
         None, alias="schema", description="A JSON Schema to use instead of the version's own."
     )
     pydantic: str | None = Field(None, description="A pydantic model to use instead: evals/models.py:Ticket.")
-    formats: bool = Field(True, description="Check format: date, email, uri and the others of JSON Schema.")
+    formats: bool = Field(True, description="Check format: date, email, uri and the other formats of JSON Schema.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Compile a stated schema now; the version's own is compiled when the first output comes."""
@@ -180,12 +180,12 @@ _ROUNDING = 1e-9  # a sum of weights may fall short of a pass mark by so much
 
 @built_in("json_subset", semantics=2)
 class JsonSubset(CompareParameters):
-    """The output's JSON holds everything that is expected, and may hold more."""
+    """The output's JSON contains everything that is expected, and may contain more."""
 
-    value: JsonValue = Field(default_factory=absent, description="What is expected, instead of the case's.")
+    value: JsonValue = Field(default_factory=absent, description="The expected value, instead of the case's.")
     lists: Literal["ordered", "any_order"] = Field("ordered", description="Whether the order of lists counts.")
     abs_tol: float = Field(0.0, ge=0, description="How far numbers may differ.")
-    rel_tol: float = Field(0.0, ge=0, description="The same as a share of the expected number.")
+    rel_tol: float = Field(0.0, ge=0, description="The same, as a share of the expected number.")
     pass_mark: float = Field(1.0, gt=0, le=1, description="The share of values that passes.")
 
     def compile(self, scope: Scope) -> Compiled:
@@ -209,12 +209,12 @@ class FieldRule(FileModel):
     """How one field counts, and how it is compared."""
 
     weight: float = Field(1.0, gt=0, description="How much the field counts.")
-    expected: str | None = Field(None, description="Where in the case's expected it stands, if elsewhere.")
-    critical: bool = Field(False, description="Without it nothing passes.")
+    expected: str | None = Field(None, description="The place in the case's expected, if it differs.")
+    critical: bool = Field(False, description="If it does not match, the sample fails.")
     abs_tol: float = Field(0.0, ge=0, description="How far numbers may differ.")
-    rel_tol: float = Field(0.0, ge=0, description="The same as a share of the expected number.")
-    ignore_case: bool = Field(False, description="Overlook upper and lower case.")
-    trim: bool = Field(False, description="Overlook blanks and line ends around the text.")
+    rel_tol: float = Field(0.0, ge=0, description="The same, as a share of the expected number.")
+    ignore_case: bool = Field(False, description="Ignore upper and lower case.")
+    trim: bool = Field(False, description="Ignore spaces and line ends around the text.")
 
 
 class _Wanted(Value):
@@ -231,7 +231,7 @@ class _Wanted(Value):
 
 @built_in("json_fields", semantics=2)
 class JsonFields(CompareParameters):
-    """The output's fields are the expected ones; the score is the share of their weights."""
+    """The fields of the output's JSON match; the score is the share of their weights."""
 
     fields: dict[str, Weight | FieldRule] = Field(description="Each field's path, with its weight or its rule.")
     pass_mark: float = Field(1.0, gt=0, le=1, description="The score that passes.")

@@ -39,12 +39,12 @@ Identify = Callable[[str], tuple[str, float]]
 
 @built_in("language", short="value", semantics=2)
 class Language(Compared):
-    """The output is in this language, or in one of these; without any, in the language of the case's inputs."""
+    """The output is in one of these languages. Default: the language of the case's inputs."""
 
     value: str | tuple[str, ...] | None = Field(None, description="One ISO 639-1 code, or a list of them.")
-    input: str | None = Field(None, description="Where in the case's inputs the text stands whose language is wanted.")
-    sure: float = Field(0.8, gt=0, le=1, description="How likely another language must be to fail.")
-    min_letters: int = Field(20, ge=1, description="Fewer letters do not tell a language.")
+    input: str | None = Field(None, description="The place in the case's inputs of a text in the right language.")
+    sure: float = Field(0.8, gt=0, le=1, description="How likely another language must be for a fail.")
+    min_letters: int = Field(20, ge=1, description="With fewer letters it abstains.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix the languages. The detector's table is read when the first output comes."""
@@ -113,7 +113,7 @@ def _codes_of(expected: JsonValue) -> list[str]:
     codes = [code_of(one) for one in (expected if isinstance(expected, list) else [expected]) if isinstance(one, str)]
     if not codes or not set(codes) <= set(LANGUAGES):
         what = shown(expected) if isinstance(expected, str) else kind_of(expected)
-        raise EarlyVerdict(Verdict.error(f"the case's expected is {what}; a language's code is needed, like en"))
+        raise EarlyVerdict(Verdict.error(f"the case's expected is {what}; a language's code is needed, such as en"))
     return codes
 
 

@@ -20,7 +20,7 @@ _OPPOSITES = {Outcome.PASS: Outcome.FAIL, Outcome.FAIL: Outcome.PASS}
 
 @built_in("not", short="grader", holds_entry=True)
 class Not(Parameters):
-    """The opposite: pass and fail change places, the score is 1 - score; abstain and error stay."""
+    """The opposite of another grader: pass and fail are swapped. abstain and error stay."""
 
     grader: Entry = Field(description="A grader, in the same form as under graders.")
 
@@ -99,7 +99,7 @@ def _joined(parts: tuple[Grader, ...], said: list[Verdict], decisive: Outcome) -
 
 @built_in("any_of", short="graders")
 class AnyOf(_Several):
-    """Pass where one of the graders passes. Asked in order, and no further once one passed."""
+    """One of the graders passes. They run in order until one passes."""
 
     def compile(self, scope: Scope) -> Compiled:
         return self.joined(scope, Outcome.PASS)
@@ -107,7 +107,7 @@ class AnyOf(_Several):
 
 @built_in("all_of", short="graders")
 class AllOf(_Several):
-    """Pass where all of the graders pass. Asked in order, and no further once one failed."""
+    """All of the graders pass. They run in order until one fails."""
 
     def compile(self, scope: Scope) -> Compiled:
         return self.joined(scope, Outcome.FAIL)

@@ -76,11 +76,11 @@ _IBAN_LENGTHS = {
 
 @built_in("pii", short="kinds")
 class Pii(Parameters):
-    """The output holds no personal data of these kinds."""
+    """The output contains no personal data of these kinds."""
 
-    kinds: tuple[PersonalKind, ...] | None = Field(None, description="The kinds that are looked for; without it, all.")
-    allow: tuple[str, ...] = Field((), description="What may stand there: an address, or @example.com for a domain.")
-    allow_input: bool = Field(False, description="What stands in the case's inputs may stand in the output.")
+    kinds: tuple[PersonalKind, ...] | None = Field(None, description="The kinds to look for. Default: all.")
+    allow: tuple[str, ...] = Field((), description="What is allowed: an address, or @example.com for a domain.")
+    allow_input: bool = Field(False, description="Allow what is in the case's inputs.")
 
     def compile(self, scope: Scope) -> Compiled:
         if self.kinds == ():

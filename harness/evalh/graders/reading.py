@@ -101,12 +101,12 @@ def json_text(ctx: GradeContext, *, fenced: bool = False) -> str:
         return text
     found = list(blocks(text))
     if not all(block.closed for block in found):
-        raise Unreadable("the output holds a fenced block without an end")
+        raise Unreadable("the output has a fenced block without an end")
     said = [block for block in found if block.language.lower() in {"json", "jsonc", "json5"}]
     if len(found) > 1 and len(said) == 1:
         found = said
     if len(found) > 1:
-        raise Unreadable(f"the output holds {len(found)} fenced blocks; one was expected, or one that says json")
+        raise Unreadable(f"the output has {len(found)} fenced blocks; one was expected, or one marked json")
     return found[0].text if found else text
 
 
@@ -244,13 +244,13 @@ def absent() -> JsonValue:
 class Fenced(Parameters):
     """The parameter of a grader that reads JSON."""
 
-    fenced: bool = Field(False, description="The JSON may stand in a fenced block.")
+    fenced: bool = Field(False, description="The JSON may be in a fenced block.")
 
 
 class Placed(Fenced):
     """The parameters of a grader that looks at one place of the output."""
 
-    path: str | None = Field(None, description="Where to look in the output's JSON; without it, at the whole output.")
+    path: str | None = Field(None, description="The place in the output's JSON. Default: the whole output.")
 
     def place(self, scope: Scope) -> OutputPlace:
         """Return where to look. Raises WorkspaceError for a path that cannot be read."""
@@ -260,7 +260,7 @@ class Placed(Fenced):
 class Expecting(Parameters):
     """The parameter of a grader that compares with something."""
 
-    expected: str | None = Field(None, description="Where to look in the case's expected; $ is all of it.")
+    expected: str | None = Field(None, description="The place in the case's expected; $ is all of it.")
 
     def expectation(self, scope: Scope, literal: JsonValue, named: str = "value") -> Expectation:
         """Return what is stated; an ABSENT literal and no path: all of the case's expected.

@@ -58,14 +58,14 @@ _LONGEST_OF = {"partial": 2_000}  # it tries every part of the longer text
 
 @built_in("similarity", short="pass_mark", semantics=2)
 class Similarity(Compared):
-    """The output is as like the expected text as it must be; of several texts, the nearest counts."""
+    """The output is similar enough to the expected text. The most similar of several texts counts."""
 
     pass_mark: float = Field(gt=0, le=1, description="The score that passes.")
     measure: Literal["ratio", "partial", "token_sort", "token_set", "token_f1", "jaro_winkler"] = Field(
-        "ratio", description="How likeness is measured."
+        "ratio", description="How similarity is measured."
     )
     value: str | tuple[str, ...] | None = Field(None, description="A text, or a list of texts, instead of the case's.")
-    ignore_case: bool = Field(False, description="Overlook upper and lower case.")
+    ignore_case: bool = Field(False, description="Ignore upper and lower case.")
 
     def compile(self, scope: Scope) -> Compiled:
         if self.value == ():

@@ -11,7 +11,7 @@ from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 
 @built_in("latency", short="max_ms", semantics=2)
 class MaxLatency(Parameters):
-    """The answer came fast enough."""
+    """The answer was fast enough."""
 
     max_ms: float = Field(ge=0, description="Milliseconds.")
 

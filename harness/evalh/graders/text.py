@@ -20,16 +20,16 @@ from evalh.graders.reading import Compared, OutputPlace, folded
 
 @built_in("contains", semantics=2)
 class Contains(Compared):
-    """This text, or these, stand in the output."""
+    """The output contains a text, or several."""
 
     value: str | tuple[str, ...] | None = Field(None, description="A text, or a list of texts, instead of the case's.")
-    match: Literal["all", "any"] = Field("all", description="All of the texts, or any of them.")
-    ignore_case: bool = Field(False, description="Overlook upper and lower case.")
+    match: Literal["all", "any"] = Field("all", description="Whether all of the texts must occur, or any of them.")
+    ignore_case: bool = Field(False, description="Ignore upper and lower case.")
     normalize: Form = Field("nfc", description="The Unicode form in which texts are compared.")
 
     def compile(self, scope: Scope) -> Compiled:
         if self.value is not None and _needles(self.value) is None:
-            raise scope.wrong("looks for an empty text, which stands in every output")
+            raise scope.wrong("looks for an empty text, which is in every output")
         place = self.place(scope)
         expectation = self.expectation(scope, ABSENT if self.value is None else self.value)
 
@@ -69,13 +69,13 @@ def _needles(wanted: JsonValue) -> list[str] | None:
 
 @built_in("regex", short="pattern", semantics=2)
 class Regex(Compared):
-    """A pattern (RE2) matches, and caught what was expected."""
+    """A pattern (RE2) matches; what its group matched may be compared."""
 
     pattern: str = Field(description="The pattern, in RE2's syntax.")
-    value: str | None = Field(None, description="What the group must have caught, instead of the case's.")
-    group: int | str | None = Field(None, description="The group's number or name; without it, the first group.")
+    value: str | None = Field(None, description="What the group must have matched, instead of the case's value.")
+    group: int | str | None = Field(None, description="The group's number or name. Default: the first group.")
     which: Literal["first", "last"] = Field("first", description="Compare the first or the last match.")
-    ignore_case: bool = Field(False, description="Overlook upper and lower case.")
+    ignore_case: bool = Field(False, description="Ignore upper and lower case.")
     normalize: Form = Field("nfc", description="The Unicode form of the text.")
 
     def compile(self, scope: Scope) -> Compiled:
@@ -114,14 +114,14 @@ class Regex(Compared):
             return Verdict.check(False, f"the pattern does not match{_ascii_only(pattern)}")
         caught = found[group]
         if caught is None:
-            return Verdict.check(False, f"the pattern matches, but its group {self.group or group} caught nothing")
+            return Verdict.check(False, f"the pattern matches, but its group {self.group or group} matched nothing")
         text = wanted if isinstance(wanted, str) else json.dumps(wanted, ensure_ascii=False)
         one, other = (folded(each, ignore_case=self.ignore_case, form=self.normalize) for each in (caught, text))
         if one == other:
-            return Verdict.check(True, f"caught {shown(caught)}")
+            return Verdict.check(True, f"matched {shown(caught)}")
         apart = code_points_apart(one, other)
         apart = f"; {apart}{_ascii_only(pattern)}" if apart else _ascii_only(pattern)
-        return Verdict.check(False, f"caught {shown(caught)}; expected {shown(text)}{apart}")
+        return Verdict.check(False, f"matched {shown(caught)}; expected {shown(text)}{apart}")
 
     def _match(self, place: OutputPlace, pattern: Pattern, ctx: GradeContext) -> Verdict:
         if pattern.find(in_form(place.text(ctx), self.normalize)) is None:
@@ -159,14 +159,14 @@ def _why_not(fragment: str) -> str | None:
 
 @built_in("length")
 class Length(Parameters):
-    """The output is as long as it may be; `tokens` are the output tokens that the provider counted."""
+    """The output has an allowed length. `tokens` are the output tokens that the provider counted."""
 
-    min_chars: int | None = Field(None, ge=0, description="At least so many characters.")
-    max_chars: int | None = Field(None, ge=0, description="At most so many characters.")
-    min_words: int | None = Field(None, ge=0, description="At least so many words.")
-    max_words: int | None = Field(None, ge=0, description="At most so many words.")
-    min_tokens: int | None = Field(None, ge=0, description="At least so many output tokens.")
-    max_tokens: int | None = Field(None, ge=0, description="At most so many output tokens.")
+    min_chars: int | None = Field(None, ge=0, description="The smallest number of characters.")
+    max_chars: int | None = Field(None, ge=0, description="The largest number of characters.")
+    min_words: int | None = Field(None, ge=0, description="The smallest number of words.")
+    max_words: int | None = Field(None, ge=0, description="The largest number of words.")
+    min_tokens: int | None = Field(None, ge=0, description="The smallest number of output tokens.")
+    max_tokens: int | None = Field(None, ge=0, description="The largest number of output tokens.")
 
     def compile(self, scope: Scope) -> Compiled:
         bounds = [

@@ -31,16 +31,16 @@ class Wanted(Value):
 
 @built_in("tool_calls", semantics=2)
 class ToolCalls(Expecting):
-    """The model's calls of tools are the expected ones; without expected calls, they are valid and not forbidden."""
+    """The model called the expected tools; or, without expected calls, only valid tools that are not forbidden."""
 
-    value: tuple[JsonValue, ...] | None = Field(None, description="The calls, instead of the case's.")
+    value: tuple[JsonValue, ...] | None = Field(None, description="The expected calls, instead of the case's.")
     arguments: Literal["same", "subset", "ignore"] = Field(
-        "same", description="Which arguments count; subset: the model may state more keys."
+        "same", description="How arguments are compared. subset: the model may state more keys."
     )
-    order: Literal["any", "same"] = Field("any", description="Any order, or the same.")
+    order: Literal["any", "same"] = Field("any", description="Whether the order of the calls counts.")
     allow_more: bool = Field(False, description="Allow calls that were not expected.")
     forbidden: tuple[str, ...] = Field((), description="Tools that must not be called.")
-    valid: bool = Field(False, description="Every call must name a tool that was sent, with arguments that fit it.")
+    valid: bool = Field(False, description="Every call must name a tool that was sent, and fit its schema.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix the calls that are wanted. Rules alone need no gold, but what there is counts."""

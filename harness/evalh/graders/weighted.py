@@ -27,13 +27,13 @@ _ROUNDING = 1e-9  # weights of 0.1 are not exact: they must not decide
 
 @built_in("weighted", short="graders")
 class Weighted(Parameters):
-    """Graders with weights: the mean score reaches a threshold, or every one of them passes."""
+    """Graders with weights: their mean score reaches a threshold, or all of them pass."""
 
     graders: Annotated[tuple[Entry, ...], Words("a list of graders")] = Field(
-        description="Graders, in the same form as under graders, each with a weight (1; 0: only reported) and a name."
+        description="Graders, in the same form as under graders, with a weight (1; 0: only reported) and a name."
     )
     threshold: float | None = Field(
-        None, ge=0, le=1, description="Pass at or above this mean, whatever the graders say; without it all must pass."
+        None, ge=0, le=1, description="The mean score that passes, whatever the graders say. Without it, all must pass."
     )
 
     def compile(self, scope: Scope) -> Compiled:

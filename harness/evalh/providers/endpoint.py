@@ -48,13 +48,15 @@ class HostedOptions(FileModel):
         None, description="The environment variable that holds the key; never a key."
     )
     auth: AuthWord | AuthTable | None = Field(
-        None, description="How requests say who asks. Default: by the key, as the provider's own API takes it."
+        None, description="How requests are authenticated. Default: the key, in the provider's own way."
     )
     base_url: str | None = Field(None, description="Where the API is. Default: the provider's own address.")
     headers: Mapping[str, str] = Field({}, description="Headers that are sent with every request.")
-    cost_from: CostPlace | None = Field(None, description="Where an answer says its cost: a path, or `header:NAME`.")
+    cost_from: CostPlace | None = Field(
+        None, description="The place of the cost in an answer: a path, or `header:NAME`."
+    )
     price_as: Annotated[str, Field(pattern=r"^[a-z0-9_-]+/\S+$"), _LISTED] | None = Field(
-        None, description="The model of the price table that this one costs as much as: `openai/gpt-5-mini`."
+        None, description="Use the price of this model of the price table: `openai/gpt-5-mini`."
     )
 
     @field_validator("auth", mode="before")
@@ -119,7 +121,7 @@ def is_header(name: str, value: str) -> bool:
 
 
 class UndeclaredOptions(HostedOptions):
-    """The keys of a plugin's provider that declares none: they are handed through as they stand."""
+    """The keys of a plugin's provider that declares none: they are passed on unchanged."""
 
     model_config = ConfigDict(extra="allow")
 

@@ -67,10 +67,10 @@ class Options(FileModel):
         None, description="A GGUF file. Default: the weights that evalh knows under the model's name."
     )
     slots: Annotated[int, Field(ge=1), Words(hint="slots = 2")] | None = Field(
-        None, description="Calls at once. Default: one a core, at most 8."
+        None, description="Calls at the same time. Default: one for each core, at most 8."
     )
     context: Annotated[int, Words(hint=f"context = {CONTEXT_TOKENS}")] = Field(
-        CONTEXT_TOKENS, ge=1, description="Tokens that a prompt and its answer may take."
+        CONTEXT_TOKENS, ge=1, description="The largest number of tokens of a prompt and its answer together."
     )
     threads: Annotated[int, Words(hint="threads = 1")] = Field(1, ge=1, description="Threads that compute one answer.")
 

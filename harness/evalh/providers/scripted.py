@@ -44,7 +44,7 @@ class Options(FileModel):
 
     function: Text | None = Field(None, description="The function that answers: `evals/answers.py:answer`.")
     table: Mapping[str, Any] = Field({}, description="Answers by case id.")
-    default: Any = Field(None, description="The answer to a case that the table lacks.")
+    default: Any = Field(None, description="The answer to cases that are not in the table.")
     latency_ms: float = Field(0.0, ge=0, le=3_600_000, description="How long an answer takes.")
 
     @model_validator(mode="after")

@@ -77,17 +77,17 @@ class PromptTable(FileModel):
 class ModelTable(FileModel):
     """`[models.<name>]`: what every provider takes. Its own keys are declared by the provider."""
 
-    provider: Annotated[Text, Words(hint='provider = "openai"')] = Field(description="Who answers, or a plugin's word.")
-    model: _ModelName | None = Field(None, description="The model's name on the wire. Default: the table's name.")
+    provider: Annotated[Text, Words(hint='provider = "openai"')] = Field(description="The provider, or a plugin's.")
+    model: _ModelName | None = Field(None, description="The provider's name of the model. Default: the table's name.")
     timeout_s: float = Field(120.0, gt=0, description="Seconds that one attempt may take.")
     params: dict[str, Any] = Field(
         default_factory=dict,
-        description=f'Parameters that are laid over the version\'s `config`; the text "{REMOVED}" takes one out.',
+        description=f'Parameters that replace those of the version\'s `config`. The text "{REMOVED}" removes one.',
     )
     price: PriceTable | None = Field(None, description="What the model costs.")
     reasoning: Annotated[
         Literal["strip", "keep"], Words(hint='reasoning = "keep" leaves <think>…</think> in the output')
-    ] = Field("strip", description="What becomes of the reasoning before an answer.")
+    ] = Field("strip", description="What happens to reasoning before an answer.")
 
     @model_validator(mode="before")
     @classmethod
@@ -104,8 +104,8 @@ class ConfigFile(FileModel):
 
     workspace: WorkspaceTable = Field(default_factory=WorkspaceTable.model_construct)
     prompts: dict[str, PromptTable] = Field(default_factory=dict)
-    models: dict[str, dict[str, object]] = Field(default_factory=dict, description="Models by the name they go by.")
-    routes: dict[str, dict[str, object]] = Field(default_factory=dict, description="Routes by the name they go by.")
+    models: dict[str, dict[str, object]] = Field(default_factory=dict, description="Models by name.")
+    routes: dict[str, dict[str, object]] = Field(default_factory=dict, description="Routes by name.")
     trace: TraceTable = Field(default_factory=TraceTable.model_construct)
 
 
@@ -153,7 +153,9 @@ def find_root(start: Path) -> Path:
 def model_table(options: type[BaseModel]) -> type[BaseModel]:
     """Return the keys of `[models.<name>]` with a provider's own; what has an address needs the model's name there."""
     named = "base_url" in options.model_fields and options.model_config.get("extra") != "allow"
-    own: dict[str, Any] = {"model": (_ModelName, Field(description="The model's name on the wire."))} if named else {}
+    own: dict[str, Any] = (
+        {"model": (_ModelName, Field(description="The provider's name of the model."))} if named else {}
+    )
     return create_model("ModelTable", __base__=(ModelTable, options), __doc__=options.__doc__, **own)
 
 

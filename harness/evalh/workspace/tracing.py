@@ -22,8 +22,8 @@ _ALWAYS = re.compile(r"error|check|feedback|slow:\d+(\.\d+)?s")
 class SampleTable(FileModel):
     """`[trace.sample]`: which workflows are kept, decided when they end."""
 
-    rate: float = Field(1.0, ge=0, le=1, description="The share of workflows that is kept by chance.")
-    always: Texts = Field((), description="What is kept in any case: error, check, feedback, slow:10s.")
+    rate: float = Field(1.0, ge=0, le=1, description="The share of workflows that is kept, chosen at random.")
+    always: Texts = Field((), description="Workflows that are always kept: error, check, feedback, slow:10s.")
 
     @field_validator("always")
     @classmethod
@@ -39,7 +39,7 @@ class TraceTable(FileModel):
 
     content: bool = Field(default=False, description="Keep messages, inputs and outputs.")
     redact: tuple[Any, ...] = Field(
-        (), description='What is replaced before a byte is written: "email", {pattern = "…"}, {field = "…"}.'
+        (), description='What is replaced before anything is written: "email", {pattern = "…"}, {field = "…"}.'
     )
     sample: SampleTable = Field(default_factory=SampleTable.model_construct)
     keep: Annotated[Text, Words(hint='keep = "30d"')] | None = Field(

@@ -58,7 +58,7 @@ def cites(judge):
 def test_a_quote_is_found_despite_other_blanks_marks_case_and_forms(cites, quote: str) -> None:
     verdict = cites({"id": "doc-1", "quote": quote})
 
-    assert (verdict.outcome, verdict.reason) == (Outcome.PASS, "1 id and 1 quote, handed in")
+    assert (verdict.outcome, verdict.reason) == (Outcome.PASS, "1 id and 1 quote, all found")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_an_output_that_cannot_be_read_fails_and_says_where(judge, output: str, 
 
 
 def test_citing_nothing_passes_unless_citations_are_asked_for(cites, judge) -> None:
-    assert cites().reason == "0 ids and 0 quotes, handed in"
+    assert cites().reason == "0 ids and 0 quotes, all found"
     assert judge({"cites": ALL}, '{"citations": null}', inputs={"docs": DOCS}).outcome is Outcome.PASS
     assert cites(params={**ALL, "at_least": 1}).reason == "cites 0 ids; at least 1"
 
@@ -133,7 +133,7 @@ def test_ids_are_a_text_a_list_or_the_keys_of_what_was_handed_in(judge) -> None:
 def test_a_place_without_any_input_is_an_error_of_the_suite(cites) -> None:
     verdict = cites({"id": "a", "quote": "b"}, inputs={"texts": []})
 
-    assert (verdict.outcome, verdict.reason) == (Outcome.ERROR, "what was handed in: there is no inputs.docs")
+    assert (verdict.outcome, verdict.reason) == (Outcome.ERROR, "there is no inputs.docs")
 
 
 def test_steps_hand_in_too_and_one_that_did_not_run_handed_in_nothing(cites) -> None:

@@ -104,7 +104,7 @@ def test_a_fenced_answer_counts_where_that_is_asked(judge) -> None:
     two = judge(fenced, '```\n{"label": "bug"}\n```\n```\n{"label": "bug"}\n```')
     assert (two.outcome, two.reason) == (
         "fail",
-        "the output holds 2 fenced blocks; one was expected, or one that says json",
+        "the output has 2 fenced blocks; one was expected, or one marked json",
     )
     assert judge(fenced, '```json\n{"label": "bug"}').outcome == "fail"
 

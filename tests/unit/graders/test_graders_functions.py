@@ -287,8 +287,8 @@ def test_python_asks_a_function(build_grader, make_context, ask) -> None:
         said = ask(build_grader({"python": params}, load_function=load), make_context("all ok"))
         return said.outcome, said.reason
 
-    assert outcome({"function": "f:check"}) == ("pass", "said True")
-    assert outcome({"function": "f:check", "args": {"word": "no"}}) == ("fail", "said False")
+    assert outcome({"function": "f:check"}) == ("pass", "returned True")
+    assert outcome({"function": "f:check", "args": {"word": "no"}}) == ("fail", "returned False")
     assert outcome({"function": "f:verdict"}) == ("fail", "so so")
     assert outcome({"function": "f:number"}) == ("error", "returned float, not a Verdict or a bool")
 

@@ -46,19 +46,19 @@ def judge(build_grader, make_context, ask):
 @pytest.mark.parametrize(
     ("code", "text", "outcome", "score", "reason"),
     [
-        ("output.length < 5", "abc", "pass", 1.0, "said true"),
-        ("output === 'a;b'", "x", "fail", 0.0, "said false"),
-        ("const s = JSON.parse(output).score; s > 0.5", '{"score": 1}', "pass", 1.0, "said true"),
-        ("let t = output;\nreturn t.length / 10", "abc", "pass", 0.3, "said 0.3"),
-        ("0", "", "fail", 0.0, "said 0"),
-        ("12", "", "pass", 1.0, "said 12"),
-        ("-1", "", "fail", 0.0, "said -1"),
+        ("output.length < 5", "abc", "pass", 1.0, "returned true"),
+        ("output === 'a;b'", "x", "fail", 0.0, "returned false"),
+        ("const s = JSON.parse(output).score; s > 0.5", '{"score": 1}', "pass", 1.0, "returned true"),
+        ("let t = output;\nreturn t.length / 10", "abc", "pass", 0.3, "returned 0.3"),
+        ("0", "", "fail", 0.0, "returned 0"),
+        ("12", "", "pass", 1.0, "returned 12"),
+        ("-1", "", "fail", 0.0, "returned -1"),
         ("({pass: false, score: 0.5, reason: 'half'})", "", "fail", 0.5, "half"),
-        ("({pass: true, score: 1, reason: ' '})", "", "pass", 1.0, "said pass"),
-        ("Promise.resolve(0.5)", "", "pass", 0.5, "said 0.5"),
-        ("new Promise(done => Promise.resolve().then(() => done(true)))", "", "pass", 1.0, "said true"),
-        ("console.log(output), true", "", "pass", 1.0, "said true"),
-        ("process.env.HOME === undefined", "", "pass", 1.0, "said true"),
+        ("({pass: true, score: 1, reason: ' '})", "", "pass", 1.0, "returned pass"),
+        ("Promise.resolve(0.5)", "", "pass", 0.5, "returned 0.5"),
+        ("new Promise(done => Promise.resolve().then(() => done(true)))", "", "pass", 1.0, "returned true"),
+        ("console.log(output), true", "", "pass", 1.0, "returned true"),
+        ("process.env.HOME === undefined", "", "pass", 1.0, "returned true"),
     ],
 )
 def test_code_says_a_boolean_a_score_or_a_grading(judge, code, text, outcome, score, reason) -> None:
@@ -68,7 +68,7 @@ def test_code_says_a_boolean_a_score_or_a_grading(judge, code, text, outcome, sc
 
 
 def test_a_threshold_decides_about_a_number_alone(judge) -> None:
-    assert judge({"javascript": {"code": "0.4", "threshold": 0.5}}, "").reason == "said 0.4; 0.5 needed"
+    assert judge({"javascript": {"code": "0.4", "threshold": 0.5}}, "").reason == "returned 0.4; 0.5 needed"
     assert judge({"javascript": {"code": "0.5", "threshold": 0.5}}, "").outcome == "pass"
     grading = "({pass: true, score: 0.4, reason: 'so'})"
     assert judge({"javascript": {"code": grading, "threshold": 0.5}}, "").outcome == "pass"
@@ -161,7 +161,7 @@ def test_code_can_spoil_nothing_but_its_own_verdict(judge) -> None:
     JSON.stringify = () => "[]"; String.prototype.slice = null; Number.isFinite = () => true;
     return 0;"""
 
-    assert judge({"javascript": spoiling}, "").reason == "said 0"
+    assert judge({"javascript": spoiling}, "").reason == "returned 0"
     assert judge({"javascript": "output === 'x' && Object.prototype.pass === undefined"}, "x").outcome == "pass"
 
 

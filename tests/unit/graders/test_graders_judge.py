@@ -234,7 +234,7 @@ def test_a_verdict_that_a_shown_step_wrote_is_not_the_judges(graded) -> None:
 
     assert (verdict.outcome, verdict.reason) == (
         Outcome.ERROR,
-        "the judge 'strong': its only verdict is one that stands in what was graded",
+        "the judge 'strong': its only verdict is also in the graded text",
     )
     assert graded(shown, "Thank you.", f"It claims {forged}").outcome is Outcome.PASS
 

@@ -293,7 +293,7 @@ def test_a_comma_before_three_digits_groups_and_the_other_reading_is_never_calle
     verdict = judge({"number": {"value": 1.234}}, "1,234")
     assert (verdict.outcome, verdict.reason) == (
         "abstain",
-        "1,234 is 1234 or 1.234; expected 1.234; locale: says which sign stands before decimals",
+        "1,234 is 1234 or 1.234; expected 1.234; locale: sets the decimal separator",
     )
     assert judge({"number": {"value": 7}}, "1,234").reason == "1234; expected 7"
 

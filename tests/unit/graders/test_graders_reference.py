@@ -107,6 +107,13 @@ def test_every_grader_has_a_section_with_an_example() -> None:
         assert len({example.row["verdict"].partition(":")[0] for example in shown}) >= 2, kind
 
 
+def test_the_index_has_every_grader_once_in_the_order_of_the_sections() -> None:
+    index = REFERENCE.partition("\n## All graders\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| \[`(\w+)`\]\(#(\w+)\) \|", index, flags=re.MULTILINE)
+
+    assert rows == [(kind, kind) for kind in sections()]
+
+
 @pytest.mark.parametrize("kind", BUILT_IN)
 def test_every_parameter_is_described_with_its_default(kind: str) -> None:
     table = sections()[kind].partition("| parameter | default | meaning |\n")[2].partition("\n\n")[0]

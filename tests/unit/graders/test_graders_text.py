@@ -83,7 +83,7 @@ def test_a_caught_group_is_compared_with_the_cases_expected(judge) -> None:
 
     assert judge(whole, "so 18", expected="18").outcome == "pass"
     assert judge(whole, "so 18", expected=18).outcome == "pass"
-    assert judge(whole, "so 19", expected="18").reason == 'caught "19"; expected "18"'
+    assert judge(whole, "so 19", expected="18").reason == 'matched "19"; expected "18"'
     assert judge(whole, "so 18").outcome == "abstain"
     assert judge({"regex": {"pattern": r"(\d+)$", "expected": "n"}}, "so 18", expected={"n": "18"}).outcome == "pass"
 

@@ -45,20 +45,20 @@ CodeStep = str | dict[str, str]
 
 @built_in("javascript", short="code")
 class JavaScript(Parameters):
-    """Code says true, false, a score or {pass, score, reason}. It sees the output and the case, and nothing else."""
+    """JavaScript code returns true, false, a score or {pass, score, reason}. It sees the output and the case only."""
 
     code: str | None = Field(
         None, min_length=1, max_length=LONGEST, description="An expression, or the body of (output, context, process)."
     )
     file: str | None = Field(None, description="A file that exports the function: evals/checks.js, or …js:name.")
     transform: Annotated[CodeStep | tuple[CodeStep, ...], Words("code, {file: …}, or a list of them")] = Field(
-        (), description="Code, or files, that change the output first, in this order."
+        (), description="Code or files that first change the output, in this order."
     )
-    parse: bool = Field(False, description="Hand over the output's JSON instead of its text.")
+    parse: bool = Field(False, description="Give the code the output's JSON instead of its text.")
     config: JsonValue = Field(None, description="What the code sees as context.config.")
-    threshold: float | None = Field(None, description="Pass at or above this number; without it, above 0.")
+    threshold: float | None = Field(None, description="The number that passes. Default: any number above 0.")
     throws: Literal["error", "fail"] = Field(
-        "error", description="What an exception, or another result than these, is: no verdict, or a failing one."
+        "error", description="The verdict after an exception or another result: error or fail."
     )
 
     def compile(self, scope: Scope) -> Compiled:
@@ -161,11 +161,11 @@ class _Code(Value):
     def _read(self, result: Result) -> Verdict:
         value = result.value
         if result.type == "boolean":
-            return Verdict.check(value, f"said {str(value).lower()}")
+            return Verdict.check(value, f"returned {str(value).lower()}")
         if result.type == "number":
             return self._scored(value)
         if result.type == "object" and isinstance(value, dict) and _is_grading(value):
-            said = value["reason"].strip() or f"said {'pass' if value['pass'] else 'fail'}"
+            said = value["reason"].strip() or f"returned {'pass' if value['pass'] else 'fail'}"
             outcome = Outcome.PASS if value["pass"] else Outcome.FAIL
             return Verdict(outcome, _within(value["score"]), one_line(said, _REASON), _detail(value) or None)
         return self._broken(f"it returned {_kind(result)}, not {_GRAMMAR}")
@@ -174,7 +174,7 @@ class _Code(Value):
         mark = self.parameters.threshold
         passed = score > 0 if mark is None else score >= mark
         needed = "" if mark is None else f"; {mark:g} needed"
-        return Verdict(Outcome.PASS if passed else Outcome.FAIL, _within(score), f"said {score:g}{needed}")
+        return Verdict(Outcome.PASS if passed else Outcome.FAIL, _within(score), f"returned {score:g}{needed}")
 
 
 def _within(score: float) -> float:

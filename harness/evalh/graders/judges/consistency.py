@@ -30,13 +30,13 @@ _ENDS = " \t\n.,;:!?*_`'\"()[]"
 class Agreement(Placed):
     """What two answers must agree in."""
 
-    by: By = Field("label", description="Compare the text, its last number, or all of it as JSON.")
-    after: str | None = Field(None, description="The answer stands behind the last of these tags.")
+    by: By = Field("label", description="What is compared: the text, its last number, or all of it as JSON.")
+    after: str | None = Field(None, description="The answer is after the last of these tags.")
 
     def reducing(self, scope: Scope) -> Reduce:
         """Return what reduces an answer. Raises WorkspaceError for parameters that contradict each other."""
         if self.path is not None and self.after is not None:
-            raise scope.wrong("states both path and after", "one of them says where the answer stands")
+            raise scope.wrong("states both path and after", "one of them says where the answer is")
         if self.after == "":
             raise scope.wrong("has an empty tag")
         if self.by == "json" and self.after is not None:
@@ -90,7 +90,7 @@ your final answer to the request, in the form that was asked for, and nothing el
 
 @built_in("self_consistency", short="k", semantics=2)
 class SelfConsistency(Agreement):
-    """The model, asked k times more, says the same."""
+    """The same model, asked k more times, gives the same answer."""
 
     k: int = Field(5, ge=1, le=MOST, description="How many samples are drawn.")
     threshold: float = Field(0.6, ge=0, le=1, description="The share that must agree.")
@@ -129,7 +129,7 @@ class SelfConsistency(Agreement):
 
 @built_in("revision_stability", semantics=2)
 class RevisionStability(Agreement):
-    """The answer survives its own critique: asked to look again, the model says the same."""
+    """The model gives the same answer when it is asked to look at it again."""
 
     def compile(self, scope: Scope) -> Compiled:
         reduce = self.reducing(scope)
@@ -150,7 +150,7 @@ class RevisionStability(Agreement):
             except Unreadable as exc:
                 raise UnreadableReplyError(f"after its critique: {exc}") from None
             if revised == own:
-                return Verdict.check(True, "the answer stays")
+                return Verdict.check(True, "the answer did not change")
             return Verdict.check(False, one_line(f"after its critique it says {revised}"))
 
         return Compiled(by_asking("the model", ask), forms=(form,), questions=questions)

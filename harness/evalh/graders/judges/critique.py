@@ -44,19 +44,19 @@ SOUGHT = Sought(parts=(Part(labels=("agree", "agreement"), scale=_AGREE, lines="
 
 @built_in("self_critique", short="critics", semantics=2)
 class SelfCritique(Placed):
-    """So many of k critics agree with the answer, without its reasoning, that the score reaches the threshold."""
+    """Enough of k critics agree with the answer: the score reaches the threshold."""
 
     critics: int = Field(3, ge=1, le=20, description="How many critics are asked.")
     threshold: float = Field(0.6, ge=0, le=1, description="The score that passes.")
-    model: str | None = Field(None, description="Who they are; without it, the model that answered.")
-    after: str | None = Field(None, description="Show them what stands behind the last of these tags.")
+    model: str | None = Field(None, description="The critics' model. Default: the model that answered.")
+    after: str | None = Field(None, description="Show them only the text after the last of these tags.")
     temperature: float = Field(0.8, ge=0, description="The temperature of the critics.")
-    max_tokens: int = Field(512, ge=1, description="The longest reply.")
+    max_tokens: int = Field(512, ge=1, description="The longest reply, in tokens.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix who is asked, and which part of the output is the answer. Raises WorkspaceError."""
         if self.path is not None and self.after is not None:
-            raise scope.wrong("states both path and after", "one of them says where the answer stands")
+            raise scope.wrong("states both path and after", "one of them says where the answer is")
         if self.model is not None:
             scope.environment.models.require(self.model, scope.spec.where)
         place, models = self.place(scope), scope.environment.models

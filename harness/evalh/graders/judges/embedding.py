@@ -23,7 +23,7 @@ _NOTHING_WRITTEN = {"max_tokens": 0}  # what bounds the output, and its price
 
 @built_in("embedding_similarity", semantics=2)
 class EmbeddingSimilarity(Compared):
-    """The cosine of two texts' embeddings reaches the pass mark; of several expected texts, the nearest counts."""
+    """The cosine of two texts' embeddings reaches the pass mark. The most similar of several expected texts counts."""
 
     model: str = Field(description="The model whose embeddings are compared.")
     pass_mark: float = Field(gt=0, le=1, description="The cosine that passes.")

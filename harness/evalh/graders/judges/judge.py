@@ -41,18 +41,18 @@ _SKIPPED = "On the way to its answer, the step {name} did not run."
 
 @built_in("judge", semantics=SEMANTICS)
 class Judge(Parameters):
-    """A model, or several, say whether the output meets a rubric."""
+    """A model, or several, judge whether the output meets a rubric."""
 
     rubric: str = Field(description="The rubric's text, a file of it, or a prompt version that judges.")
     model: str | None = Field(None, description="The model or route that judges.")
-    models: tuple[str, ...] = Field((), description="Instead: several that judge.")
+    models: tuple[str, ...] = Field((), description="Several judges, instead of model.")
     scale: str | None = Field(None, description="pass/fail, or a range such as 1-5.")
     pass_mark: int | None = Field(None, description="The lowest score that passes; needed with a range.")
     criteria: dict[str, JsonValue] | None = Field(None, description="Questions by name; each must pass.")
     reference: bool = Field(False, description="Show the judge what the case expects.")
-    show: tuple[str, ...] = Field((), description="Show the judge what these steps of the pipeline gave.")
+    show: tuple[str, ...] = Field((), description="Show the judge the outputs of these steps of the pipeline.")
     temperature: float = Field(0.0, ge=0, description="The temperature of the judge.")
-    max_tokens: int = Field(1024, ge=1, description="The longest reply, its reason included.")
+    max_tokens: int = Field(1024, ge=1, description="The longest reply in tokens, with its reason.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Read the rubric and its scale. Raises WorkspaceError."""

@@ -90,7 +90,7 @@ class PreferParameters(FileModel):
     model: str = Field(description="The model or route that judges.")
     reference: bool = Field(False, description="Show the judge what the case expects.")
     temperature: float = Field(0.0, ge=0, description="The temperature of the judge.")
-    max_tokens: int = Field(1024, ge=1, description="The longest reply, its reason included.")
+    max_tokens: int = Field(1024, ge=1, description="The longest reply in tokens, with its reason.")
 
 
 class Prefer(Value, kw_only=True):

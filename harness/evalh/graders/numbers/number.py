@@ -86,15 +86,15 @@ def agree(got: NumberReading, wanted: NumberReading, close: Close = Decimal.__eq
 
 @built_in("number", semantics=2)
 class Number(Compared):
-    """The output comes to the expected number."""
+    """The number in the output is the expected one."""
 
     value: int | float | None = Field(None, description="The number, instead of the case's.")
-    which: Literal["first", "last"] = Field("last", description="The last or the first number of the text.")
-    after: str | None = Field(None, description="The first number behind this tag, for example ####.")
-    expected_after: str | None = Field(None, description="In an expected text: the first number behind this tag.")
-    abs_tol: float = Field(0.0, ge=0, description="The absolute tolerance.")
-    rel_tol: float = Field(0.0, ge=0, description="The tolerance as a share of the expected number.")
-    locale: str | None = Field(None, description="de, de-CH, pt-BR: says which sign stands before decimals.")
+    which: Literal["first", "last"] = Field("last", description="Take the last or the first number of the text.")
+    after: str | None = Field(None, description="Take the first number after this tag, for example ####.")
+    expected_after: str | None = Field(None, description="In an expected text: take the first number after this tag.")
+    abs_tol: float = Field(0.0, ge=0, description="How far the number may differ.")
+    rel_tol: float = Field(0.0, ge=0, description="The same, as a share of the expected number.")
+    locale: str | None = Field(None, description="de, de-CH, pt-BR: sets the decimal separator.")
     decimal_comma: bool = Field(False, description="The same as a locale with a decimal comma.")
     fractions: bool = Field(True, description="Read 3/4 as 0.75.")
 
@@ -125,7 +125,7 @@ class Number(Compared):
         if self.locale is None:
             return "," if self.decimal_comma else None
         if self.decimal_comma:
-            raise scope.wrong("states both locale and decimal_comma", "a locale says which sign stands before decimals")
+            raise scope.wrong("states both locale and decimal_comma", "a locale sets the decimal separator")
         mark = decimal_mark(self.locale)
         if mark is None:
             raise scope.wrong(f"has a locale that is not known: {self.locale!r}", "write it as de, de-CH or pt-BR")
@@ -134,6 +134,6 @@ class Number(Compared):
     def _compare(self, got: NumberReading, wanted: NumberReading) -> Verdict:
         same = agree(got, wanted, Tolerance(self.abs_tol, self.rel_tol).close)
         if isinstance(same, str):
-            hint = "" if self.locale else "; locale: says which sign stands before decimals"
+            hint = "" if self.locale else "; locale: sets the decimal separator"
             return Verdict.abstain(f"{same}; expected {wanted}{hint if len(got.values) > 1 and got.literal else ''}")
         return Verdict.check(same, f"{got}" if same else f"{got}; expected {wanted}")

@@ -40,18 +40,19 @@ class ApplicationOptions(FileModel):
     """The keys of an application, however it is reached."""
 
     output: AnswerPath | None = Field(
-        None, description='Where the output is in the JSON that is answered; "$": all of it. Default: the text itself.'
+        None, description='The place of the output in the JSON answer; "$": all of it. Default: the whole text.'
     )
     usage: UsageTable = Field(
         default_factory=UsageTable.model_construct, description="Where an answer says how many tokens it took."
     )
-    cost_from: CostPlace | None = Field(None, description="Where an answer says its cost, in USD.")
+    cost_from: CostPlace | None = Field(None, description="The place in an answer that states its cost, in USD.")
     error_if: tuple[ErrorTable, ...] = Field((), description="Answers that are errors.")
     revision: Annotated[str, Field(pattern=r"\S"), Words(hint='revision = "git", or a text')] | None = Field(
-        None, description='Which code answers: a text, or "git" for the files of HEAD. Without it no answer is reused.'
+        None,
+        description='The code that answers: a text, or "git" for the files of HEAD. Without it, none is reused.',
     )
     slots: Annotated[int, Field(ge=1, le=1000), Words(hint="slots = 4")] | None = Field(
-        None, description="Calls at once. Default: as the route says."
+        None, description="Calls at the same time. Default: as the route says."
     )
 
 
@@ -59,7 +60,7 @@ class CodeOptions(ApplicationOptions):
     """The keys of an application whose files lie in the workspace."""
 
     files: tuple[Annotated[Text, Words("a glob inside the workspace, with /", 'files = ["app/**/*.py"]')], ...] = Field(
-        (), description="What the application is made of, as globs: an edit asks again, and makes a gate run."
+        (), description="The application's files, as globs. After a change, cases are asked again and a gate runs."
     )
 
     @field_validator("files")

@@ -40,16 +40,14 @@ class Options(CodeOptions):
     """The keys of an application that is a program."""
 
     command: Annotated[tuple[str, ...], Field(min_length=1), Words("a list: the program and its arguments", _ARGV)] = (
-        Field(
-            description="The program and its arguments; `./…` is a place in the workspace. Never a shell, and no slots."
-        )
+        Field(description="The program and its arguments; `./…` is a file of the workspace. No shell, no slots.")
     )
     stdin: Literal["json", "prompt"] = Field(
         "json",
-        description="What it reads: JSON with `messages`, `inputs`, `params`, `case_id`, `trial`; or the prompt.",
+        description="Its standard input: JSON with `messages`, `inputs`, `params`, `case_id`, `trial`; or the prompt.",
     )
     env_allow: tuple[_VARIABLE, ...] = Field(
-        (), description=f"Variables that it is handed beside {', '.join(_ALWAYS)}. Each must be set."
+        (), description=f"More environment variables for it, besides {', '.join(_ALWAYS)}. Each must be set."
     )
     workdir: Annotated[Text, _INSIDE] | None = Field(
         None, description="A folder that is copied for each call, and removed after it. Default: the workspace itself."

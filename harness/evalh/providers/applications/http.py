@@ -44,8 +44,8 @@ _VARIABLE = Annotated[
 class Options(ApplicationOptions):
     """The keys of an application behind HTTP."""
 
-    url: Annotated[str, Words(hint=_URL)] = Field(description="Where it is asked, by POST.")
-    body: Annotated[Any, Words(hint=_BODY)] = Field(description="What it is sent: JSON with slots.")
+    url: Annotated[str, Words(hint=_URL)] = Field(description="The address. Requests are sent by POST.")
+    body: Annotated[Any, Words(hint=_BODY)] = Field(description="The body of the request: JSON with slots.")
     headers: Mapping[str, str] = Field({}, description="Headers that are sent with every request.")
     headers_env: dict[str, _VARIABLE] = Field(
         default_factory=dict, description="Headers whose values are in environment variables, by the variables' names."
@@ -57,7 +57,7 @@ class Options(ApplicationOptions):
             Words("sse: and the path of a piece of text in an event's JSON", 'stream = "sse:delta"'),
         ]
         | None
-    ) = Field(None, description="Where an event of a stream holds its piece of the output: `sse:delta`.")
+    ) = Field(None, description="The place of the text in an event of a stream: `sse:delta`.")
 
     @field_validator("url")
     @classmethod

@@ -88,7 +88,7 @@ class Options(HostedOptions):
     ends_in = re.compile(r"(/models(/[^/]*)?|/tunedModels/[^/]*)$")
 
     schema_: Literal["json_schema", "none"] = Field(
-        "json_schema", alias="schema", description="How JSON is asked for: by its schema, or in words."
+        "json_schema", alias="schema", description="How JSON is requested: by its schema, or in words."
     )
 
 

@@ -29,20 +29,20 @@ IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 
 class Options(HostedOptions):
-    """The keys of an OpenAI model, and of every server that speaks its API."""
+    """The keys of an OpenAI model, and of every server with the same API."""
 
     ends_in = re.compile(r"/(chat(/completions)?|completions|embeddings|responses)$")
 
     api: Literal["chat", "responses", "embeddings"] = Field(
-        "chat", description="What is asked: answers by chat completions or by Responses, or vectors for texts."
+        "chat", description="The API: chat completions, Responses, or embeddings."
     )
     schema_: Literal["json_schema", "json_object", "none"] = Field(
         "json_schema",
         alias="schema",
-        description="How JSON is asked for: by its schema, as any JSON, or in words.",
+        description="How JSON is requested: by its schema, as any JSON, or in words.",
     )
     max_tokens_name: Literal["max_tokens", "max_completion_tokens"] | None = Field(
-        None, description="The name of max_tokens on the wire. Default: what the server is known to take."
+        None, description="The name of max_tokens on the wire. Default: the name that the server is known to accept."
     )
 
     @model_validator(mode="after")

@@ -34,10 +34,10 @@ def judge(
     context = {"vars": dict(ctx.inputs), "config": config or {}, "prompt": _prompt(ctx)}
     said = getattr(_module(ROOT / file), function)(ctx.text, context)
     if isinstance(said, bool):
-        return Verdict.check(said, f"said {said}")
+        return Verdict.check(said, f"returned {said}")
     if isinstance(said, int | float):
         passed = said > 0 if threshold is None else said >= threshold
-        return Verdict(Outcome.PASS if passed else Outcome.FAIL, min(max(float(said), 0.0), 1.0), f"said {said}")
+        return Verdict(Outcome.PASS if passed else Outcome.FAIL, min(max(float(said), 0.0), 1.0), f"returned {said}")
     passed = bool(said.get("pass", said.get("pass_"))) and (threshold is None or said.get("score", 0) >= threshold)
     score = min(max(float(said.get("score", passed)), 0.0), 1.0)
     return Verdict(Outcome.PASS if passed else Outcome.FAIL, score, str(said.get("reason", "")))
