@@ -38,6 +38,16 @@ class RunReport(Value, kw_only=True):
     confusion: LabelConfusion | None = None  # of a suite whose gold is a label
 
 
+class OnBothSides(Value, kw_only=True):
+    """One case and trial as a comparison saw it; a side is None if it was not evaluated there."""
+
+    case_id: str
+    trial: int
+    change: str  # regressed, fixed, unstable; empty: none
+    base: SampleStory | None
+    head: SampleStory | None
+
+
 class Pointer(Value):
     """Something to look at: words, and the filter that shows the samples; None: nothing to filter."""
 
