@@ -16,9 +16,9 @@ from evalh.core.values import Value
 from evalh.report.documents.document import document_of
 from evalh.report.documents.gate import FindingDocument, GateDocument
 from evalh.report.terminal.compare import ComparisonView, labels
-from evalh.report.terminal.gate import RELATIVE, inputs_text
+from evalh.report.terminal.gate import RELATIVE, differing_line, inputs_text
 from evalh.report.text import inert, safe
-from evalh.report.words import OnBothSides
+from evalh.report.words import OnBothSides, sides_differ
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _OUTPUT = 4000
@@ -71,8 +71,9 @@ def comparison_junit(view: ComparisonView, both: Iterable[OnBothSides]) -> Itera
         failures, errors = failures + (kind == "failure"), errors + (kind == "error")
         tests.append(_both_xml(one, kind, f"{base} to {head}"))
     told = f'tests="{len(tests)}" failures="{failures}" errors="{errors}"'
+    properties = _properties(sides_differ(view.comparison), view.comparison.judge_relative)
     yield f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="evalh compare" {told}>\n'
-    yield f"<testsuite name={attribute(suite)} {told}>\n{_relative_to(view.comparison.judge_relative)}"
+    yield f"<testsuite name={attribute(suite)} {told}>\n{properties}"
     yield from tests
     yield "</testsuite>\n</testsuites>\n"
 
@@ -104,13 +105,17 @@ class _TestSuite(Value, kw_only=True):
     name: str
     findings: Sequence[FindingDocument]
     judge_relative: Sequence[str] = ()
+    differing: str | None = None
     evidence: Sequence[Evidence] = ()
     exit: ExitCode = ExitCode.YES
 
 
 def gate_junit(gate: GateDocument) -> str:
     """Return a decision as JUnit: failure = a rule refuses, error = could not be measured, skipped = inconclusive."""
-    tested = [*_whole(gate), *(document_of(_TestSuite, suite, name=suite.suite) for suite in gate.suites)]
+    tested = [
+        *_whole(gate),
+        *(document_of(_TestSuite, one, name=one.suite, differing=differing_line(one)) for one in gate.suites),
+    ]
     suites = "".join(_suite_xml(suite) for suite in tested)
     head = f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="evalh gate"{_told(tested)}>'
     return f"{head}\n{suites}</testsuites>\n"
@@ -133,12 +138,13 @@ def _suite_xml(suite: _TestSuite) -> str:
         (*(_finding_xml(suite, one) for one in suite.findings), *(_worse_xml(suite, one) for one in suite.evidence))
     )
     head = f"<testsuite name={_uncut(suite.name)}{_told([suite])}>"
-    return f"{head}\n{_relative_to(suite.judge_relative)}{cases}</testsuite>\n"
+    return f"{head}\n{_properties(suite.differing, suite.judge_relative)}{cases}</testsuite>\n"
 
 
-def _relative_to(why: Sequence[str]) -> str:
-    """Return a test suite's properties that say why its verdict is relative to its judges."""
-    properties = "".join(f"<property name={_uncut(RELATIVE)} value={_uncut(text)}/>\n" for text in why)
+def _properties(differing: str | None, relative: Sequence[str]) -> str:
+    """Return a test suite's properties: in what its sides differ, and why its verdict is relative to its judges."""
+    told = [*([] if differing is None else [("sides", differing)]), *((RELATIVE, text) for text in relative)]
+    properties = "".join(f"<property name={_uncut(name)} value={_uncut(text)}/>\n" for name, text in told)
     return f"<properties>\n{properties}</properties>\n" if properties else ""
 
 

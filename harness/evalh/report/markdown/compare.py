@@ -7,7 +7,7 @@ from evalh.core.log import SampleStory
 from evalh.report.markdown.run import code
 from evalh.report.terminal.compare import ComparisonView, labels, points, sentence, told_incidents
 from evalh.report.text import cost_per_good, milliseconds, rate
-from evalh.report.words import OnBothSides
+from evalh.report.words import OnBothSides, sides_differ
 
 _ROWS = 20
 
@@ -17,6 +17,8 @@ def comparison_markdown(view: ComparisonView, both: Iterable[OnBothSides]) -> It
     comparison = view.comparison
     base, head = labels(comparison)
     yield f"**{code(base)} → {code(head)}**: {code(sentence(comparison).plain, 300)}"
+    yield ""
+    yield code(sides_differ(comparison), 300)
     yield ""
     for mismatch in comparison.mismatches:
         yield f"- {code(mismatch.what, 300)}"

@@ -22,6 +22,7 @@ from evalh.report.terminal.gate import (
     asked_line,
     certainty,
     decision_word,
+    differing_line,
     inputs_text,
     look_line,
     named_sides,
@@ -65,6 +66,7 @@ def _blocks(gate: GateDocument) -> Iterator[str]:
     decision = decision_word(gate.exit, doubt=gate.doubt)
     yield f"\n## {_sign(gate)} evalh gate: {decision}{relative}{_headline(gate)}\n\n"
     yield f"{_text(gate.base)} → {_text(gate.head)}\n"
+    yield from _differing(gate)
     if gate.series is not None:
         yield f"\n_{_text(look_line(gate.series))}_\n\n"
     for reason in gate.reasons:
@@ -83,6 +85,16 @@ def _blocks(gate: GateDocument) -> Iterator[str]:
     yield from _next(gate)
 
 
+def _differing(gate: GateDocument) -> Iterator[str]:
+    """Say in what the sides differ: once where all suites say the same."""
+    told = {suite.suite: line for suite in gate.suites if (line := differing_line(suite)) is not None}
+    if len({*told.values()}) == 1:
+        yield f"\n{_text(next(iter(told.values())))}\n\n"
+        return
+    for name, line in told.items():
+        yield f"\n{_text(f'{name}: {line}')}\n\n"
+
+
 def _headline(gate: GateDocument) -> str:
     """Tell the story of the first suite that decided: both sides, and the difference."""
     told = (one for one in gate.suites if one.exit == gate.exit and one.comparison is not None and one.comparison.n)
@@ -96,7 +108,7 @@ def _headline(gate: GateDocument) -> str:
 def _suite(suite: SuiteDocument, base: str) -> Iterator[str]:
     told = named_sides(suite, base).removeprefix(f"{suite.suite} ")
     yield f"\n### {_sign(suite)} {_text(suite.suite)} · {_text(told)} · {_text(suite.model)}\n\n"
-    yield f"{_text(asked_line(suite))} · changed: {_text(', '.join(suite.parts) or 'the version')}\n"
+    yield f"{_text(asked_line(suite))}\n"
     if (compared := suite.comparison) is not None and compared.n:
         yield _numbers(suite, compared)
     for aside in asides(suite):
