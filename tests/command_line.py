@@ -47,6 +47,8 @@ class CommandLine:
 
     def __init__(self) -> None:
         self._started_with = dict(os.environ)
+        self._elsewhere = tempfile.TemporaryDirectory()  # where commands are typed that name no folder of their own
+        Path(self._elsewhere.name).chmod(0o755)  # other users, too
         self._process = subprocess.Popen(
             [sys.executable, __file__],
             stdin=subprocess.PIPE,
@@ -60,12 +62,15 @@ class CommandLine:
         return self.run(["-C", str(folder), *arguments], **more)
 
     def run(self, arguments: list[str], *, env: Mapping[str, str] | None = None, **more: Any) -> Done:
-        """Run `evalh arguments…`. `cwd`: in this folder; `gone`: from a folder that is deleted first; `uid`: as this
-        user; `interrupt_after`: with Ctrl-C after so many seconds.
+        """Run `evalh arguments…`.
+
+        `cwd`: in this folder, else in an empty one; `gone`: from a folder that is deleted first; `uid`: as this user;
+        `interrupt_after`: with Ctrl-C after so many seconds.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        wanted = {"arguments": arguments, "env": dict(os.environ if env is None else env), **more}
+        wanted = {"arguments": arguments, "env": dict(os.environ if env is None else env), "cwd": self._elsewhere.name}
+        wanted |= more
         assert self._may_start_with(wanted["env"]), "an interpreter's own variables differ: start one"
         self._process.stdin.write(json.dumps(wanted) + "\n")
         self._process.stdin.flush()
@@ -79,6 +84,7 @@ class CommandLine:
     def close(self) -> None:
         """End the process."""
         self._process.communicate(timeout=10)
+        self._elsewhere.cleanup()
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -37,6 +38,21 @@ def _only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+_KEPT_BY_TOOLS = frozenset(
+    {".benchmarks", ".coverage", ".hypothesis", ".import_linter_cache", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
+)
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A file with a relative name would lie in the repository: a test writes into its own folder."""
+    here = Path.cwd()
+    before = {one.name for one in here.iterdir()}
+    yield
+    new = {one.name for one in here.iterdir()} - before - _KEPT_BY_TOOLS
+    assert not new, f"{request.node.nodeid}, or a test beside it, left in {here}: {', '.join(sorted(new))}"
 
 
 @pytest.fixture(autouse=True)

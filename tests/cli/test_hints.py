@@ -3,6 +3,7 @@
 "Works" means that it is not refused as wrong usage. A word in capitals stands for something that only a person knows.
 """
 
+import contextlib
 import re
 import shlex
 import subprocess
@@ -40,7 +41,8 @@ def typed(folder: Path, command: str) -> tuple[int, str]:
         folder = folder / shlex.split(inside)[0]
     words = shlex.split(command)
     if words[0] == "evalh":
-        done = here(folder, *words[1:])
+        with contextlib.chdir(folder):
+            done = here(folder, *words[1:])
         return done.exit, done.err
     git = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     return (USAGE if git.returncode else 0), git.stderr

@@ -1,6 +1,7 @@
 """`evalh run --watch`: a real process, a real server that counts what is asked, files that are saved."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -65,9 +66,31 @@ def test_a_saved_row_asks_its_case_alone_and_says_what_changed(
     second = watched.until_it_waits()
 
     assert "7 good · 1 bad" in first
-    assert "6 good · 2 bad" in second
-    assert "triage@draft on small: 1 worse (t-0003)" in second
+    said = [line for line in second.splitlines() if line]
+    assert re.fullmatch(r"triage@draft on small · suite triage · 1 case asked · \d\d:\d\d:\d\d", said[0])
+    assert said[1:-1] == ["good 7 → 6 of 8  -12.5 points", "now bad  t-0003"]
     assert server.asked[8:] == ["order 14"]
+    assert watched.interrupt() == 0
+    whole = evalh(folder, "show", "last").stdout
+    assert "6 good · 2 bad" in whole
+    assert "grader" in whole
+
+
+def test_each_saved_version_has_its_own_numbers_before_and_after(
+    served: tuple[ChatServer, Path], watched: Watched
+) -> None:
+    _, folder = served
+    rows = folder / "datasets/triage.jsonl"
+    watched.until_it_waits()
+    rows.write_text(rows.read_text().replace('"order 3"', '"order 14"').replace('"order 7"', '"order 8"'))
+    both_ways = watched.until_it_waits()
+    rows.write_text("".join(rows.read_text().splitlines(keepends=True)[:-1]))
+    shorter = watched.until_it_waits()
+
+    assert "good 7 → 7 of 8  +0.0 points" in both_ways
+    assert "now bad  t-0003\nnow good  t-0007\n" in both_ways
+    assert "0 cases asked" in shorter
+    assert "good 7 of 8 → 6 of 7  -1.8 points\nno case changed its verdict\n" in shorter
     assert watched.interrupt() == 0
 
 
@@ -87,8 +110,9 @@ def test_a_saved_draft_is_asked_and_one_that_is_broken_is_told(
     assert "draft.prompt:" in broken
     assert "error:" in broken
     assert asked == 8
-    assert "7 good · 1 bad" in mended
-    assert "no case changed its standing" in mended
+    assert "grader" not in broken
+    assert "8 cases asked" in mended
+    assert "good 7 → 7 of 8  +0.0 points\nno case changed its verdict\n" in mended
     assert len(server.asked) == 16
     assert watched.interrupt() == 0
 

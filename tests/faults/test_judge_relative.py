@@ -10,7 +10,7 @@ from evalh.api.gate import gate_versions
 from evalh.api.report import gate_page
 from evalh.api.workspace import Workspace
 from evalh.report.documents.gate import gate_document
-from evalh.report.files.gate import gate_markdown
+from evalh.report.markdown.gate import gate_markdown
 from faults.dialects import OPENAI
 from faults.fault_server import Act, Asked, fault_server
 from faults.running import here, two_versions

@@ -14,7 +14,8 @@ from evalh.api.workspace import Workspace
 from evalh.core.errors import ExitCode
 from evalh.core.run import Estimate
 from evalh.report.documents.gate import gate_document
-from evalh.report.files.gate import COMMENT_BYTES, MARKER, gate_junit, gate_markdown
+from evalh.report.files.junit import gate_junit
+from evalh.report.markdown.gate import COMMENT_BYTES, MARKER, gate_markdown
 from evalh.report.terminal.gate import annotations, certainty
 from evalh.store import open_store
 from faults.running import here

@@ -10,7 +10,7 @@ from evalh.analysis.gate.decision import Series
 from evalh.api.gate import read_earlier
 from evalh.core.errors import ExitCode
 from evalh.report.documents.gate import GateDocument, gate_document
-from evalh.report.files.gate import COMMENT_BYTES, MARKER, gate_markdown
+from evalh.report.markdown.gate import COMMENT_BYTES, MARKER, gate_markdown
 from evalh.report.terminal.gate import look_line
 from gating import Repo
 from workspaces import evalh

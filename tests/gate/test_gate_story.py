@@ -16,7 +16,8 @@ from evalh.analysis.gate.decision import GateDecision
 from evalh.api.scaffold import ci_file
 from evalh.core.errors import ExitCode
 from evalh.report.documents.gate import gate_document, kept_gate
-from evalh.report.files.gate import COMMENT_BYTES, DATASET_LABEL, gate_junit, gate_markdown
+from evalh.report.files.junit import gate_junit
+from evalh.report.markdown.gate import COMMENT_BYTES, DATASET_LABEL, gate_markdown
 from evalh.report.terminal.gate import show_gate
 from gating import Repo, row
 

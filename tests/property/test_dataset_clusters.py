@@ -4,6 +4,7 @@ import csv
 import io
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -25,6 +26,16 @@ def held_to(path: str, data: bytes, clusters: dict[str, str]) -> bytes:
     after = [replace(case, where="") for case in Dataset(OneFile(path, written), path)]  # a name may hold line ends
     assert after == [replace(case, cluster=clusters.get(case.id, case.cluster), where="") for case in before]
     return written
+
+
+@pytest.mark.parametrize("compact", [False, True])
+@pytest.mark.parametrize("text", ['": ', '":', '", "', "}", '"}'])
+def test_a_row_keeps_its_own_blanks_whatever_its_texts_hold(text: str, compact: bool) -> None:
+    row = {"id": "a", "inputs": {"question": text}, "tags": [text]}
+    line = json.dumps(row, separators=(",", ":") if compact else (", ", ": "))
+    key = ',"cluster":"c"' if compact else ', "cluster": "c"'
+
+    assert held_to("rows.jsonl", line.encode(), {"a": "c"}).decode() == f"{line[:-1]}{key}}}"
 
 
 @given(ROWS, st.data(), st.booleans(), st.sampled_from(["\n", "\r\n", "\r"]), st.sampled_from(["", "\n", "\n \n"]))

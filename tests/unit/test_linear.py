@@ -33,8 +33,10 @@ from evalh.graders.kinds import Scope
 from evalh.graders.reading import Unreadable
 from evalh.graders.registry import build
 from evalh.providers.http.errors import describe, shown
-from evalh.report.files.gate import _fenced, _text
-from evalh.report.files.run import attribute, code, inert_cell, xml
+from evalh.report.files.junit import attribute, xml
+from evalh.report.files.spreadsheet import inert_cell
+from evalh.report.markdown.gate import _fenced, _text
+from evalh.report.markdown.run import code
 from evalh.report.text import one_line, safe
 from evalh.store.columns import stored
 from evalh_trace.redaction import KINDS, Redactor
@@ -49,7 +51,7 @@ NO_MODEL_TEXT = {
     "api/completion": "names that a shell completes",
     "cli/cost": "an age on the command line",
     "core/prompt": "names of prompts and versions",
-    "report/files/prompt_diff": "prompt files, one class of characters",
+    "report/markdown/prompt_diff": "prompt files, one class of characters",
     "interop/foreign/bodies": "prompts of other programs, two characters at a time",
     "interop/foreign/github_prompt": "prompts of other programs: what stands between braces",
     "interop/foreign/oaieval": "escapes what is expected",
@@ -129,8 +131,9 @@ LINEAR = {
     "graders/similarity": "one class after another, ended by the mark that began it",
     "providers/http/errors": "at most 4,096 characters of a body are read, or one class of characters",
     "providers/repaired_json": "possessive, or of bounded length",
-    "report/files/gate": "one class of characters, or fixed words; one class of characters",
-    "report/files/run": "one class of characters",
+    "report/files/junit": "one class of characters",
+    "report/markdown/gate": "one class of characters, or fixed words",
+    "report/markdown/run": "one class of characters",
     "report/text": "one class of characters",
     "store/columns": "one class of characters",
 }

@@ -12,7 +12,7 @@ from evalh.core.tables import LogTable
 from evalh.core.values import Value
 from evalh.report.documents.document import text_of
 from evalh.report.documents.run import result_document, run_document
-from evalh.report.files.tables import csv_table
+from evalh.report.files.spreadsheet import table_csv
 from evalh.workspace.writing import new_file
 
 
@@ -40,7 +40,7 @@ def finished(parts: Parts, names: Sequence[str]) -> list[str]:
 
 def csv_of(parts: Parts, names: Sequence[str], table: LogTable) -> Iterator[str]:
     """Yield one table as lines of CSV. Raises NotFound, UsageError."""
-    return csv_table(parts.log.table(table, finished(parts, names)))
+    return table_csv(parts.log.table(table, finished(parts, names)))
 
 
 def write_csv(parts: Parts, names: Sequence[str], folder: Path) -> list[WrittenTable]:
@@ -50,7 +50,7 @@ def write_csv(parts: Parts, names: Sequence[str], folder: Path) -> list[WrittenT
     for table in LogTable:
         target, rows = folder / f"{table}.csv", -1
         with new_file(target) as file:
-            for line in csv_table(parts.log.table(table, runs)):
+            for line in table_csv(parts.log.table(table, runs)):
                 file.write(line.encode())
                 rows += 1
         written.append(WrittenTable(str(table), str(target), rows))

@@ -12,7 +12,7 @@ from evalh.interop.foreign.layout import config_text, files_of, models_text
 from evalh.interop.foreign.transfer import ImportRequest, NewDataset, Row, Subject, free_name
 from evalh.report.documents.document import document_of
 from evalh.report.documents.incoming import ImportedSuiteDocument
-from evalh.report.files.imported import import_sheet
+from evalh.report.markdown.imported import import_sheet
 from evalh.workspace.files import WorkTree, read_text
 from evalh.workspace.toml import parse_toml
 from evalh.workspace.writing import new_file

@@ -40,7 +40,7 @@ from evalh.engine.gate.suite import SuiteGate
 from evalh.engine.plan import AskOptions, Plan, in_log
 from evalh.engine.selection import counted
 from evalh.engine.session import Ends, check_plans, new_run_id
-from evalh.report.files.gate import MARKER
+from evalh.report.markdown.gate import MARKER
 
 if TYPE_CHECKING:
     from evalh.store import SqliteStore

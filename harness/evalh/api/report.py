@@ -25,11 +25,11 @@ from evalh.core.values import Value
 from evalh.providers.registry import traits_of
 from evalh.report.documents.compare import ComparisonDocument
 from evalh.report.documents.gate import GateDocument, kept_gate
-from evalh.report.files.compare import Both, changed_cases
+from evalh.report.html.comparison import changes
 from evalh.report.html.data import Rows
 from evalh.report.html.page import compared_html, gate_html, html
 from evalh.report.terminal.compare import ComparisonView
-from evalh.report.words import RunReport
+from evalh.report.words import OnBothSides, RunReport
 
 FOLDER = "reports"
 _LAST = "last"
@@ -115,8 +115,13 @@ def comparison_page(parts: Parts, view: ComparisonView) -> str:
     return compared_html(view, head, rows)
 
 
+def _changed(comparison: Comparison | ComparisonDocument) -> dict[str, str]:
+    """Return what became of every case that changed."""
+    return {case: kind for kind, cases in changes(comparison).items() for case in cases}
+
+
 def _beside(parts: Parts, comparison: Comparison | ComparisonDocument, base: str | None) -> Beside:
-    changed = changed_cases(comparison)
+    changed = _changed(comparison)
     return Beside(changed, {key: story for key, story in _stories(parts, base) if key[0] in changed})
 
 
@@ -141,15 +146,15 @@ def _stories(parts: Parts, run: str | None) -> Iterator[tuple[tuple[str, int], S
         yield (story.sample.case_id, story.sample.trial), story
 
 
-def both_sides(parts: Parts, comparison: Comparison) -> Iterator[Both]:
+def both_sides(parts: Parts, comparison: Comparison) -> Iterator[OnBothSides]:
     """Yield what was compared, in head's order; what base alone has comes last."""
-    changed = changed_cases(comparison)
+    changed = _changed(comparison)
     base = dict(_stories(parts, comparison.base.run))
     head = ((key, base.pop(key, None), story) for key, story in _stories(parts, comparison.head.run))
     for (case_id, trial), before, after in head:
-        yield Both(case_id=case_id, trial=trial, change=changed.get(case_id, ""), base=before, head=after)
+        yield OnBothSides(case_id=case_id, trial=trial, change=changed.get(case_id, ""), base=before, head=after)
     for (case_id, trial), before in base.items():
-        yield Both(case_id=case_id, trial=trial, change="", base=before, head=None)
+        yield OnBothSides(case_id=case_id, trial=trial, change="", base=before, head=None)
 
 
 def _prices(parts: Parts, run: RunRow) -> dict[str, str]:
@@ -180,7 +185,8 @@ def told(parts: Parts, name: str) -> RunReport:
 
 
 def _gate_text(row: GateRow, form: str) -> str:
-    from evalh.report.files.gate import COMMENT_BYTES, gate_junit, gate_markdown
+    from evalh.report.files.junit import gate_junit
+    from evalh.report.markdown.gate import COMMENT_BYTES, gate_markdown
 
     match form:
         case "markdown":
@@ -194,8 +200,10 @@ def _gate_text(row: GateRow, form: str) -> str:
 
 def lines(parts: Parts, name: str, form: str) -> Iterator[str]:
     """Yield a run, a comparison or a gate as markdown, csv or junit, piece by piece. Raises NotFound, UsageError."""
-    from evalh.report.files import compare as comparisons
-    from evalh.report.files import run as runs
+    from evalh.report.files.junit import comparison_junit, run_junit
+    from evalh.report.files.spreadsheet import comparison_csv, run_csv
+    from evalh.report.markdown.compare import comparison_markdown
+    from evalh.report.markdown.run import run_markdown
 
     match _named(parts, name):
         case GateRow() as decided:
@@ -204,15 +212,15 @@ def lines(parts: Parts, name: str, form: str) -> Iterator[str]:
             view = view_of(parts, compared, examples=0)
             both = both_sides(parts, view.comparison)
             if form == "markdown":
-                yield from (f"{line}\n" for line in comparisons.markdown(view, both))
+                yield from (f"{line}\n" for line in comparison_markdown(view, both))
             else:
-                yield from comparisons.csv_text(both) if form == "csv" else comparisons.junit(view, both)
+                yield from comparison_csv(both) if form == "csv" else comparison_junit(view, both)
         case None if form == "markdown":
-            yield from (f"{line}\n" for line in runs.markdown(told(parts, name)))
+            yield from (f"{line}\n" for line in run_markdown(told(parts, name)))
         case None:
             run = parts.log.run(name)
             stories: Iterator[SampleStory] = parts.log.stories(run.record.id)
-            yield from runs.csv_text(stories) if form == "csv" else runs.junit(run, stories)
+            yield from run_csv(stories) if form == "csv" else run_junit(run, stories)
 
 
 def figures(parts: Parts, name: str, file_names: Sequence[str]) -> list[bytes]:

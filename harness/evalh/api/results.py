@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from evalh.analysis.compare.comparison import Comparison, Example
+from evalh.analysis.compare.differing import answering
 from evalh.analysis.compare.pairing import Results, by_case
 from evalh.core.errors import NotFound
 from evalh.core.log import RunRow, SampleDetail
@@ -33,6 +34,7 @@ def results_of(log: "Reader", run: RunRow) -> Results:
         max_ungraded=record.max_ungraded,
         by_the_hour=run.summary is not None and run.summary.by_the_hour,
         judged_by={document["name"]: document for document in record.graders_document},
+        answering=answering(record),
     )
 
 

@@ -2,12 +2,15 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import TypeAlias
 
 from evalh.api.parts import Parts
 from evalh.core.errors import EvalhError
+from evalh.core.log import RunRow
+from evalh.core.run import RunKind, RunResult, RunSummary
 from evalh.core.values import Value
 
 Saved: TypeAlias = Mapping[str, tuple[int, int]]
@@ -20,15 +23,17 @@ _SUFFIXES = (".prompt", ".yaml", ".yml", ".toml", ".jsonl", ".csv", ".json", ".p
 _NOT_WATCHED = frozenset({"__pycache__", "node_modules", "reports", "logs", "site-packages"})
 _MOST_FILES = 20_000
 _EVERY_S = 0.25
+_MOST_RUNS = 100  # of one save, and to look for the run before
 
 
-class Shift(Value):
-    """What the newest run of a prompt and model changed against the one before it."""
+class Update(Value, kw_only=True):
+    """One run of a save, and what it changed against the run before it of the same suite, prompt and model."""
 
-    prompt: str
-    model: str
-    better: tuple[str, ...]  # cases
-    worse: tuple[str, ...]
+    result: RunResult
+    before: RunSummary | None  # of the earlier run; None: there is none, or it ended early
+    finished_at: float | None  # seconds since the epoch, UTC
+    asked: int  # cases with an answer that was not in the log
+    changed: Mapping[str, tuple[str, ...]]  # cases that both runs have, by their standing now
 
 
 def saved(root: Path) -> Saved:
@@ -63,37 +68,41 @@ def next_save(root: Path, before: Saved) -> Saved:
         now = again
 
 
-def shifts(parts: Parts, since: str | None) -> tuple[list[Shift], str | None]:
-    """Compare each run after the run `since` with the one before it of the same suite, prompt and model.
+def updates(parts: Parts, since: str | None) -> tuple[list[Update], str | None]:
+    """Return what each run after the run `since` changed, the oldest first, with the id of the newest run.
 
-    Returns them with the id of the newest run. A log that cannot be read has none.
+    `since` is None: nothing, since what was before is not known. A log that cannot be read holds none.
     """
     try:
-        runs = parts.log.runs(100)
-        found = []
-        for place, run in enumerate(runs):
-            record = run.record
-            if record.id == since:
-                break
-            same = (one.record for one in runs[place + 1 :])
-            label = (record.suite, record.prompt, record.model)
-            earlier = next((one for one in same if (one.suite, one.prompt, one.model) == label), None)
-            if earlier is not None and since is not None:
-                found.append(_shift(parts, record.prompt, record.model, earlier.id, record.id))
-        return found, runs[0].record.id if runs else since
+        runs = [run for run in parts.log.runs(_MOST_RUNS) if run.record.kind is RunKind.RUN]
+        newer = list(takewhile(lambda run: run.record.id != since, runs)) if since is not None else []
+        found = [_update(parts, run, runs[place + 1 :]) for place, run in enumerate(newer)]
+        return found[::-1], runs[0].record.id if runs else since
     except EvalhError:
         return [], since
 
 
-def _shift(parts: Parts, prompt: str, model: str, base: str, head: str) -> Shift:
-    before, after = _standings(parts, base), _standings(parts, head)
-    both = [(key[0], before[key], standing) for key, standing in after.items() if before.get(key, standing) != standing]
-    return Shift(prompt, model, tuple(_unique(both, "good")), tuple(_unique(both, "bad")))
+def _update(parts: Parts, run: RunRow, older: Sequence[RunRow]) -> Update:
+    record = run.record
+    label = (record.suite, record.prompt, record.model)
+    same = (one for one in older if (one.record.suite, one.record.prompt, one.record.model) == label)
+    earlier = next(same, None)
+    was = {} if earlier is None else _standings(parts, earlier.record.id)
+    asked: set[str] = set()
+    changed: dict[str, dict[str, None]] = {}
+    for sample in parts.log.samples(record.id):
+        if not sample.cache_hit:
+            asked.add(sample.case_id)
+        if was.get((sample.case_id, sample.trial), sample.standing) != sample.standing:
+            changed.setdefault(str(sample.standing), {})[sample.case_id] = None
+    return Update(
+        result=parts.log.result(record.id, failures=0),
+        before=None if earlier is None else earlier.summary,
+        finished_at=run.finished_at,
+        asked=len(asked),
+        changed={standing: tuple(cases) for standing, cases in changed.items()},
+    )
 
 
 def _standings(parts: Parts, run_id: str) -> Standings:
     return {(one.case_id, one.trial): str(one.standing) for one in parts.log.results(run_id)}
-
-
-def _unique(both: list[tuple[str, str, str]], standing: str) -> Iterator[str]:
-    yield from dict.fromkeys(case for case, _, now in both if now == standing)

@@ -116,7 +116,8 @@ def _write(
     app: App, document: "GateDocument", comment: Path | None, junit: Path | None, options: "GateOptions"
 ) -> "list[EvalhError]":
     """Write a decision wherever it is wanted; return what could not be written."""
-    from evalh.report.files.gate import COMMENT_BYTES, SUMMARY_BYTES, gate_junit, gate_markdown
+    from evalh.report.files.junit import gate_junit
+    from evalh.report.markdown.gate import COMMENT_BYTES, SUMMARY_BYTES, gate_markdown
 
     failed = []
     for target, text in (

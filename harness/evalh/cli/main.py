@@ -211,8 +211,6 @@ def _takes_suite(context: click.Context) -> bool:
 
 def _show_error(error: EvalhError, code: ExitCode, document: TextIO | None) -> None:
     """Print an error for people on stderr, or as the one document of `--json`."""
-    from evalh.report.text import safe
-
     if document is not None:
         from evalh.report.documents.document import document_of, text_of
         from evalh.report.documents.workspace import EndedWith, ErrorDocument
@@ -221,11 +219,9 @@ def _show_error(error: EvalhError, code: ExitCode, document: TextIO | None) -> N
         problem = document_of(EndedWith, what=error.what, where=error.where, hint=error.hint, exit=code, **more)
         print(text_of(ErrorDocument(error=problem), indent=2), file=document)
         return
-    for one in (error, *error.others):
-        place = f"{one.where}: " if one.where else ""
-        print(safe(f"error: {place}{one.what}"), file=sys.stderr)
-        for line in (one.hint or "").splitlines():
-            print(safe(f"  {line}"), file=sys.stderr)
+    from evalh.cli.output import print_problems
+
+    print_problems((error, *error.others))
 
 
 def _bug(exc: BaseException) -> EvalhError:

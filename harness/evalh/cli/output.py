@@ -13,6 +13,8 @@ from evalh.workspace.writing import check_target, descriptor_of, new_file, refus
 
 if TYPE_CHECKING:
     from evalh.cli.app import App
+    from evalh.core.errors import EvalhError
+    from evalh.report.documents.workspace import Problem
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -76,6 +78,17 @@ def _named(arguments: Sequence[str], options: Sequence[str]) -> Iterable[Path]:
             yield Path(value)
         elif name in options and position + 1 < len(arguments):
             yield Path(arguments[position + 1])
+
+
+def print_problems(problems: "Iterable[EvalhError | Problem]") -> None:
+    """Print on stderr what is wrong, where, and what to do."""
+    from evalh.report.text import safe
+
+    for one in problems:
+        place = f"{one.where}: " if one.where else ""
+        print(safe(f"error: {place}{one.what}"), file=sys.stderr)
+        for line in (one.hint or "").splitlines():
+            print(safe(f"  {line}"), file=sys.stderr)
 
 
 def write_report(app: "App", target: Path, page: str) -> None:

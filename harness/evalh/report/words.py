@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from msgspec import field
 
+from evalh.analysis.compare.comparison import Comparison
 from evalh.analysis.confusion import LabelConfusion
 from evalh.analysis.failures import Failings, Reason
 from evalh.analysis.history import History
@@ -16,12 +17,13 @@ from evalh.analysis.traffic import Traffic
 from evalh.core.calibration import JudgeStanding
 from evalh.core.case import INCIDENT
 from evalh.core.log import RunRow, SampleStory
-from evalh.core.run import Downstream, DownstreamComparison, RunStatus, RunSummary
+from evalh.core.run import Downstream, DownstreamComparison, Fingerprint, RunStatus, RunSummary
 from evalh.core.values import Value
-from evalh.report.documents.compare import DownstreamDocument
+from evalh.report.documents.compare import ComparisonDocument, DownstreamDocument
 from evalh.report.text import cost_per_good, dollars, incidents, one_line, percent, plural, rate
 
 _RARE = 0.02
+_PARTS = {"dataset": "dataset rows"}  # of the fingerprint, where one word is not enough
 
 
 class RunReport(Value, kw_only=True):
@@ -38,12 +40,48 @@ class RunReport(Value, kw_only=True):
     confusion: LabelConfusion | None = None  # of a suite whose gold is a label
 
 
+class OnBothSides(Value, kw_only=True):
+    """One case and trial as a comparison saw it; a side is None if it was not evaluated there."""
+
+    case_id: str
+    trial: int
+    change: str  # regressed, fixed, unstable; empty: none
+    base: SampleStory | None
+    head: SampleStory | None
+
+
 class Pointer(Value):
     """Something to look at: words, and the filter that shows the samples; None: nothing to filter."""
 
     words: str
     anchor: str | None = None
     quotes: bool = False  # it holds what a model, a row or a server said
+
+
+def sides_differ(compared: Comparison | ComparisonDocument | None, more: Sequence[str] = ()) -> str:
+    """Name every part of the fingerprint in which two sides differ, in one line.
+
+    `more` are parts that differ between the branches of a gate and not in what it compared: both sides are scored on
+    head's rows by head's graders.
+    """
+    known: dict[str, tuple[str, ...]] = dict.fromkeys(more, ())
+    if compared is not None:
+        sides = compared.sides if isinstance(compared, ComparisonDocument) else compared
+        base, head = (side.fingerprint.document() for side in (sides.base, sides.head))
+        known |= {part: () for part in base if base[part] != head[part]}  # all that an older log can name
+        known |= {one.part: one.details for one in compared.differing}
+    if not known:
+        return "sides are the same in prompt, dataset rows, graders, model and route"
+    told = [_part_words(part, known) for part in Fingerprint.__struct_fields__ if part in known]
+    return f"sides differ in: {', '.join(filter(None, told))}"
+
+
+def _part_words(part: str, known: Mapping[str, tuple[str, ...]]) -> str:
+    if part == "route" and "model" in known:
+        return ""  # another model is another route: one word for both
+    name = "model or route" if part == "model" and "route" in known else _PARTS.get(part, part)
+    details = one_line("; ".join(known[part]), 200)
+    return f"{name} ({details})" if details else name
 
 
 def verdict(run: RunRow) -> str:

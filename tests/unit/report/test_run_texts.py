@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalh.report.files.run import code, inert_cell, prose
+from evalh.report.files.spreadsheet import inert_cell
+from evalh.report.markdown.run import code, prose
 
 GUIDE = Path(__file__).parents[3] / "docs/guide/look-at-a-run.md"
 

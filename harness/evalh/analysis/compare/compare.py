@@ -16,6 +16,7 @@ from evalh.analysis.compare.comparison import (
     Side,
 )
 from evalh.analysis.compare.differences import ONE_SIDED, Differences, Measure, TrialTally, goods, rate_of
+from evalh.analysis.compare.differing import differing
 from evalh.analysis.compare.pairing import CaseResult, Pair, Paired, Results, cluster_sums, clustered, pair, spending
 from evalh.analysis.downstream import compare_downstream
 from evalh.core.errors import UsageError
@@ -98,6 +99,7 @@ def compare(base: Results, head: Results, options: Method | None = None) -> Comp
         else None,
         pass_at=_pass_at(pairs, options.pass_at) if options.pass_at is not None and pairs else None,
         incidents=tuple(map(_incident, paired.incidents)) if comparable else (),
+        differing=differing((base.fingerprint, head.fingerprint), (base.answering, head.answering), paired.mismatches),
     )
 
 

@@ -69,6 +69,13 @@ class Mismatch(Value, kw_only=True):
     cases: tuple[str, ...] = ()
 
 
+class PartDifference(Value, kw_only=True):
+    """A part of the fingerprint in which the sides differ, whether or not that makes them incomparable."""
+
+    part: str  # prompt, dataset, graders, model, route
+    details: tuple[str, ...] = ()  # a few words each; empty: nothing more is known
+
+
 class Missing(Value, kw_only=True):
     """Samples that one side has and the other lacks."""
 
@@ -213,6 +220,7 @@ class Comparison(Value, kw_only=True):
     judges: tuple[JudgeStanding, ...] = ()  # models that grade, and whether they are calibrated
     notices: tuple[str, ...] = ()  # what else speaks against trusting it
     incidents: tuple[IncidentPair, ...] = ()  # cases that are incidents on either side: they are in no other number
+    differing: tuple[PartDifference, ...] = ()  # also in what may differ, such as the prompt
 
     @property
     def judge_relative(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from math import fsum
 from msgspec import field
 
 from evalh.analysis.compare.comparison import Mismatch, Missing, SideName, listed
+from evalh.analysis.compare.differing import Answering
 from evalh.core.case import ties
 from evalh.core.errors import WorkspaceError
 from evalh.core.money import total
@@ -106,6 +107,7 @@ class Results(Value, kw_only=True):
     max_ungraded: float = 0.02
     by_the_hour: bool = False  # a price per hour: costs depend on how busy the machine was
     judged_by: Mapping[str, Mapping[str, JsonValue]] = field(default_factory=dict)  # by grader; empty: unknown
+    answering: Mapping[str, Answering] = field(default_factory=dict)  # by step; empty: unknown
 
 
 class Pair(Value):

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from evalh.analysis.calibration.versions import judge_differences
 from evalh.analysis.compare.compare import Method, compare
 from evalh.analysis.compare.comparison import Comparison
+from evalh.analysis.compare.differing import answering
 from evalh.analysis.compare.pairing import CaseResult, Pair, Results, by_case
 from evalh.analysis.gate.decision import Finding, MustPassCase, SuiteDecision
 from evalh.analysis.gate.rules import RuleInputs, must_pass, rules_of, ungraded
@@ -390,4 +391,5 @@ class SuiteGate:
             run=session.record.id,
             max_ungraded=self._max_ungraded,
             by_the_hour=session.by_the_hour,
+            answering=answering(session.record),
         )

@@ -9,6 +9,7 @@ from evalh.analysis.compare.comparison import (
     Flip,
     IncidentGoods,
     Mismatch,
+    PartDifference,
     PassAt,
     Preferred,
     SideName,
@@ -211,6 +212,7 @@ class ComparisonDocument(Document, tag="evalh.compare/1", kw_only=True, omit_def
     judges: tuple[JudgeDocument, ...] = ()
     notices: tuple[str, ...]
     incidents: tuple[IncidentDocument, ...] = ()
+    differing: tuple[PartDifference, ...] = ()
 
 
 class ComparedDocument(ComparisonDocument, tag="evalh.compare/1", kw_only=True):

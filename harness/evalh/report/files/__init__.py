@@ -1,1 +1,1 @@
-"""Results as files: CSV, JSON, Markdown, JUnit."""
+"""Results as files for other programs: JUnit, CSV."""

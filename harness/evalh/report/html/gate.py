@@ -10,7 +10,15 @@ from evalh.report.html.comparison import changes, differing, net
 from evalh.report.html.markup import Child, Markup, el
 from evalh.report.html.parts import SIDES, facts, figure, look_at, section, side_row, table
 from evalh.report.terminal.compare import points
-from evalh.report.terminal.gate import RELATIVE, asked_line, certainty, decision_word, incidents_line, named_sides
+from evalh.report.terminal.gate import (
+    RELATIVE,
+    asked_line,
+    certainty,
+    decision_word,
+    differing_line,
+    incidents_line,
+    named_sides,
+)
 from evalh.report.text import one_line, plural
 from evalh.report.words import Pointer, anchor
 
@@ -45,10 +53,16 @@ def top(gate: GateDocument) -> Markup:
         "header",
         el("h1", f"{title(gate)}: ", el("span", said, class_=_CLASSES.get(said, ""))),
         el("p", f"{why}{more}", class_="note") if why else None,
+        [el("p", line, class_="note") for line in _differing(gate)],
         el("dl", [_numbers(suite) for suite in gate.suites], class_="numbers") if gate.suites else None,
         look_at(_pointers(gate)),
         class_="verdict",
     )
+
+
+def _differing(gate: GateDocument) -> list[str]:
+    told = {suite.suite: line for suite in gate.suites if (line := differing_line(suite)) is not None}
+    return [*told.values()] if len(gate.suites) == 1 else [f"{name}: {line}" for name, line in told.items()]
 
 
 def _numbers(suite: SuiteDocument) -> list[Child]:
@@ -93,11 +107,10 @@ def suites(gate: GateDocument) -> Markup:
 
 def _suite(suite: SuiteDocument, base: str) -> list[Child]:
     sides = f"{named_sides(suite, base)} on {suite.model}"
-    changed = ", ".join(suite.parts) or "the version"
     rows = [_finding(finding) for finding in suite.findings]
     parts: list[Child] = [
         el("h3", f"{suite.suite}: {_decision(suite)}"),
-        el("p", f"{sides} · changed: {changed}", class_="note"),
+        el("p", sides, class_="note"),
         el("p", told, class_="note") if (told := incidents_line(suite)) is not None else None,
         table(f"Rules of {suite.suite}", ("rule", "says", "found", "cases"), rows),
     ]

@@ -25,7 +25,7 @@ from evalh.report.html.steps import pipeline, where_first
 from evalh.report.terminal.calibration import judge_facts
 from evalh.report.terminal.compare import ComparisonView
 from evalh.report.text import plural
-from evalh.report.words import RunReport, pointers, verdict
+from evalh.report.words import RunReport, pointers, sides_differ, verdict
 
 _COMPARED = {"sides": "Both sides", "samples": "Samples", "diff": "Prompts"}
 _OF_HEAD = {"history": "History", "tradeoffs": "Trade-offs", "fails": "Where it fails", "provenance": "Provenance"}
@@ -51,6 +51,7 @@ def compared_html(view: ComparisonView, head: RunReport | None, rows: Rows) -> s
     top = el(
         "header",
         el("h1", comparing.verdict(view)),
+        el("p", sides_differ(view.comparison), class_="note"),
         comparing.numbers(view.comparison) if view.comparison.comparable else None,
         look_at(comparing.look_at(view.comparison)),
         class_="verdict",

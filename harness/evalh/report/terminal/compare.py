@@ -39,7 +39,7 @@ from evalh.report.text import (
     rate,
     safe,
 )
-from evalh.report.words import worth
+from evalh.report.words import sides_differ, worth
 
 _STYLES = {
     ComparisonVerdict.BETTER: "bold green",
@@ -67,6 +67,7 @@ def show_comparison(console: Console, view: ComparisonView) -> None:
     comparison = view.comparison
     console.print(sentence(comparison))
     console.print(_title(comparison))
+    console.print(StyledText(sides_differ(comparison), "dim"))
     if not comparison.comparable:
         _show_mismatches(console, comparison)
         for line in told_incidents(comparison.incidents):

@@ -14,7 +14,7 @@ from evalh.report.documents.gate import FindingDocument, GateDocument, SuiteDocu
 from evalh.report.terminal.compare import points, preference, show_confirmed
 from evalh.report.terminal.console import BREAK, StyledText
 from evalh.report.text import cost_per_good, dollars, inert, json_line, one_line, percent, plural, safe
-from evalh.report.words import worth
+from evalh.report.words import sides_differ, worth
 
 RELATIVE = "judge-relative"
 """Said beside a verdict that rests on a judge for whom people's labels do not speak."""
@@ -89,6 +89,11 @@ def named_sides(suite: SuiteDocument, base: str) -> str:
     return f"{prompt} {earlier}{f' on {base}' if earlier == version else ''} → {version}"
 
 
+def differing_line(suite: SuiteDocument) -> str | None:
+    """Name the parts in which a suite's sides differ; None: it is new."""
+    return None if suite.base is None else sides_differ(suite.comparison, suite.parts)
+
+
 def asked_line(suite: SuiteDocument) -> str:
     """Say how far it looked, and what it cost to ask."""
     compared, grouped, enough = suite.comparison, "", ""
@@ -132,7 +137,9 @@ def _show_findings(console: Console, findings: Iterable[FindingDocument]) -> Non
 
 def _facts(suite: SuiteDocument, base: str) -> Iterator[str]:
     """Say what was compared, how far, and what came out."""
-    yield f"{named_sides(suite, base)} on {suite.model} · changed: {', '.join(suite.parts) or 'the version'}"
+    yield f"{named_sides(suite, base)} on {suite.model}"
+    if (told := differing_line(suite)) is not None:
+        yield told
     yield asked_line(suite)
     compared = suite.comparison
     if compared is not None and compared.n:

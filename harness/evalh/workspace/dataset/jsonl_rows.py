@@ -76,7 +76,8 @@ class JsonLines:
         if cluster is None:
             return span.raw
         before = span.raw[: span.raw.rindex(b"}")].rstrip(b" \t\r\n")
-        comma, colon = (", ", ": ") if b'": ' in span.raw else (",", ":")
+        behind_first_key = span.raw.split(b'"', 2)[2].lstrip(b" \t\r\n")  # no key of a row holds a quote
+        comma, colon = (", ", ": ") if behind_first_key[1:2] == b" " else (",", ":")
         key = f'{comma}"cluster"{colon}{json.dumps(cluster, ensure_ascii=False)}'
         return before + key.encode() + span.raw[len(before) :]
 

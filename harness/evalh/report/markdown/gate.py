@@ -1,24 +1,20 @@
 """A gate's decision as Markdown: a job's summary, and the one comment on a pull request.
 
 Case ids, reasons and outputs are strangers' text: they stay text, call nobody, and link nowhere.
-
-A gate's decision as JUnit XML: a rule is a test; a failure is the output's, an error the infrastructure's.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape
 
 from evalh.analysis.gate.decision import Evidence, GateStatus
 from evalh.core.errors import ExitCode
 from evalh.core.run import Estimate
-from evalh.core.values import Value
 from evalh.report.documents.compare import ComparisonDocument
-from evalh.report.documents.document import document_of
 from evalh.report.documents.gate import FindingDocument, GateDocument, SuiteDocument
 from evalh.report.documents.prompts import difference_of
-from evalh.report.files.prompt_diff import diff_markdown
-from evalh.report.files.run import code, xml
+from evalh.report.markdown.prompt_diff import diff_markdown
+from evalh.report.markdown.run import code
 from evalh.report.terminal.compare import points
 from evalh.report.terminal.gate import (
     RELATIVE,
@@ -26,6 +22,7 @@ from evalh.report.terminal.gate import (
     asked_line,
     certainty,
     decision_word,
+    differing_line,
     inputs_text,
     look_line,
     named_sides,
@@ -69,6 +66,7 @@ def _blocks(gate: GateDocument) -> Iterator[str]:
     decision = decision_word(gate.exit, doubt=gate.doubt)
     yield f"\n## {_sign(gate)} evalh gate: {decision}{relative}{_headline(gate)}\n\n"
     yield f"{_text(gate.base)} → {_text(gate.head)}\n"
+    yield from _differing(gate)
     if gate.series is not None:
         yield f"\n_{_text(look_line(gate.series))}_\n\n"
     for reason in gate.reasons:
@@ -87,6 +85,16 @@ def _blocks(gate: GateDocument) -> Iterator[str]:
     yield from _next(gate)
 
 
+def _differing(gate: GateDocument) -> Iterator[str]:
+    """Say in what the sides differ: once where all suites say the same."""
+    told = {suite.suite: line for suite in gate.suites if (line := differing_line(suite)) is not None}
+    if len({*told.values()}) == 1:
+        yield f"\n{_text(next(iter(told.values())))}\n\n"
+        return
+    for name, line in told.items():
+        yield f"\n{_text(f'{name}: {line}')}\n\n"
+
+
 def _headline(gate: GateDocument) -> str:
     """Tell the story of the first suite that decided: both sides, and the difference."""
     told = (one for one in gate.suites if one.exit == gate.exit and one.comparison is not None and one.comparison.n)
@@ -100,7 +108,7 @@ def _headline(gate: GateDocument) -> str:
 def _suite(suite: SuiteDocument, base: str) -> Iterator[str]:
     told = named_sides(suite, base).removeprefix(f"{suite.suite} ")
     yield f"\n### {_sign(suite)} {_text(suite.suite)} · {_text(told)} · {_text(suite.model)}\n\n"
-    yield f"{_text(asked_line(suite))} · changed: {_text(', '.join(suite.parts) or 'the version')}\n"
+    yield f"{_text(asked_line(suite))}\n"
     if (compared := suite.comparison) is not None and compared.n:
         yield _numbers(suite, compared)
     for aside in asides(suite):
@@ -238,92 +246,3 @@ def _unlinked(text: str) -> str:
     for one in ("@", "#", "://", "]"):
         text = text.replace(one, f"{one}\u200b")
     return re.sub(r"\bwww(?=\.)", "www\u200b", text)
-
-
-class _TestSuite(Value, kw_only=True):
-    """A suite of JUnit: rules of a suite of ours, or what is about the whole change."""
-
-    name: str
-    findings: Sequence[FindingDocument]
-    judge_relative: Sequence[str] = ()
-    evidence: Sequence[Evidence] = ()
-    exit: ExitCode = ExitCode.YES
-
-
-def gate_junit(gate: GateDocument) -> str:
-    """Return a decision as JUnit: failure = a rule refuses, error = could not be measured, skipped = inconclusive."""
-    tested = [*_whole(gate), *(document_of(_TestSuite, suite, name=suite.suite) for suite in gate.suites)]
-    suites = "".join(_suite_xml(suite) for suite in tested)
-    head = f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="evalh gate"{_counts(tested)}>'
-    return f"{head}\n{suites}</testsuites>\n"
-
-
-def _whole(gate: GateDocument) -> Iterator[_TestSuite]:
-    """Yield what is about no suite that was run, as a suite: a file without a test would read as a pass of nothing."""
-    names = [f"{name} is unchanged" for name in gate.unchanged]
-    if not (names or gate.findings or gate.suites):
-        names = ["nothing changed"]
-    passed = (
-        FindingDocument(rule=name, status=GateStatus.ACCEPT, exit=ExitCode.YES, reason="", cases=()) for name in names
-    )
-    if findings := [*gate.findings, *passed]:
-        yield _TestSuite(name="the change", findings=findings)
-
-
-def _suite_xml(suite: _TestSuite) -> str:
-    cases = "".join((*(_test(suite, one) for one in suite.findings), *(_case(suite, one) for one in suite.evidence)))
-    head = f"<testsuite name={_attribute(suite.name)}{_counts([suite])}>"
-    return f"{head}\n{relative_to(suite.judge_relative)}{cases}</testsuite>\n"
-
-
-def relative_to(why: Sequence[str]) -> str:
-    """Return a test suite's properties that say why its verdict is relative to its judges."""
-    properties = "".join(f"<property name={_attribute(RELATIVE)} value={_attribute(text)}/>\n" for text in why)
-    return f"<properties>\n{properties}</properties>\n" if properties else ""
-
-
-def _counts(suites: Sequence[_TestSuite]) -> str:
-    exits = [finding.exit for suite in suites for finding in suite.findings]
-    exits += [_exit_of_case(suite) for suite in suites for _ in suite.evidence]
-    failures, errors = exits.count(ExitCode.NO), exits.count(ExitCode.CANNOT_MEASURE)
-    skipped = exits.count(ExitCode.INCONCLUSIVE)
-    return f' tests="{len(exits)}" failures="{failures}" errors="{errors}" skipped="{skipped}"'
-
-
-def _test(suite: _TestSuite, finding: FindingDocument) -> str:
-    head = f"<testcase classname={_attribute('evalh.' + suite.name)} name={_attribute(finding.rule)}"
-    reason = _attribute(finding.reason)
-    match finding.exit:
-        case ExitCode.YES:
-            return f"{head}/>\n"
-        case ExitCode.NO:
-            texts = "\n".join(_evidence_text(case) for case in suite.evidence if case.case_id in finding.cases)
-            return f"{head}><failure message={reason}>{escape(xml(texts))}</failure></testcase>\n"
-        case ExitCode.INCONCLUSIVE:
-            return f"{head}><skipped message={reason}/></testcase>\n"
-        case _:
-            return f"{head}><error message={reason}/></testcase>\n"
-
-
-def _exit_of_case(suite: _TestSuite) -> ExitCode:
-    """Return failure where the suite refuses; where chance may explain that a case got worse, its test is skipped."""
-    return ExitCode.NO if suite.exit is ExitCode.NO else ExitCode.INCONCLUSIVE
-
-
-def _case(suite: _TestSuite, case: Evidence) -> str:
-    head = f"<testcase classname={_attribute(f'evalh.{suite.name}.worse')} name={_attribute(case.case_id)}"
-    why = "; ".join(f"{grader}: {reason}" for grader, reason in case.reasons)
-    if _exit_of_case(suite) is ExitCode.NO:
-        return f"{head}><failure message={_attribute(why)}>{escape(xml(_evidence_text(case)))}</failure></testcase>\n"
-    told = f"got worse, which chance may explain: {why}"
-    return f"{head}><skipped message={_attribute(told)}/></testcase>\n"
-
-
-def _evidence_text(case: Evidence) -> str:
-    reasons = "; ".join(f"{grader}: {reason}" for grader, reason in case.reasons)
-    given = "" if case.inputs is None else f"\n  input: {inputs_text(case.inputs)}"
-    return f"{case.case_id}: {reasons}{given}\n  base: {case.base_output}\n  head: {case.head_output}"
-
-
-def _attribute(text: str) -> str:
-    return quoteattr(xml(safe(text)))

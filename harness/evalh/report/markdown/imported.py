@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from evalh.report.documents.incoming import ImportedPart, ImportedSuiteDocument
-from evalh.report.files.run import code
+from evalh.report.markdown.run import code
 from evalh.report.text import plural
 
 _WIDTH = 300
