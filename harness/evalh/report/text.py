@@ -93,6 +93,12 @@ def rate(estimate: Estimate) -> str:
     return f"{percent(estimate.value)}  {limits(estimate)}".rstrip()
 
 
+def limit(bound: float) -> str:
+    """Write one limit of a difference, in points: to a hundredth where a tenth hides on which side of 0 it lies."""
+    tenth, hundredth = f"{100 * bound:+.1f}", f"{100 * bound:+.2f}"
+    return hundredth if float(tenth) == 0 and float(hundredth) else tenth
+
+
 def limits(estimate: Estimate) -> str:
     """Write the limits of a rate, in percent; empty if one is unknown."""
     if estimate.low is None or estimate.high is None:

@@ -14,7 +14,8 @@ from evalh.analysis.compare.comparison import Comparison, ComparisonVerdict
 from evalh.core.errors import UsageError
 from evalh.core.verdict import Outcome
 from evalh.report.documents.compare import comparison_document
-from evalh.report.terminal.compare import doubts, limit, points
+from evalh.report.terminal.compare import doubts, points
+from evalh.report.text import limit
 from evalh.stats.paired import mcnemar_exact, mcnemar_midp, tango_interval
 from unit.analysis.comparing import sample, side, signs
 

@@ -20,7 +20,7 @@ from evalh.analysis.compare.differing import differing
 from evalh.analysis.compare.pairing import CaseResult, Pair, Paired, Results, cluster_sums, clustered, pair, spending
 from evalh.analysis.downstream import compare_downstream
 from evalh.core.errors import UsageError
-from evalh.core.run import Estimate
+from evalh.core.run import DownstreamComparison, Estimate
 from evalh.core.sample import Standing
 from evalh.core.suite import OutputValue
 from evalh.core.values import Value
@@ -94,9 +94,7 @@ def compare(base: Results, head: Results, options: Method | None = None) -> Comp
         regressed=lost,
         fixed=won,
         unstable=tuple(one.case_id for one in pairs if one.base.flaky or one.head.flaky),
-        downstream=compare_downstream(pairs, options.value, stopped=options.stopped is not None)
-        if options.value is not None and pairs
-        else None,
+        downstream=_downstream(pairs, options),
         pass_at=_pass_at(pairs, options.pass_at) if options.pass_at is not None and pairs else None,
         incidents=tuple(map(_incident, paired.incidents)) if comparable else (),
         differing=differing((base.fingerprint, head.fingerprint), (base.answering, head.answering), paired.mismatches),
@@ -319,6 +317,12 @@ def _part(
         adjusted_by="holm" if needed else "bh",
         shown=p_adjusted is not None and p_adjusted <= level,
     )
+
+
+def _downstream(pairs: Sequence[Pair], options: Method) -> DownstreamComparison | None:
+    if options.value is None or not pairs:
+        return None
+    return compare_downstream(pairs, options.value, stopped=options.stopped is not None)
 
 
 def _pass_at(pairs: Sequence[Pair], k: int) -> PassAt:

@@ -14,13 +14,12 @@ from evalh.report.terminal.compare import (
     ComparisonView,
     doubts,
     labels,
-    limit,
     points,
     preference,
     sentence,
     told_incidents,
 )
-from evalh.report.text import in_clusters, plural, short_cost_per_good
+from evalh.report.text import in_clusters, limit, plural, short_cost_per_good
 from evalh.report.words import Pointer, anchor, consequences_line, cost_range, worth
 
 _PARTS_SHOWN = 20

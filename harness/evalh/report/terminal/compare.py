@@ -32,6 +32,7 @@ from evalh.report.text import (
     cost_per_good,
     dollars,
     latency,
+    limit,
     one_line,
     p_text,
     percent,
@@ -138,12 +139,6 @@ def points(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return f"{value} points"
     return f"{value} points  [{limit(estimate.low)}, {limit(estimate.high)}]"
-
-
-def limit(bound: float) -> str:
-    """Write one limit of a difference, in points: to a hundredth where a tenth hides on which side of 0 it lies."""
-    tenth, hundredth = f"{100 * bound:+.1f}", f"{100 * bound:+.2f}"
-    return hundredth if float(tenth) == 0 and float(hundredth) else tenth
 
 
 def _show_mismatches(console: Console, comparison: Comparison) -> None:
