@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from faults.running import Done, here
-from workspaces import write_workspace
+from workspaces import chat_server, write_workspace
 
 USAGE = 2
 PLACEHOLDER = re.compile(r"\b(?:RUN|FILE|NAME|BASE|HEAD|COMMAND|ID)\b")
@@ -180,3 +180,15 @@ def test_what_is_not_there_is_said_in_one_wording(workspace: Path, arguments: li
     assert said in done.err
     told = ("did you mean", "have: ", "no case has a tag")
     assert any(one in done.err for one in told)
+
+
+def test_a_model_without_a_price_says_where_to_write_one(tmp_path: Path) -> None:
+    note = "note: small has no price; `price` in [models.small] of evalh.toml gives the cost per good output"
+    with chat_server() as (_, model):
+        write_workspace(tmp_path, cases=4, model=model)
+        priced = here(tmp_path, "run", "triage")
+        write_workspace(tmp_path, cases=4, model=re.sub(r"price = .*\n", "", model))
+        unpriced = here(tmp_path, "run", "triage", "--prompt", "v1", "--prompt", "v1", "--fresh")
+
+    assert "no price" not in priced.err
+    assert unpriced.err.count(note) == 1

@@ -135,6 +135,9 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
             note += "; they match only the prompt, inputs and params of the recording"
             lines[:0] = _askable(app)
         app.hints.print(note, style="yellow", soft_wrap=True)
+    for name in dict.fromkeys(result.record.model for result in results if _unpriced(app, result)):
+        note = f"note: {name} has no price; `price` in [models.{name}] of evalh.toml gives the cost per good output"
+        app.hints.print(note, style="dim", soft_wrap=True)
     for line in lines:
         app.hints.print(f"next: {line}", style="dim", soft_wrap=True)
 
@@ -158,6 +161,19 @@ def _recorded(app: App, result: "RunResult") -> bool:
 
     spec = app.workspace.config.models.get(result.record.model)
     return spec is not None and traits_of(spec.provider).recorded
+
+
+def _unpriced(app: App, result: "RunResult") -> bool:
+    """Whether the answers have no price because the workspace gives its model none."""
+    from evalh.providers.registry import traits_of
+
+    spec = app.workspace.config.models.get(result.record.model)
+    if spec is None or spec.price is not None:
+        return False
+    traits = traits_of(spec.provider)
+    if traits.recorded or traits.function_in:
+        return False
+    return None in (result.summary.cost_usd, result.summary.cached_cost_usd)
 
 
 def _forgets(app: App, result: "RunResult") -> bool:
