@@ -13,7 +13,7 @@ test: ## all tests except the slow ones
 	$(PYTHON) -m pytest
 
 slow: ## seeded simulations and soaks
-	$(PYTHON) -m pytest -m slow -n 2
+	$(PYTHON) -m pytest -m slow
 
 fix: ## correct what a tool can correct
 	$(PYTHON) -m ruff check --fix .
@@ -35,5 +35,5 @@ elsewhere: ## nightly: MLflow, W&B and Inspect read what we export; makes an env
 	$(PYTHON) benchmarks/elsewhere.py
 
 ci: check
-	$(PYTHON) -m pytest -m slow -n 2
+	$(PYTHON) -m pytest -m slow
 	evalh check

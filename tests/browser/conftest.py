@@ -27,6 +27,16 @@ class Opened:
         return not (self.dialogs or self.requests or self.complaints)
 
 
+def expect(found: Any) -> Any:
+    """Return what one may claim of an element: each claim waits until it is true.
+
+    After a click on a link into the page the address changes first, and the page follows it a moment later.
+    """
+    from playwright.sync_api import expect as expecting
+
+    return expecting(found)
+
+
 class Browser:
     """Opens a file and listens."""
 

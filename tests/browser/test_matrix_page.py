@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from browser.conftest import Browser, axe
+from browser.conftest import Browser, axe, expect
 from browser.hostile import CORPUS
 from viewing import viewing
 from workspaces import PROMPT, evalh, write_workspace
@@ -295,8 +295,8 @@ def test_a_number_of_the_confusion_matrix_leads_to_its_samples(workspace: Path, 
     cell = page.get_by_label("gold bug, said billing:")
     count = cell.inner_text()
     cell.click()
+    expect(page.locator("#gold")).to_have_value("bug")
+    expect(page.locator("#said")).to_have_value("billing")
     assert page.inner_text("#n-all") == count
-    assert page.input_value("#gold") == "bug"
-    assert page.input_value("#said") == "billing"
     assert axe(page) == []
     assert opened.quiet(), opened.complaints

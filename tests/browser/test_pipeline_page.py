@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from browser.conftest import Browser, axe
+from browser.conftest import Browser, axe, expect
 from browser.hostile import CORPUS
 from stepping import ORDERS, step_server, write_pipeline
 from workspaces import evalh
@@ -110,11 +110,11 @@ def test_a_click_on_a_box_or_a_kind_filters_and_is_cleared(report: Path, browser
     page = browser.open(report).page
 
     page.locator(".flow.ahead a.step[data-at=ask] .frame").click()
-    asked = listed(page)
-    assert asked < 40
-    assert page.inner_text("#chosen").startswith("Only ask: reached")
+    expect(page.locator("#chosen")).to_contain_text("Only ask: reached")
+    assert listed(page) < 40
     assert page.locator(".flow.ahead a.step[data-at=ask]").get_attribute("aria-current") == "true"
     page.locator("a[data-kind=poisoned]").click()
+    expect(page.locator("#chosen")).to_contain_text("poisoned")
     assert {*page.locator("#list .row div:first-child span").all_inner_texts()} == {"poisoned"}
     assert page.locator("[aria-current][data-at]").count() == 0
     page.select_option("#at", "order>reply.bad")
@@ -140,7 +140,7 @@ def test_the_keyboard_walks_the_picture_and_follows_it(report: Path, browser: Br
     page.keyboard.press("Enter")
 
     assert {"extract>order", "extract>order.bad", "extract", "extract.first"} <= {*seen}
-    page.wait_for_function("document.getElementById('at').value === 'extract.first'")  # the address changes first
+    expect(page.locator("#at")).to_have_value("extract.first")  # the address changes first
     assert listed(page) == 10
     page.get_by_role("button", name="Clear: extract: first bad here").focus()
     page.keyboard.press("Enter")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from browser.conftest import Browser, axe
+from browser.conftest import Browser, axe, expect
 from browser.hostile import CORPUS
 from evalh_trace.records import Attempt, Call, Feedback, Score, Step, Workflow
 from traced import BEGAN, every_kind, keep, refund
@@ -45,14 +45,14 @@ def test_filters_narrow_the_list_and_stand_in_the_address(workspace: Path, brows
         page.keyboard.press("Escape")
         page.locator("#count:has-text('3 workflows')").wait_for()
         page.get_by_role("link", name="s-2").click()
-        assert page.locator(".chip:has-text('session s-2')").is_visible()
+        expect(page.locator(".chip:has-text('session s-2')")).to_be_visible()
         page.keyboard.press("j")
         page.keyboard.press("Enter")
         page.locator("#detail").wait_for()
         assert page.inner_text("h1") == "refund ok"
         page.go_back()
         page.locator(".chip:has-text('session s-2')").click()
-        assert rows.count() == 6
+        expect(rows).to_have_count(6)
         assert opened.complaints == []
 
 
@@ -61,10 +61,10 @@ def test_without_a_script_the_filters_and_the_links_to_steps_work(workspace: Pat
         page = browser.visit(f"{viewer.door.url}production", java_script_enabled=False).page
         page.locator("label:has(input[value=thumbs_down])").click()
         page.get_by_role("button", name="Show").click()
-        assert page.locator("#found tbody tr").count() == 1
+        expect(page.locator("#found tbody tr")).to_have_count(1)
         page.locator("#found th a").click()
         page.locator(".line").nth(1).click()
-        assert page.locator("#p1").is_visible()
+        expect(page.locator("#p1")).to_be_visible()
 
 
 def test_a_workflow_is_read_by_mouse_and_by_keyboard(workspace: Path, browser: Browser) -> None:
@@ -74,7 +74,7 @@ def test_a_workflow_is_read_by_mouse_and_by_keyboard(workspace: Path, browser: B
         assert "it is a refund" in panel.inner_text()
 
         page.locator(".line:has-text('gpt-4o-mini')").click()
-        assert "rate_limit: slow down" in panel.inner_text()
+        expect(panel).to_contain_text("rate_limit: slow down")
         assert "I refund one." in panel.inner_text()
         assert page.url.endswith("#p4")
         page.keyboard.press("k")
@@ -88,9 +88,9 @@ def test_a_workflow_is_read_by_mouse_and_by_keyboard(workspace: Path, browser: B
         page.keyboard.press("Home")
         assert "charged twice" in panel.inner_text()
         page.get_by_role("link", name="classify").first.click()
-        assert panel.get_attribute("id") == "p1"
+        expect(panel).to_have_id("p1")
         page.goto(f"{page.url.partition('#')[0]}#p4")
-        assert panel.get_attribute("id") == "p4"
+        expect(panel).to_have_id("p4")
         assert panel.count() == 1
         assert opened.complaints == []
 
@@ -104,7 +104,7 @@ def test_a_workflow_that_goes_on_is_followed_to_its_end(workspace: Path, browser
         keep(workspace, refund("running", BEGAN + 40))
 
         page.locator("h1:has-text('ok')").wait_for(timeout=15_000)
-        assert page.locator(".line").count() == 5
+        expect(page.locator(".line")).to_have_count(5)
         assert page.locator(".panel:visible").get_attribute("id") == "p1"
         assert "billing" in page.locator(".panel:visible").inner_text()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from browser.conftest import Browser
+from browser.conftest import Browser, expect
 from workspaces import document, evalh
 
 pytestmark = pytest.mark.slow
@@ -124,15 +124,17 @@ def _click_through_a_run(browser: Browser, file: Path, head: dict[str, Any]) -> 
     assert page.locator("#history svg.plane .moment").count() >= 3
     page.get_by_role("button", name="good rate").click()
     page.locator(".look a").first.click()
-    assert re.match(r"[\d,]+ of [\d,]+ samples", page.inner_text("#count"))
+    expect(page.locator("#count")).to_have_text(re.compile(r"^[\d,]+ of [\d,]+ samples"))
     page.locator(".heat a").first.click()
     page.locator(".reasons a").first.click()
-    assert page.locator("#detail .chip.s0, #detail .chip.s1").count() == 1
+    expect(page.locator("#detail .chip.s0, #detail .chip.s1")).to_have_count(1)
     for kind, count in (("good", head["good"]), ("bad", head["bad"]), ("ungraded", head["ungraded"])):
         page.evaluate("location.hash = '#standing=all'")
+        expect(page.locator("input[value=all]")).to_be_checked()
         page.locator(f"input[value={kind}]").check()
         assert page.inner_text(f"#n-{kind}") == f"{count:,}"
     page.evaluate("location.hash = '#standing=all&sort=latency'")
+    expect(page.locator("#sort")).to_have_value("latency")
     _walk(page)
     assert opened.quiet(), (opened.dialogs, opened.requests[:3], opened.complaints[:3])
 

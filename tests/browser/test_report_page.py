@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from browser.conftest import Browser, axe
+from browser.conftest import Browser, axe, expect
 from workspaces import chat_server, evalh, label_of, write_workspace
 
 pytestmark = pytest.mark.slow
@@ -37,8 +37,8 @@ def test_the_first_screen_gives_the_verdict_and_leads_to_the_samples(report: Pat
 
     assert page.inner_text("h1").startswith("triage@v2 on small is good on 52 of 60 samples: 86.7 %")
     page.locator(".look a").first.click()
-    assert page.locator("#count").inner_text() == "8 of 60 samples"
-    assert page.locator("#detail .chip.s0").inner_text() == "bad"
+    expect(page.locator("#count")).to_have_text("8 of 60 samples")
+    expect(page.locator("#detail .chip.s0")).to_have_text("bad")
     assert opened.quiet(), opened
 
 

@@ -16,7 +16,7 @@ from workspaces import chat_server, document, evalh, without_ids_and_times, writ
 CASES = 240
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_run_killed_again_and_again_asks_for_no_stored_answer_again_and_ends_as_if_unbroken(
     tmp_path: Path, kills: int
 ) -> None:

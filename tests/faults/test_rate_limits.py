@@ -75,17 +75,18 @@ COST = "select coalesce(sum(cost_usd), 0) as usd from attempts where status = 'o
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("concurrency", ["32", "256"])
-def test_ten_answers_in_six_seconds_answer_all_of_eighty_cases_with_the_defaults(
-    tmp_path: Path, concurrency: str
+@pytest.mark.parametrize(("concurrency", "cases"), [("32", 40), ("256", 80)])
+def test_ten_answers_in_six_seconds_answer_all_cases_with_the_defaults(
+    tmp_path: Path, concurrency: str, cases: int
 ) -> None:
+    """Some requests wait longer than any one wait that is named: 18 s, and 42 s with all 80 in flight."""
     script = Taking(DIALECTS[2], 10, 6.0)
-    with served(tmp_path, script, cases=80, dialect=DIALECTS[2]) as (server, folder):
+    with served(tmp_path, script, cases=cases, dialect=DIALECTS[2]) as (server, folder):
         done = run(folder, "--concurrency", concurrency, model="small")
 
-    assert_all_answered(folder, done, 80)
-    assert answered(server, script) == 80
-    assert script.refused < 80 + int(concurrency)
+    assert_all_answered(folder, done, cases)
+    assert answered(server, script) == cases
+    assert script.refused < cases + int(concurrency)
 
 
 def once_refused(refuse: Callable[[], Act]) -> Callable[[Asked], Act]:

@@ -61,7 +61,7 @@ def test_a_provider_that_goes_down_stops_the_run_saved_and_resumable(tmp_path: P
     assert document(stopped)["results"][0]["status"] == "stopped"
     assert asked_before < 150
     assert document(finished)["results"][0]["samples"] == 300
-    assert document(finished)["results"][0]["cache_hits"] == 60
+    assert 60 - 4 <= document(finished)["results"][0]["cache_hits"] <= 60  # what was in flight may be asked again
 
 
 def test_samples_without_an_answer_stay_in_the_denominator_and_exit_4(tmp_path: Path) -> None:

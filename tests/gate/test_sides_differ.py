@@ -1,6 +1,7 @@
 """Every report of a gate and of a comparison names the parts of the fingerprint in which its sides differ."""
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -135,6 +136,23 @@ def test_two_saved_runs_under_one_name_tell_which_parameter_differs(folder: Path
     assert "sides differ in: model (small: top_p 0.5 → 0.9)" in evalh(folder, "compare", before, after).stdout
     same = "sides are the same in prompt, dataset rows, graders, model and route"
     assert same in evalh(folder, "compare", after, after).stdout
+
+
+def test_another_recording_is_told_by_the_beginning_of_its_digest(folder: Path) -> None:
+    config, recording = folder / "evalh.toml", folder / "recorded.jsonl"
+    replay = '\n[models.replayed]\nprovider = "replay"\npath = "recorded.jsonl"\n'
+    config.write_text(config.read_text() + replay)
+    runs = []
+    for label in ("billing", "bug"):
+        rows = (
+            json.dumps({"id": f"t-{number:04d}", "output": json.dumps({"label": label})}) for number in range(1, 11)
+        )
+        recording.write_text("\n".join(rows))
+        done = document(evalh(folder, "run", "--model", "replayed", "--json"))
+        runs.append(done["results"][0]["run"])
+
+    told = evalh(folder, "compare", *runs).stdout.split("\n\n")[0].replace("\n", " ")
+    assert re.search(r"sides differ in: model \(replayed: recording sha256:\w{8}… → sha256:\w{8}…\)", told), told
 
 
 def test_rows_that_differ_are_counted(folder: Path) -> None:

@@ -341,7 +341,7 @@ READERS: dict[str, Callable[[str], object]] = {
 }
 
 
-MOST_S = 1.0  # of CPU, on a machine that does `_yardstick` in _YARD_S
+MOST_S = 1.0  # of CPU for a megabyte, on a machine that does `_yardstick` in _YARD_S
 _YARD_S = 0.04
 
 
@@ -353,7 +353,7 @@ def _yardstick() -> float:
     return time.process_time() - begun
 
 
-def feed(reader: Callable[[str], object], size: int, *around: tuple[str, str]) -> None:
+def feed(reader: Callable[[str], object], size: int, most_s: float, *around: tuple[str, str]) -> None:
     """Hand a reader each class of characters, with one pair around it: the pairs take turns."""
     for (name, one), (before, after) in zip(CLASSES.items(), cycle(around), strict=False):
         text = before + (one * (size // len(one) + 1))[:size] + after
@@ -361,17 +361,19 @@ def feed(reader: Callable[[str], object], size: int, *around: tuple[str, str]) -
             begun = time.process_time()
             reader(text)
             took = time.process_time() - begun
-            if took < MOST_S or (took := took * min(1.0, _YARD_S / _yardstick())) < MOST_S:
+            if took < most_s or (took := took * min(1.0, _YARD_S / _yardstick())) < most_s:
                 break
-        assert took < MOST_S, f"{took:.1f} s for {size:,} characters of {name}"
+        assert took < most_s, f"{took:.1f} s for {size:,} characters of {name}"
 
 
 @pytest.mark.parametrize("reader", READERS)
 def test_a_text_of_any_characters_is_read_at_once(reader: str) -> None:
-    feed(READERS[reader], 20_000, ("", "x"))
+    feed(READERS[reader], 20_000, MOST_S, ("", "x"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
-def test_a_megabyte_of_any_characters_is_read_within_a_second(reader: str) -> None:
-    feed(READERS[reader], 1_000_000, *AROUND)
+def test_a_megabyte_of_any_characters_would_be_read_within_a_second(reader: str) -> None:
+    """A quarter of one in a quarter of a second: what takes more than linear time fails here too, and CI waits less."""
+    whole = reader.startswith("reply")  # of a reply so much is read, and no more: a longer text takes no longer
+    feed(READERS[reader], 250_000, MOST_S if whole else MOST_S / 4, *AROUND)

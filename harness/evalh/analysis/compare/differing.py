@@ -10,6 +10,7 @@ from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 
 _SHOWN = 60  # characters of a value
+_DIGEST = len("sha256:") + 8
 _MOST = 4  # values, or steps
 _ABSENT = "not set"
 
@@ -107,4 +108,6 @@ def _shown(value: JsonValue) -> str:
     if value is None:
         return _ABSENT
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if text.startswith("sha256:"):  # of a recording, or of a local model's weights: enough to tell them apart
+        return f"{text[:_DIGEST]}…"
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
