@@ -18,6 +18,7 @@ from evalh.workspace.toml import parse_toml
 from evalh.workspace.writing import new_file
 
 _CONFIG = "evalh.toml"
+CHOOSE_ANOTHER = "choose another name for what is imported (--name NAME), or another folder (--into FOLDER)"
 
 
 class SuiteImportOptions(Value, kw_only=True):
@@ -35,8 +36,8 @@ class SuiteImportOptions(Value, kw_only=True):
 def import_suite(form: str, source: Path, options: SuiteImportOptions) -> ImportedSuiteDocument:
     """Read a suite of this format and write its files into a folder; nothing of it is run, fetched or asked.
 
-    Nothing is overwritten: if one of the files is there already, none is written. In a workspace the models' tables
-    are only returned. Raises EvalhError.
+    Nothing is overwritten: if one of the files is there already, none is written, and a dry run names them. In a
+    workspace the models' tables are only returned. Raises EvalhError.
     """
     taken = _tables(options.into)
     transfer = reader_of(form)(_request(source, options, taken))
@@ -46,7 +47,10 @@ def import_suite(form: str, source: Path, options: SuiteImportOptions) -> Import
     if taken is None and not options.data_only:
         files[_CONFIG] = [config_text(transfer.models, next(iter(transfer.suites), None)).encode()]
     sheet_name = _sheet_name(options.into)
-    _refuse_overwriting(options.into, files)
+    there = tuple(name for name in files if (options.into / name).exists())
+    if there and not options.dry_run:
+        where = str(options.into / there[0])
+        raise UsageError("would overwrite a file", where=where, hint=CHOOSE_ANOTHER)
     with ExitStack() as all_or_none:
         for name, pieces in files.items():
             file = None if options.dry_run else _opened(all_or_none, options.into / name)
@@ -65,6 +69,7 @@ def import_suite(form: str, source: Path, options: SuiteImportOptions) -> Import
             models=len(transfer.models),
             graders=transfer.sheet.count(Subject.GRADER),
             items=transfer.sheet.items(),
+            there=there,
             tables=models_text(transfer.models) if taken is not None and transfer.models else None,
         )
         if not options.dry_run:
@@ -111,13 +116,6 @@ def _tables(folder: Path) -> set[str] | None:
 def _sheet_name(folder: Path) -> str:
     taken = {path.stem for path in folder.glob("IMPORT*.md")} if folder.is_dir() else ()
     return f"{free_name('IMPORT', taken)}.md"
-
-
-def _refuse_overwriting(folder: Path, names: Iterable[str]) -> None:
-    for name in names:
-        if (folder / name).exists():
-            hint = "choose another name for what is imported (--name NAME), or another folder (--into FOLDER)"
-            raise UsageError("would overwrite a file", where=str(folder / name), hint=hint)
 
 
 def _opened(stack: ExitStack, path: Path) -> BinaryIO:

@@ -127,4 +127,5 @@ class ImportedSuiteDocument(Document, tag="evalh.import-suite/1", kw_only=True):
     models: int
     graders: Mapping[str, int]
     items: tuple[ImportedPart, ...]
+    there: tuple[str, ...]  # of a dry run: files that are there already, so that nothing could be written
     tables: str | None

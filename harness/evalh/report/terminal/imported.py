@@ -32,7 +32,9 @@ def show_imported(console: Console, document: ImportedSuiteDocument) -> None:
         console.print(StyledText(f"… and {len(told) - _SHOWN} more in IMPORT.md", "dim"))
     verb = "would write" if document.dry_run else "wrote"
     for path in document.written:
-        console.print(StyledText(f"{verb} {path}"), soft_wrap=True)
+        taken = path in document.there
+        line = f"cannot write {path}: it is there already" if taken else f"{verb} {path}"
+        console.print(StyledText(line, "red" if taken else ""), soft_wrap=True)
     if document.tables:
         console.print(StyledText("the workspace has an evalh.toml: add these tables to it"))
         for line in document.tables.splitlines():
