@@ -64,13 +64,13 @@ def promptfoo(app: App, *, source: Path, options: "SuiteImportOptions", verify: 
 
 def show_imported_suite(app: App, form: str, source: Path, options: "SuiteImportOptions") -> int:
     """Import a suite of this format and show what became of it; return the exit code."""
-    from evalh.api.foreign import CHOOSE_ANOTHER, import_suite
+    from evalh.api.foreign import import_suite
     from evalh.report.terminal.imported import show_imported
 
     document = import_suite(form, source, options)
     app.show(document, lambda shown: shown, show_imported)
     if not options.dry_run or document.there:
-        hint = CHOOSE_ANOTHER if document.there else "evalh check"
+        hint = options.elsewhere if document.there else "evalh check"
         app.hints.print(f"next: {hint}", style="dim", soft_wrap=True, markup=False)
     if document.there:
         return ExitCode.USAGE
