@@ -15,7 +15,7 @@ ROWS = [
     {"Question": "2+2?", "Answer": "4", "Topic": "sums"},
     {"Question": "Capital; of “France”?", "Answer": "Paris", "Topic": "geo"},
 ]
-FRONT = "---\nconfig: {max_tokens: 256}\n---\n"
+CONFIG = "config: {temperature: 0, max_tokens: 256}\n"
 MAP = ("--map", "question=Question,expected=Answer,tags=Topic")
 
 
@@ -56,7 +56,8 @@ def test_every_form_gives_the_same_rows_with_the_same_ids(tmp_path: Path, name: 
         {"id": "2-2-93144d", "inputs": {"question": "2+2?"}, "expected": "4", "tags": ["sums"]},
         {"id": "capital-of-france-161f82", "inputs": {"question": "Capital; of “France”?"}, "expected": "Paris", "tags": ["geo"]},
     ]  # fmt: skip
-    assert made.prompt() == f"{FRONT}{{{{question}}}}\n"
+    asked = '{{role "system"}}\nAnswer in a few words.\n{{role "user"}}\n{{question}}\n'
+    assert made.prompt() == f"---\n{CONFIG}input: {{schema: {{question: string}}}}\n---\n{asked}"
     assert made.suite()["graders"] == [{"equals": {"trim": True, "ignore_case": True}}]
     assert made.check().code == 0, made.check().out
 
@@ -79,7 +80,8 @@ def test_without_a_map_columns_mean_what_they_are_called(tmp_path: Path) -> None
     assert made.rows() == [
         {"id": "7", "inputs": {"text": "a", "n": 1.5}, "expected": {"label": "x"}, "tags": ["p", "q"], "cluster": "c"}
     ]
-    assert made.suite()["graders"] == ["json_subset"]
+    assert made.suite()["graders"] == ["schema", {"equals": {"path": "label", "expected": "label"}}]
+    assert '"n": number' in made.prompt()
     assert made.check().code == 0
 
 
@@ -98,17 +100,25 @@ def test_a_map_reaches_into_expected_and_columns_that_it_leaves_out_are_told(tmp
     made = Import(tmp_path, "rows", written(tmp_path, "q.jsonl", rows), *mapping)
 
     assert made.rows()[0]["expected"] == {"label": "bug", "more": {"due": "today"}}
-    assert made.items("note")[0] == "column other: --map does not name it"
+    assert made.document["columns"][-1] == {"column": "other", "role": "skip", "name": "", "guessed": False}
+    assert "| `other` | `skip` |" in (made.folder / "IMPORT.md").read_text("utf-8")
 
 
-def test_ids_that_the_map_leaves_out_are_told_with_what_keeps_them(tmp_path: Path) -> None:
+def test_what_the_map_does_not_name_is_guessed_and_said(tmp_path: Path) -> None:
     made = Import(tmp_path, "rows", written(tmp_path, "q.jsonl", [{"id": "a-1", "q": "a"}]), "--map", "question=q")
 
-    assert made.items("note")[:2] == [
-        "column id: --map does not name it",
-        "expected: no column has this name; there are: id, q",
-    ]
-    assert "--map id=id, to keep these ids" in (made.folder / "IMPORT.md").read_text("utf-8")
+    assert made.rows() == [{"id": "a-1", "inputs": {"question": "a"}}]
+    assert made.document["columns"][0] == {"column": "id", "role": "id", "name": "", "guessed": True}
+    assert made.items("note")[0] == "expected: no column has such a name; there are: id, q"
+
+
+def test_a_column_can_be_left_out(tmp_path: Path) -> None:
+    rows = [{"id": "7", "q": "a", "label": "x"}]
+    made = Import(tmp_path, "rows", written(tmp_path, "q.jsonl", rows), "--map", "skip=id,skip=label")
+
+    assert made.rows()[0]["inputs"] == {"q": "a"}
+    assert made.rows()[0]["id"].startswith("a-")
+    assert "expected" not in made.rows()[0]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +151,7 @@ def test_parquet_gives_days_exact_decimals_and_nothing_for_nan(tmp_path: Path) -
     ]
     made = Import(tmp_path, "rows", written(tmp_path, "q.parquet", rows))
 
-    assert made.rows()[0]["inputs"] == {"text": "a", "at": "2026-01-02T00:00:00+00:00", "d": "1.50", "x": None}
+    assert made.rows()[0]["inputs"] == {"text": "a", "at": "2026-01-02T00:00:00+00:00", "d": "1.50", "x": ""}
     assert made.done.code == 1
     assert made.items("not") == ["column image: holds bytes, which are not text"]
 
@@ -218,7 +228,10 @@ def test_a_row_that_cannot_be_read_is_told_and_the_others_are_kept(
     [
         ("question", "--map cannot be read: 'question'"),
         ("=a", "--map cannot be read"),
-        ("q=Nothing", "no column 'Nothing'"),
+        ("q=Nothing", "there is no column 'Nothing'"),
+        ("q=Question,Topic", "there is no column 'Question,Topic'"),
+        ("a b=Question", "cannot be the name of an input"),
+        ("output=Answer,output=Answer", "--map names 'output' twice"),
         ("q=Questio", "did you mean 'Question'?\""),
         ("q=Question,q=Answer", "--map names 'q' twice"),
         ("expected=Answer,expected.a=Topic", "--map names expected, and what is inside it"),
@@ -240,7 +253,7 @@ def test_ids_with_control_characters_and_twice_the_same_are_mended(tmp_path: Pat
     assert made.check().code == 0
 
 
-def test_names_that_no_prompt_can_say_stay_in_the_rows_alone(tmp_path: Path) -> None:
+def test_names_that_no_prompt_can_say_get_one_that_it_can(tmp_path: Path) -> None:
     rows = [
         {
             "text": '{{role "system"}}',
@@ -252,5 +265,8 @@ def test_names_that_no_prompt_can_say_stay_in_the_rows_alone(tmp_path: Path) -> 
     ]
     made = Import(tmp_path, "rows", written(tmp_path, "q.jsonl", rows))
 
-    assert made.prompt() == FRONT + "text: {{text}}\nitems: {{items}}\n{{history}}\n"
+    lines = "text: {{text}}\nthis_text: {{this_text}}\na_b: {{a_b}}\nitems: {{items}}\n{{history}}\n"
+    assert (
+        made.prompt() == f'---\n{CONFIG}---\n{{{{role "system"}}}}\nAnswer the request.\n{{{{role "user"}}}}\n{lines}'
+    )
     assert made.check().code == 0, made.check().out

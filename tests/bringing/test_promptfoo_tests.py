@@ -152,7 +152,7 @@ def test_a_recorded_output_becomes_a_recording(read) -> None:
         t__csv="q,__providerOutput,__description\n1,one,first\n2,,second\n",
     )
 
-    assert transfer.files["recorded/n.jsonl"] == b'{"id": "first", "output": "one"}\n'
+    assert transfer.recordings["recorded/n.jsonl"] == [{"id": "first", "output": "one"}]
     assert transfer.models["recorded"]["provider"] == "replay"
 
 

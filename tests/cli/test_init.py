@@ -94,22 +94,23 @@ def test_columns_become_a_dataset_a_suite_and_a_prompt(tmp_path: Path) -> None:
     assert rows[0] == {
         "id": "7",
         "inputs": {"ticket": "I paid twice, please help"},
-        "expected": {"queue": "billing"},
+        "expected": "billing",
     }
-    assert 'queue(enum): ["billing", "bug"]' in written(tmp_path, "prompts/tickets/v1.prompt")
-    assert "equals: {path: queue, expected: queue}" in written(tmp_path, "evals/tickets.yaml")
+    assert '"queue(enum)": [billing, bug]' in written(tmp_path, "prompts/tickets/v1.prompt")
+    assert "equals: {path: queue}" in written(tmp_path, "evals/tickets.yaml")
     assert "column Text: input ticket" in done.out
-    assert here(tmp_path, "check").out.startswith("ok: 1 prompt, 2 versions, 1 suite, 4 cases")
+    assert here(tmp_path, "check").out.startswith("ok: 1 prompt, 1 version, 1 suite, 4 cases")
 
 
 @pytest.mark.parametrize(
     ("rows", "graded", "shown"),
     [
-        ([{"q": "2+2?", "answer": "4"}, {"q": "3+3?", "answer": "6"}], "equals: {ignore_case", "{{q}}"),
-        ([{"vars": {"m": "hi"}, "expected": {"city": "Rome", "n": 2}}], "equals: {path: n", "n: integer"),
+        ([{"q": "2+2?", "answer": "4"}, {"q": "3+3?", "answer": "6"}], "- number", "{{q}}"),
+        ([{"q": "Capital?", "answer": "Rome"}, {"q": "3+3?", "answer": "6"}], "equals: {trim", "{{q}}"),
+        ([{"vars": {"m": "hi"}, "expected": {"city": "Rome", "n": 2}}], 'equals: {path: "n"', '"n": integer'),
         ([{"m": "hi", "reference": "a long answer " * 9}], "similarity", "{{m}}"),
         ([{"role": "x", "if": "y"}, {"role": "z", "if": ""}], "length", "{{if_text}}"),
-        ([{"m": "a", "label": '{{x}} "q"'}, {"m": "b", "label": "---\nid: 1"}] * 3, "schema", "label(enum)"),
+        ([{"m": "a", "label": '{{x}} "q"'}, {"m": "b", "label": "---id: 1"}] * 3, "schema", "label(enum)"),
         ([{"Größe (cm)": 3, "größe cm": [1, 2]}], "length", "{{grosse_cm_2}}"),
     ],
 )
@@ -120,26 +121,26 @@ def test_whatever_the_rows_look_like_the_workspace_is_right(
     done = here(tmp_path, "init", "--from", "my data.jsonl", "--model", "small")
 
     assert done.exit == 0, done.err
-    assert graded in written(tmp_path, "evals/my_data.yaml")
-    assert shown in written(tmp_path, "prompts/my_data/v1.prompt")
+    assert graded in written(tmp_path, "evals/my-data.yaml")
+    assert shown in written(tmp_path, "prompts/my-data/v1.prompt")
     assert (checked := here(tmp_path, "check")).exit == 0, checked.err
-    assert here(tmp_path, "render", "my_data-001", "--prompt", "v1").exit == 0
+    first = json.loads(written(tmp_path, "datasets/my-data.jsonl").splitlines()[0])
+    assert here(tmp_path, "render", first["id"], "--prompt", "v1").exit == 0
 
 
 @pytest.mark.parametrize(
     ("content", "arguments", "said"),
     [
-        ("", (), "has no rows"),
+        ("", (), "holds no rows"),
         ("{", (), "data.jsonl:1: is not JSON"),
-        ("[1]\n", (), "data.jsonl:1: is not a JSON object"),
+        ("[1]\n", (), "data.jsonl:1: must be an object"),
         ('{"id": "a", "m": "x"}\n', ("--map", "text=n"), "there is no column 'n'"),
         ('{"id": "a", "m": "x"}\n', ("--map", "m"), "--map cannot be read: 'm'"),
         ('{"id": "a", "m": "x"}\n', ("--map", "a b=m"), "cannot be the name of an input"),
         ('{"id": "a", "m": "x"}\n', ("--map", "id=id", "--map", "id=m"), "--map names 'id' twice"),
         ('{"id": "a", "m": "x"}\n', ("--map", "expected=m"), "no column is an input"),
-        ('{"k": 1, "m": "x"}\n{"k": 1, "m": "y"}\n', ("--map", "id=k"), "stands on line 1 too"),
         ('{"m": "x"}\n', ("--task", "label"), "leave out --task"),
-        ('{"m": "x"}\n', ("--model", "recorded"), "nothing is recorded"),
+        ('{"m": "x"}\n', ("--model", "recorded"), "only the starters bring answers"),
         ('{"m": "\udc80"}\n', (), "data.jsonl"),
     ],
 )

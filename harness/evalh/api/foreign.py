@@ -1,15 +1,18 @@
 """`evalh import` of a suite of another program: read it, then write the files of a workspace, all or none."""
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
+from evalh.api.new_workspace import name_of_model, own_workspace, usable_model
 from evalh.core.errors import UsageError
 from evalh.core.values import Value
 from evalh.interop.foreign.formats import reader_of
 from evalh.interop.foreign.layout import config_text, files_of, models_text
-from evalh.interop.foreign.transfer import ImportRequest, NewDataset, Row, Subject, free_name
+from evalh.interop.foreign.transfer import ImportRequest, NewDataset, Row, Subject, Transfer, free_name
 from evalh.report.documents.document import document_of
 from evalh.report.documents.incoming import ImportedSuiteDocument
 from evalh.report.markdown.imported import import_sheet
@@ -18,6 +21,7 @@ from evalh.workspace.toml import parse_toml
 from evalh.workspace.writing import new_file
 
 _CONFIG = "evalh.toml"
+_ELSEWHERE = "choose another name for what is imported (--name NAME), or another folder (--into FOLDER)"
 
 
 class SuiteImportOptions(Value, kw_only=True):
@@ -30,23 +34,27 @@ class SuiteImportOptions(Value, kw_only=True):
     mapping: tuple[str, ...] = ()
     data_only: bool = False
     engine: Path | None = None
+    model: str | None = None  # of a new workspace; None: what the rows bring, else the one that can be asked here
+    elsewhere: str = _ELSEWHERE  # what to do if a file is there already
 
 
 def import_suite(form: str, source: Path, options: SuiteImportOptions) -> ImportedSuiteDocument:
     """Read a suite of this format and write its files into a folder; nothing of it is run, fetched or asked.
 
-    Nothing is overwritten: if one of the files is there already, none is written. In a workspace the models' tables
-    are only returned. Raises EvalhError.
+    Nothing is overwritten: if one of the files is there already, none is written, and a dry run names them. In a
+    workspace the models' tables are only returned. Raises EvalhError.
     """
     taken = _tables(options.into)
     transfer = reader_of(form)(_request(source, options, taken))
     counted = [_CountedRows(dataset.rows) for dataset in transfer.datasets]
     transfer.datasets = [NewDataset(one.name, rows) for one, rows in zip(transfer.datasets, counted, strict=True)]
-    files = dict(files_of(transfer, str(source)))
-    if taken is None and not options.data_only:
-        files[_CONFIG] = [config_text(transfer.models, next(iter(transfer.suites), None)).encode()]
+    begun = _begun(transfer, options) if taken is None and not options.data_only else {}
+    files = dict(files_of(transfer, str(source))) | begun
     sheet_name = _sheet_name(options.into)
-    _refuse_overwriting(options.into, files)
+    there = tuple(name for name in files if (options.into / name).exists())
+    if there and not options.dry_run:
+        where = str(options.into / there[0])
+        raise UsageError("would overwrite a file", where=where, hint=options.elsewhere)
     with ExitStack() as all_or_none:
         for name, pieces in files.items():
             file = None if options.dry_run else _opened(all_or_none, options.into / name)
@@ -64,13 +72,28 @@ def import_suite(form: str, source: Path, options: SuiteImportOptions) -> Import
             prompts=sum(map(len, transfer.prompts.values())),
             models=len(transfer.models),
             graders=transfer.sheet.count(Subject.GRADER),
+            columns=transfer.columns,
             items=transfer.sheet.items(),
-            tables=models_text(transfer.models) if taken is not None and transfer.models else None,
+            there=there,
+            tables=models_text(transfer.models) if _CONFIG not in begun and transfer.models else None,
         )
         if not options.dry_run:
             text = "".join(f"{line}\n" for line in import_sheet(document))
             _opened(all_or_none, options.into / sheet_name).write(text.encode())
     return document
+
+
+def _begun(transfer: Transfer, options: SuiteImportOptions) -> dict[str, Iterable[bytes]]:
+    """Return what makes a folder a workspace. Rows bring no model: the suite names one that the workspace has."""
+    name = next(iter(transfer.suites), None)
+    if name is None or not transfer.columns:
+        return {_CONFIG: [config_text(transfer.models, name).encode()]}
+    suite = transfer.suites[name]
+    usual = usable_model(os.environ, installed=find_spec("xllamacpp") is not None, own=True)
+    if options.model is not None or "model" not in suite:
+        suite["model"] = name_of_model(options.model or usual)
+    files = own_workspace(name, options.model or usual, models_text(transfer.models))
+    return {at: [content] for at, content in files.items() if at == _CONFIG or not (options.into / at).exists()}
 
 
 def _request(source: Path, options: SuiteImportOptions, taken: set[str] | None) -> ImportRequest:
@@ -111,13 +134,6 @@ def _tables(folder: Path) -> set[str] | None:
 def _sheet_name(folder: Path) -> str:
     taken = {path.stem for path in folder.glob("IMPORT*.md")} if folder.is_dir() else ()
     return f"{free_name('IMPORT', taken)}.md"
-
-
-def _refuse_overwriting(folder: Path, names: Iterable[str]) -> None:
-    for name in names:
-        if (folder / name).exists():
-            hint = "choose another name for what is imported (--name NAME), or another folder (--into FOLDER)"
-            raise UsageError("would overwrite a file", where=str(folder / name), hint=hint)
 
 
 def _opened(stack: ExitStack, path: Path) -> BinaryIO:

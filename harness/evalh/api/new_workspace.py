@@ -8,13 +8,13 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from evalh.api.first_suite import FirstSuite
 from evalh.core.errors import UsageError
 from evalh.core.values import Value
 from evalh.workspace.writing import new_file
 
 _STARTER = files("evalh.api") / "starter"
 _IGNORED = ".gitignore"
+EMPTY_FOLDER = "use an empty folder: evalh init NAME"
 
 
 class Task(StrEnum):
@@ -62,11 +62,10 @@ _TOLD = {RECORDED: " # shipped answers; `small` needs: pip install 'evalh[local]
 
 
 class NewWorkspace(Value, kw_only=True):
-    """What a new workspace is for. `own`: for a person's own rows; without them a starter is written."""
+    """What a new workspace is for."""
 
     task: Task = Task.LABEL
     model: str = SMALL
-    own: FirstSuite | None = None
 
 
 def write_workspace(folder: Path, wanted: NewWorkspace) -> list[str]:
@@ -74,15 +73,13 @@ def write_workspace(folder: Path, wanted: NewWorkspace) -> list[str]:
 
     Raises UsageError if a workspace is already there or a file would be overwritten: nothing is written then.
     """
-    if (folder / "evalh.toml").exists():
-        raise UsageError("there is a workspace already", where=str(folder / "evalh.toml"), hint="evalh check")
-    contents = _starter(wanted) if wanted.own is None else _own(wanted.own, wanted.model)
+    refuse_workspace(folder)
+    contents = _starter(wanted)
     if (folder / _IGNORED).exists():  # most repositories have one; the log's folder ignores itself anyway
         del contents[_IGNORED]
     for name in contents:
         if (folder / name).exists():
-            hint = "use an empty folder: evalh init NAME"
-            raise UsageError("would overwrite a file", where=str(folder / name), hint=hint)
+            raise UsageError("would overwrite a file", where=str(folder / name), hint=EMPTY_FOLDER)
     with ExitStack() as all_or_none:
         for name, content in contents.items():
             file = all_or_none.enter_context(new_file(folder / name))
@@ -91,25 +88,25 @@ def write_workspace(folder: Path, wanted: NewWorkspace) -> list[str]:
     return list(contents)
 
 
+def refuse_workspace(folder: Path) -> None:
+    """Raise UsageError if there is a workspace already."""
+    if (folder / "evalh.toml").exists():
+        raise UsageError("there is a workspace already", where=str(folder / "evalh.toml"), hint="evalh check")
+
+
+def own_workspace(name: str, model: str, recorded: str) -> dict[str, bytes]:
+    """Return what a workspace needs beside a person's own rows. `recorded`: tables of models that answer from them."""
+    config = _config(name, "v1", model, recorded=False)
+    return {_IGNORED: _ignored(), "evalh.toml": config + (f"\n{recorded}".encode() if recorded else b"")}
+
+
 def _starter(wanted: NewWorkspace) -> dict[str, bytes]:
     name = NAMES[wanted.task]
     found = {at: source.read_bytes() for at, source in _walk(_STARTER / wanted.task, "")}
-    stated = f"model: {_name_of(wanted.model)}{_TOLD.get(wanted.model, '')}\n"
+    stated = f"model: {name_of_model(wanted.model)}{_TOLD.get(wanted.model, '')}\n"
     found[f"evals/{name}.yaml"] = found[f"evals/{name}.yaml"].replace(b"model: small\n", stated.encode())
     config = _config(name, "v2", wanted.model, recorded=True)
     return dict(sorted({_IGNORED: _ignored(), "evalh.toml": config, **found}.items()))
-
-
-def _own(own: FirstSuite, model: str) -> dict[str, bytes]:
-    prompt, name = own.prompt().encode(), own.rows.name
-    return {
-        _IGNORED: _ignored(),
-        f"datasets/{name}.jsonl": own.rows.content(),
-        "evalh.toml": _config(name, "v1", model, recorded=False),
-        f"evals/{name}.yaml": own.suite(_name_of(model)).encode(),
-        f"prompts/{name}/draft.prompt": prompt,
-        f"prompts/{name}/v1.prompt": prompt,
-    }
 
 
 def _config(name: str, live: str, model: str, *, recorded: bool) -> bytes:
@@ -126,7 +123,7 @@ def _config(name: str, live: str, model: str, *, recorded: bool) -> bytes:
     return "\n".join(parts).encode()
 
 
-def _name_of(model: str) -> str:
+def name_of_model(model: str) -> str:
     """Return what evalh.toml calls a model."""
     return "strong" if model in _HOSTED else model
 

@@ -44,13 +44,14 @@ def _source_options(function: F) -> F:
 def rows(app: App, *, source: Path, options: "SuiteImportOptions") -> int:
     """Import rows: JSON Lines, JSON, CSV or Parquet, a file or a folder of files.
 
-    --map says which column becomes what: id, expected (or expected.label), tags, cluster; any other name is an input
-    of the prompt. A column may be a path: answers.text[0]. Without --map, columns that are called so already are
-    taken, and all others are inputs. Writes the dataset, and a first prompt and suite to be changed.
+    --map says which column becomes what: id, expected (or expected.label), tags, cluster, output (what a model
+    answered already), skip; any other name is an input of the prompt. A column may be a path: answers.text[0].
+    What --map does not name is guessed and shown. Writes the dataset, and a first prompt and suite to be changed.
 
     \b
       evalh import rows faq.csv --map question=Question,expected=Answer
       evalh import rows train.parquet --map text=text,expected.label=label,id=idx,tags=source
+      evalh import rows answers.csv --map output=gpt4 --map output=claude
     """  # noqa: D301 (click's \b keeps the examples' lines)
     return show_imported_suite(app, "rows", source, options)
 

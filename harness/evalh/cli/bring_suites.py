@@ -69,6 +69,9 @@ def show_imported_suite(app: App, form: str, source: Path, options: "SuiteImport
 
     document = import_suite(form, source, options)
     app.show(document, lambda shown: shown, show_imported)
-    if not options.dry_run:
-        app.hints.print("next: evalh check", style="dim", soft_wrap=True, markup=False)
+    if not options.dry_run or document.there:
+        hint = options.elsewhere if document.there else "evalh check"
+        app.hints.print(f"next: {hint}", style="dim", soft_wrap=True, markup=False)
+    if document.there:
+        return ExitCode.USAGE
     return ExitCode.NO if any(item.status == "not" for item in document.items) else ExitCode.YES

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from evalh.cli.app import App, verb
-from evalh.core.errors import UsageError
+from evalh.core.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from evalh.api.columns import OwnRows
+    from evalh.report.documents.incoming import ImportedSuiteDocument
 
 _TASKS = {
     "label": "sort texts into categories",
@@ -39,7 +39,7 @@ _SERVICES = {
 @click.option("--task", type=click.Choice(list(_TASKS)), help="What the prompt does.  [default: label]")
 @click.option("--model", type=click.Choice(list(_MODELS)), help="The suite's model.  [default: small, where installed]")
 @click.option("--ci", type=click.Choice(list(_SERVICES)), help="Also write the file that checks prompts in CI.")
-@click.option("--from", "source", metavar="FILE", help="Your rows: .jsonl, .csv or .tsv. Suite and prompt fit them.")
+@click.option("--from", "source", metavar="FILE", help="Your rows: JSON Lines, CSV, Parquet, …")
 @click.option("--map", "mapping", multiple=True, metavar="NAME=COLUMN", help="What a column of FILE is; repeats.")
 @verb
 def command(  # noqa: PLR0913 (one parameter per option is click's contract)
@@ -51,14 +51,14 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     ci: str | None,
     source: str | None,
     mapping: tuple[str, ...],
-) -> None:
+) -> int:
     """Write a small workspace into FOLDER: a prompt in two versions, a dataset, a suite.
 
     On a terminal it asks what the prompt does, which model answers, and about CI; in a script use the options.
     Existing files are never changed.
 
-    With --from, the dataset is your file. NAME is id, expected, tags, cluster or an input of the prompt; if
-    inputs are named, other columns are left out. What --map does not name is guessed and shown.
+    With --from, the dataset is your file, as with `evalh import rows`. NAME is id, expected, tags, cluster, output
+    (what a model answered already), skip, or an input of the prompt. What --map does not name is guessed and shown.
 
     \b
       evalh init support --task extract --ci github
@@ -66,30 +66,53 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     """  # noqa: D301 (click's \b keeps the examples' lines)
     from importlib.util import find_spec
 
-    from evalh.api.columns import read_rows
-    from evalh.api.first_suite import first_suite
     from evalh.api.new_workspace import NewWorkspace, Task, usable_model, write_workspace
 
+    _refuse(source, mapping, task=task, model=model, folder=folder)
+    usual = usable_model(os.environ, installed=find_spec("xllamacpp") is not None, own=source is not None)
+    if not app.json and sys.stdin.isatty() and sys.stderr.isatty():
+        task = task or (_ask("What does the prompt do?", "task", _TASKS, "label") if source is None else None)
+        if not _brings_outputs(mapping):
+            model = model or _ask("Which model answers?", "model", _offered(own=source is not None), usual)
+        ci = ci or _ask("Check the prompts of every change in CI?", "ci", _SERVICES, "none")
+    target = Path(app.folder) / folder
+    imported = None
+    if source is None:
+        written = write_workspace(target, NewWorkspace(task=Task(task or "label"), model=model or usual))
+    else:
+        imported = _import(target, Path(app.folder) / source, mapping, model)
+        written = [*imported.written]
+        model = model or ("recorded" if imported.models else None)
+    if ci not in (None, "none"):
+        written.append(_write_ci(target, str(ci)))
+    _show(app, folder, written, model or usual, imported)
+    lost = imported is not None and any(item.status == "not" for item in imported.items)
+    return ExitCode.NO if lost else ExitCode.YES
+
+
+def _refuse(source: str | None, mapping: tuple[str, ...], *, task: str | None, model: str | None, folder: str) -> None:
+    """Refuse options that do not go together. Raises UsageError."""
     if mapping and source is None:
         raise UsageError("--map is about --from", hint=f"evalh init {folder} --from FILE --map {mapping[0]}")
     if task is not None and source is not None:
         raise UsageError("--task names a starter, and --from brings your own rows", hint="leave out --task")
     if source is not None and model == "recorded":
-        raise UsageError("nothing is recorded for your own rows", hint="--model small")
-    rows = None if source is None else read_rows(Path(app.folder) / source, mapping)
-    usual = usable_model(os.environ, installed=find_spec("xllamacpp") is not None, own=rows is not None)
-    if not app.json and sys.stdin.isatty() and sys.stderr.isatty():
-        task = task or (_ask("What does the prompt do?", "task", _TASKS, "label") if rows is None else None)
-        model = model or _ask("Which model answers?", "model", _offered(own=rows is not None), usual)
-        ci = ci or _ask("Check the prompts of every change in CI?", "ci", _SERVICES, "none")
-    wanted = NewWorkspace(
-        task=Task(task or "label"), model=model or usual, own=None if rows is None else first_suite(rows)
-    )
-    target = Path(app.folder) / folder
-    written = write_workspace(target, wanted)
-    if ci not in (None, "none"):
-        written.append(_write_ci(target, str(ci)))
-    _show(app, folder, written, wanted.model, rows)
+        hint = "leave out --model" if _brings_outputs(mapping) else "--model small, or --map output=COLUMN"
+        raise UsageError("only the starters bring answers that are called `recorded`", hint=hint)
+
+
+def _brings_outputs(mapping: tuple[str, ...]) -> bool:
+    return any(pair.strip().startswith(("output=", "output.")) for text in mapping for pair in text.split(","))
+
+
+def _import(target: Path, source: Path, mapping: tuple[str, ...], model: str | None) -> "ImportedSuiteDocument":
+    """Write a workspace for a file of rows."""
+    from evalh.api.foreign import SuiteImportOptions, import_suite
+    from evalh.api.new_workspace import EMPTY_FOLDER, refuse_workspace
+
+    refuse_workspace(target)
+    options = SuiteImportOptions(into=target, mapping=mapping, model=model, elsewhere=EMPTY_FOLDER)
+    return import_suite("rows", source, options)
 
 
 def _offered(*, own: bool) -> dict[str, str]:
@@ -114,25 +137,23 @@ def _write_ci(target: Path, service: str) -> str:
     return os.path.relpath(top / name, target.resolve())
 
 
-def _show(app: App, folder: str, written: list[str], model: str, rows: "OwnRows | None") -> None:
-    columns = () if rows is None else tuple((one.name, one.role.value, one.key) for one in rows.columns)
+def _show(app: App, folder: str, written: list[str], model: str, imported: "ImportedSuiteDocument | None") -> None:
     if app.json:
         from evalh.report.documents.document import document_of
-        from evalh.report.documents.workspace import InitColumn, InitDocument
+        from evalh.report.documents.workspace import InitDocument
 
-        named = tuple(document_of(InitColumn, column=name, role=role, name=key) for name, role, key in columns)
-        app.show_json(document_of(InitDocument, folder=folder, written=tuple(written), model=model, columns=named))
+        app.show_json(document_of(InitDocument, imported, folder=folder, written=tuple(written), model=model))
         return
-    from evalh.report.text import safe
+    versions = "evalh run --prompt v1 --prompt v2"
+    if imported is not None:
+        from evalh.report.terminal.imported import next_steps, show_imported
 
-    for name, role, key in columns:
-        called = f" {key}" if role == "input" and key != name else ""
-        app.console.print(f"column {safe(name)}: {role}{called}", soft_wrap=True)
-    for name in written:
+        show_imported(app.console, imported)
+        versions = next_steps(imported)
+    for name in written if imported is None else written[len(imported.written) :]:
         app.console.print(f"wrote {name}", soft_wrap=True)
-    if model == "recorded":
+    if model == "recorded" and imported is None:
         told = "the first run uses recorded answers; to ask a real model"
         app.hints.print(f"{told}: pip install 'evalh[local]', then evalh run -m small", soft_wrap=True)
     where = "" if folder == "." else f"cd {folder} && "
-    versions = "evalh run" if rows is not None else "evalh run --prompt v1 --prompt v2"
     app.hints.print(f"next: {where}{versions}", style="dim", soft_wrap=True)

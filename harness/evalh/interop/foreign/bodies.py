@@ -84,3 +84,15 @@ def text_of(content: JsonValue) -> str | None:
 def tell_left_out(sheet: ProofSheet, where: str, what: str, why: str, do: str | None = None) -> None:
     """Tell of a grader that is left out."""
     sheet.add(Fidelity.NOT, where, what, why, subject=Subject.GRADER, do=do)
+
+
+def is_conversation(value: JsonValue) -> bool:
+    """Whether a value is a list of messages that are texts of roles that we have."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(
+            isinstance(one, Mapping) and role_of(one.get("role")) is not None and isinstance(one.get("content"), str)
+            for one in value
+        )
+    )

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from evalh.core.errors import UsageError, WorkspaceError
 from evalh.core.strict_json import JsonValue, NotStrictJson, parse
-from evalh.interop.foreign.langfuse_dataset import inputs_of, is_conversation, tags_of
-from evalh.interop.foreign.rows import add_starter, name_of, with_id
+from evalh.interop.foreign.bodies import is_conversation
+from evalh.interop.foreign.langfuse_dataset import inputs_of, tags_of
+from evalh.interop.foreign.rows import name_of, with_id
+from evalh.interop.foreign.starter import add_starter
 from evalh.interop.foreign.tables import Record, document, kind_of, records, unpacked_zstd
 from evalh.interop.foreign.transfer import (
     CaseIds,
@@ -52,7 +54,8 @@ def read_suite(request: ImportRequest) -> Transfer:
     name = name_of(request)
     transfer.datasets.append(NewDataset(name, _rows(chain([first], stream), sheet)))
     if not request.data_only:
-        add_starter(transfer, name, row_of(first.value), first.where)
+        every = _rows(records(request.source, ProofSheet()), ProofSheet())
+        add_starter(transfer, name, every, first.where)
         _tell_program(sheet, first.where)
     return transfer
 
@@ -156,13 +159,13 @@ class _Log:
         transfer.datasets.append(NewDataset(name, list(rows.values())))
         if self._request.data_only:
             return transfer
-        first = next(iter(rows.values()))
-        add_starter(transfer, name, first, self._where)
+        given = [one["output"] for one in recorded] if recorded else None
+        add_starter(transfer, name, rows.values(), self._where, outputs=given)
         _tell_program(transfer.sheet, self._where)
         self._tell_scores(transfer.sheet)
         if recorded:
             path = f"recorded/{name}.jsonl"
-            transfer.files[path] = "".join(f"{json.dumps(one)}\n" for one in recorded).encode()
+            transfer.recordings[path] = recorded
             transfer.models["recorded"] = {"provider": "replay", "path": path}
             transfer.suites[name]["model"] = "recorded"
             trials = max(int(one["trial"]) for one in recorded) + 1

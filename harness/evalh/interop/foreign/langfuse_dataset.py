@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
+from pathlib import Path
 
 from evalh.core.case import ABSENT
 from evalh.core.errors import UsageError
 from evalh.core.strict_json import JsonValue, NotStrictJson, parse
-from evalh.interop.foreign.bodies import role_of
-from evalh.interop.foreign.rows import add_starter, name_of, with_id
+from evalh.interop.foreign.bodies import is_conversation, role_of
+from evalh.interop.foreign.rows import name_of, with_id
+from evalh.interop.foreign.starter import add_starter
 from evalh.interop.foreign.tables import Record, kind_of, records
 from evalh.interop.foreign.transfer import (
     CaseIds,
@@ -29,8 +31,7 @@ _JSON = '{["-0123456789tfn'
 def read_suite(request: ImportRequest) -> Transfer:
     """Read the items of a dataset. Raises EvalhError."""
     sheet = ProofSheet()
-    is_csv = kind_of(request.source) in (".csv", ".tsv")
-    stream = (Record(one.where, _parsed(one.value)) if is_csv else one for one in records(request.source, sheet))
+    stream = _records(request.source, sheet)
     first = next(stream)
     if "input" not in first.value:
         hint = "evalh import rows --map …"
@@ -39,8 +40,14 @@ def read_suite(request: ImportRequest) -> Transfer:
     transfer = Transfer(sheet=sheet)
     transfer.datasets.append(NewDataset(name, _rows(chain([first], stream), sheet)))
     if not request.data_only:
-        add_starter(transfer, name, _row(first.value), first.where)
+        every = _rows(_records(request.source, ProofSheet()), ProofSheet())
+        add_starter(transfer, name, every, first.where)
     return transfer
+
+
+def _records(source: Path, sheet: ProofSheet) -> Iterator[Record]:
+    is_csv = kind_of(source) in (".csv", ".tsv")
+    return (Record(one.where, _parsed(one.value)) if is_csv else one for one in records(source, sheet))
 
 
 def _parsed(row: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -99,18 +106,6 @@ def inputs_of(value: JsonValue) -> dict[str, JsonValue]:
             return {**value, **inputs_of(messages)}
         return dict(value)
     return {"input": value}
-
-
-def is_conversation(value: JsonValue) -> bool:
-    """Whether a value is a list of messages that are texts of roles that we have."""
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(
-            isinstance(one, Mapping) and role_of(one.get("role")) is not None and isinstance(one.get("content"), str)
-            for one in value
-        )
-    )
 
 
 def tags_of(metadata: JsonValue) -> list[str]:

@@ -23,6 +23,8 @@ def files_of(transfer: Transfer, origin: str) -> Iterator[tuple[str, Iterable[by
         yield f"datasets/{dataset.name}.jsonl", _lines(dataset.rows)
     for name, suite in transfer.suites.items():
         yield f"evals/{name}.yaml", [_suite(suite, origin).encode()]
+    for path, rows in transfer.recordings.items():
+        yield path, _lines(rows)
     for path, content in transfer.files.items():
         yield path, [content]
 

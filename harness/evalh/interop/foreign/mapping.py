@@ -1,115 +1,129 @@
-"""`--map`: which column of a file becomes what of a row."""
+"""`--map`, and what it makes of a record: which column of a file becomes what of a row."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 
 from evalh.core.case import ABSENT
-from evalh.core.errors import UsageError, did_you_mean
+from evalh.core.errors import UsageError
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.graders.paths import BadPath, JsonPath
-from evalh.interop.foreign.transfer import Row
+from evalh.interop.foreign.bodies import is_slot
+from evalh.interop.foreign.transfer import ColumnRole, OwnColumn, Row, slug
+
+HISTORY = "messages"
+LIFTED = ("inputs", "vars")
+"""Objects whose keys are columns of their own: so evalh and other tools write inputs."""
 
 _HINT = "--map question=prompt,expected=answer,id=key,tags=topic"
 
 
-class Mapped(Value, kw_only=True):
-    """Where each part of a row comes from. `rest`: every other column is an input of its name."""
+_REPEAT = (ColumnRole.TAGS, ColumnRole.OUTPUT, ColumnRole.SKIP)
 
-    inputs: Mapping[str, str] = {}
-    expected: Mapping[str, str] = {}  # by its path below expected; "": all of it
-    tags: tuple[str, ...] = ()
-    id: str | None = None
-    cluster: str | None = None
-    rest: bool = False
 
-    @classmethod
-    def read(cls, stated: Sequence[str]) -> "Mapped":
-        """Read `input=question,expected=answer`, stated once or more often. Raises UsageError."""
-        inputs: dict[str, str] = {}
-        expected: dict[str, str] = {}
-        tags: list[str] = []
-        own: dict[str, str] = {}
-        for pair in (one.strip() for text in stated for one in text.split(",")):
-            name, equals, column = (part.strip() for part in pair.partition("="))
-            if not equals or not name or not column:
-                raise UsageError(f"--map cannot be read: {pair!r}", hint=_HINT)
-            target = own if name in ("id", "cluster") else expected if name.partition(".")[0] == "expected" else inputs
-            key = name.partition(".")[2] if target is expected else name.removeprefix("inputs.")
-            if name == "tags":
-                tags.append(column)
-            elif key in target:
-                raise UsageError(f"--map names {name!r} twice", hint=_HINT)
-            else:
-                target[key] = column
-        if "" in expected and len(expected) > 1:
-            raise UsageError("--map names expected, and what is inside it", hint="one of the two")
-        return cls(
-            inputs=inputs,
-            expected=expected,
-            tags=tuple(tags),
-            id=own.get("id"),
-            cluster=own.get("cluster"),
-            rest=not inputs,
-        )
+class Columns(Value):
+    """All columns, in the order of the file."""
 
-    @property
-    def named(self) -> frozenset[str]:
-        """The columns that are named."""
-        single = (one for one in (self.id, self.cluster) if one is not None)
-        return frozenset((*self.inputs.values(), *self.expected.values(), *self.tags, *single))
+    listed: tuple[OwnColumn, ...]
 
-    def takes(self, column: str) -> bool:
-        """Whether a column, or what is inside it, is named: then it is no input by itself."""
-        return any(name == column or name.startswith((f"{column}.", f"{column}[")) for name in self.named)
-
-    def check(self, columns: Sequence[str], first: Mapping[str, JsonValue]) -> None:
-        """Raise UsageError for a column that the first row does not have."""
-        for name in sorted(self.named):
-            if name not in columns and value_at(first, name) is ABSENT:
-                raise UsageError(f"no column {name!r}", hint=did_you_mean(name, columns))
+    def of(self, role: ColumnRole) -> tuple[OwnColumn, ...]:
+        """Return the columns that are for this."""
+        return tuple(one for one in self.listed if one.role is role)
 
     def row(self, record: Mapping[str, JsonValue]) -> Row:
-        """Return a row without its id; what the record lacks is left out."""
-        row: Row = {"inputs": self._inputs(record)}
-        expected = {
-            path: value for path, name in self.expected.items() if (value := value_at(record, name)) is not ABSENT
-        }
+        """Return a row without its id. An input that says nothing is empty; all else is left out then."""
+        inputs = {one.key: value_at(record, one.name) for one in self.of(ColumnRole.INPUT)}
+        row: Row = {"inputs": {key: value if says(value, blank=True) else "" for key, value in inputs.items()}}
+        expected = {one.key: value_at(record, one.name) for one in self.of(ColumnRole.EXPECTED)}
+        expected = {path: value for path, value in expected.items() if says(value)}
         if expected:
             row["expected"] = expected[""] if "" in expected else _nested(expected)
-        tags = [tag for name in self.tags for tag in _texts(value_at(record, name))]
+        tags = [tag for one in self.of(ColumnRole.TAGS) for tag in _texts(value_at(record, one.name))]
         if tags:
             row["tags"] = list(dict.fromkeys(tags))
-        if self.cluster is not None and (clusters := _texts(value_at(record, self.cluster))):
-            row["cluster"] = clusters[0]
+        cluster = self._first(ColumnRole.CLUSTER, record)
+        if cluster is not None:
+            row["cluster"] = cluster
         return row
 
     def id_of(self, record: Mapping[str, JsonValue]) -> str | None:
         """Return the record's own id, as text."""
-        texts = [] if self.id is None else _texts(value_at(record, self.id))
-        return texts[0] if texts else None
+        return self._first(ColumnRole.ID, record)
 
-    def _inputs(self, record: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-        if self.rest:
-            return {name: value for name, value in record.items() if not self.takes(name)}
-        found = {name: value_at(record, column) for name, column in self.inputs.items()}
-        return {name: value for name, value in found.items() if value is not ABSENT}
+    def _first(self, role: ColumnRole, record: Mapping[str, JsonValue]) -> str | None:
+        return next((text for one in self.of(role) for text in _texts(value_at(record, one.name))), None)
 
 
-def guessed(columns: Sequence[str]) -> Mapped:
-    """Return what columns mean by their names alone: id, expected, tags and cluster; all others are inputs."""
+def text_of_output(record: Mapping[str, JsonValue], column: OwnColumn, *, blank: bool) -> str | None:
+    """Return what a model answered, as text; None: nothing is recorded. `blank`: an empty text is an answer."""
+    value = value_at(record, column.name)
+    if not says(value, blank=blank):
+        return None
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
-    def own(name: str) -> str | None:
-        return name if name in columns else None
 
-    expected = {"": "expected"} if "expected" in columns else {}
-    tags = ("tags",) if "tags" in columns else ()
-    return Mapped(expected=expected, tags=tags, id=own("id"), cluster=own("cluster"), rest=True)
+def says(value: JsonValue, *, blank: bool = False) -> bool:
+    """Whether a value says something: it is there, is not null, and is no blank text unless that counts."""
+    return value is not ABSENT and value is not None and (blank or not isinstance(value, str) or bool(value.strip()))
+
+
+def read_map(stated: Sequence[str]) -> tuple[OwnColumn, ...]:
+    """Read `input=question,expected=answer`, stated once or more often. Raises UsageError."""
+    columns: list[OwnColumn] = []
+    for pair in (one for text in stated for one in _pairs(text)):
+        target, equals, name = (part.strip() for part in pair.partition("="))
+        if not equals or not target or not name:
+            raise UsageError(f"--map cannot be read: {pair.strip()!r}", hint=_HINT)
+        column = _column(target, name)
+        repeats = column.role in _REPEAT and not column.key
+        if any(one == column or ((one.role, one.key) == (column.role, column.key) and not repeats) for one in columns):
+            raise UsageError(f"--map names {target!r} twice", hint=_HINT)
+        columns.append(column)
+    expected = [one.key for one in columns if one.role is ColumnRole.EXPECTED]
+    if "" in expected and len(expected) > 1:
+        raise UsageError("--map names expected, and what is inside it", hint="one of the two")
+    return tuple(columns)
+
+
+def _pairs(text: str) -> Iterator[str]:
+    """Yield the pairs; what has no `=` belongs to the name of the column before it, which has a comma."""
+    pair: str | None = None
+    for part in text.split(","):
+        if pair is not None and part.strip() and "=" not in part:
+            pair = f"{pair},{part}"
+            continue
+        if pair is not None:
+            yield pair
+        pair = part
+    yield pair or ""
+
+
+def _column(target: str, name: str) -> OwnColumn:
+    head, _, rest = target.partition(".")
+    if target in (ColumnRole.ID, ColumnRole.CLUSTER, ColumnRole.TAGS, ColumnRole.SKIP):
+        return OwnColumn(name, ColumnRole(target))
+    if head in (ColumnRole.EXPECTED, ColumnRole.OUTPUT):
+        return OwnColumn(name, ColumnRole(head), rest if head == ColumnRole.EXPECTED else slug(rest))
+    key = target.removeprefix("inputs.")
+    if not names_input(key):
+        hint = f"--map {slug(key).replace('-', '_') or 'text'}={name}"
+        raise UsageError(f"--map: {key!r} cannot be the name of an input", hint=hint)
+    return OwnColumn(name, ColumnRole.INPUT, key)
+
+
+def names_input(key: str) -> bool:
+    """Whether an input can have this name, so that a prompt can say it."""
+    return key == HISTORY or ("." not in key and is_slot(key))
 
 
 def value_at(record: Mapping[str, JsonValue], name: str) -> JsonValue:
     """Return a column, or what stands at a path (`answers.text[0]`); ABSENT if there is neither."""
     if name in record:
         return record[name]
+    outer, _, inner = name.partition(".")
+    lifted = record.get(outer) if outer in LIFTED else None
+    if isinstance(lifted, Mapping) and inner in lifted:
+        return lifted[inner]
     try:
         return JsonPath.parse(name).find(record)
     except BadPath:

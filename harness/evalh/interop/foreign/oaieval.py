@@ -7,8 +7,8 @@ from pathlib import Path
 
 from evalh.core.errors import EvalhError, UsageError
 from evalh.core.strict_json import JsonValue
-from evalh.interop.foreign.bodies import tell_left_out
-from evalh.interop.foreign.langfuse_dataset import inputs_of, is_conversation
+from evalh.interop.foreign.bodies import is_conversation, tell_left_out
+from evalh.interop.foreign.langfuse_dataset import inputs_of
 from evalh.interop.foreign.rows import name_of, with_id
 from evalh.interop.foreign.tables import Record, kind_of, records
 from evalh.interop.foreign.transfer import (

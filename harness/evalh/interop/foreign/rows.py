@@ -1,19 +1,19 @@
-"""`evalh import rows`: a file of questions, and of answers if it has them, becomes a dataset."""
+"""`evalh import rows` and `evalh init --from`: a file of questions, of answers, and of what models answered."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterator
 from pathlib import Path
 
-from evalh.core.strict_json import JsonValue
-from evalh.interop.foreign.bodies import is_slot
-from evalh.interop.foreign.mapping import Mapped, guessed
+from evalh.interop.foreign.columns import LONGEST_ID, Survey, identifier
+from evalh.interop.foreign.mapping import Columns, read_map, text_of_output
+from evalh.interop.foreign.starter import add_starter
 from evalh.interop.foreign.tables import Record, kind_of, records
 from evalh.interop.foreign.transfer import (
     CaseIds,
+    ColumnRole,
     Fidelity,
     ImportRequest,
     NewDataset,
-    NewVersion,
+    OwnColumn,
     ProofSheet,
     Row,
     Subject,
@@ -22,25 +22,32 @@ from evalh.interop.foreign.transfer import (
 )
 
 _SHOWN = 20
-_HISTORY = "messages"
-_MOST_TOKENS = 256
+_NO_LABELS = frozenset("expected gold target ideal reference output answer ground_truth human_label labels".split())  # noqa: SIM905
 
 
 def read_suite(request: ImportRequest) -> Transfer:
-    """Read rows by `--map`, or by the names of their columns. Raises EvalhError."""
-    sheet = ProofSheet()
-    stream = records(request.source, sheet)
-    first = next(stream)
-    columns = list(first.value)
-    mapped = Mapped.read(request.mapping) if request.mapping else guessed(columns)
-    mapped.check(columns, first.value)
-    _tell_columns(sheet, mapped, columns, first.where)
+    """Read rows by `--map`, and guess what it does not say. Raises EvalhError.
+
+    The file is read several times: all rows decide, and none of them is kept in memory.
+    """
+    survey = Survey(read_map(request.mapping), request.source)
+    where = ""
+    for record in records(request.source, ProofSheet()):
+        where = where or record.where
+        survey.add(record.value)
+    columns = survey.columns(request.taken)
+    transfer = Transfer(sheet=ProofSheet(), columns=columns.listed)
+    _tell(transfer.sheet, survey, columns, where)
     name = name_of(request)
-    transfer = Transfer(sheet=sheet)
-    rows = _rows(chain([first], stream), mapped, sheet)
-    transfer.datasets.append(NewDataset(name, rows))
+    rows = _OwnRows(request.source, columns)
+    transfer.datasets.append(NewDataset(name, rows.cases(transfer.sheet)))
+    outputs = columns.of(ColumnRole.OUTPUT)
+    for one in outputs:
+        _record(transfer, rows, one, name, survey.rows)
     if not request.data_only:
-        add_starter(transfer, name, mapped.row(first.value), first.where)
+        given = (text for one in outputs for text in rows.outputs(one)) if outputs else None
+        add_starter(transfer, name, rows.cases(ProofSheet()), where, key=_key(columns), outputs=given)
+        transfer.suites[name] |= {"model": outputs[0].key} if outputs else {}
     return transfer
 
 
@@ -54,75 +61,66 @@ def stem(path: Path) -> str:
     return path.resolve().name.removesuffix(".gz").removesuffix(kind_of(path))
 
 
-def _rows(stream: Iterator[Record], mapped: Mapped, sheet: ProofSheet) -> Iterator[Row]:
-    ids = CaseIds(sheet)
-    for record in stream:
-        row = mapped.row(record.value)
-        yield with_id(row, mapped.id_of(record.value), ids, record.where)
+class _OwnRows:
+    """The rows of a source: each reading of them gives the same cases, with the same ids."""
+
+    def __init__(self, source: Path, columns: Columns) -> None:
+        self._source, self._columns = source, columns
+        self._blank = kind_of(source) not in (".csv", ".tsv")  # an empty cell is no answer, an empty text is one
+
+    def cases(self, sheet: ProofSheet) -> Iterator[Row]:
+        """Yield the cases; `sheet` is told of rows that cannot be read."""
+        return (row for row, _ in self._both(sheet))
+
+    def outputs(self, column: OwnColumn) -> Iterator[str]:
+        """Yield what a model answered."""
+        return (row["output"] for row in self.recorded(column))
+
+    def recorded(self, column: OwnColumn) -> Iterator[Row]:
+        """Yield the rows of a recording."""
+        for row, record in self._both(ProofSheet()):
+            text = text_of_output(record.value, column, blank=self._blank)
+            if text is not None:
+                yield {"id": row["id"], "output": text}
+
+    def _both(self, sheet: ProofSheet) -> Iterator[tuple[Row, Record]]:
+        ids = CaseIds(sheet)
+        for record in records(self._source, sheet):
+            yield with_id(self._columns.row(record.value), self._columns.id_of(record.value), ids, record.where), record
 
 
 def with_id(row: Row, own: str | None, ids: CaseIds, where: str) -> Row:
-    """Return a row with its id first: its own if it can be printed, otherwise one made of its content."""
-    printable = own if own is not None and own.isprintable() else None
-    return {"id": ids.of(row, where, own=printable), **row}
+    """Return a row with its id first: its own if it is short and can be printed, otherwise one made of its content."""
+    usable = own is not None and own.isprintable() and len(own) <= LONGEST_ID
+    return {"id": ids.of(row, where, own=own if usable else None), **row}
 
 
-def _tell_columns(sheet: ProofSheet, mapped: Mapped, columns: Sequence[str], where: str) -> None:
-    """Tell which columns are not imported, and whether something is expected."""
-    for name in columns[:_SHOWN]:
-        if not mapped.rest and not mapped.takes(name):
-            use = "to keep these ids" if name == "id" else "if the prompt uses it"
-            do = f"--map {slug(name) or 'name'}={name}, {use}"
-            sheet.add(Fidelity.NOTE, where, f"column {name}", "--map does not name it", subject=Subject.CASE, do=do)
-    if not mapped.expected:
-        listed = ", ".join(columns[:_SHOWN])
+def _record(transfer: Transfer, rows: _OwnRows, column: OwnColumn, name: str, total: int) -> None:
+    """Add the recording of a column, and the model that answers from it."""
+    path = f"recorded/{name}-{column.key}.jsonl"
+    transfer.recordings[path] = rows.recorded(column)
+    transfer.models[column.key] = {"provider": "replay", "path": path}
+    given = sum(1 for _ in rows.outputs(column))
+    empty = f"; {total - given:,} rows have none, and are ungraded" if given < total else ""
+    why = f"{given:,} recorded outputs{empty}: graders judge them, and no model is asked"
+    sheet, do = transfer.sheet, f"evalh run {name} --model {column.key}"
+    sheet.add(Fidelity.NOTE, path, f"column {column.name}", why, subject=Subject.MODEL, do=do)
+
+
+def _key(columns: Columns) -> str:
+    """Return what an answer calls its label: as the column, if that says what it is."""
+    expected = columns.of(ColumnRole.EXPECTED)
+    name = identifier(expected[0].name) if len(expected) == 1 else ""
+    return "label" if name in _NO_LABELS else name or "label"
+
+
+def _tell(sheet: ProofSheet, survey: Survey, columns: Columns, where: str) -> None:
+    """Tell whether something is expected, and which inputs are empty in some rows."""
+    if not columns.of(ColumnRole.EXPECTED):
+        listed = ", ".join(survey.order.names()[:_SHOWN])
+        what = f"no column has such a name; there are: {listed}"
         do = "--map expected=COLUMN, if one holds the right answer"
-        sheet.add(
-            Fidelity.NOTE,
-            where,
-            "expected",
-            f"no column has this name; there are: {listed}",
-            subject=Subject.CASE,
-            do=do,
-        )
-
-
-# -- what a file of rows lacks to be run
-
-
-def add_starter(transfer: Transfer, name: str, first: Row, where: str) -> None:
-    """Add a prompt and a suite for a dataset, by its first row."""
-    inputs = first["inputs"]
-    slots = [key for key in inputs if is_slot(key)]
-    lines = [f"{{{{{slots[0]}}}}}"] if len(slots) == 1 else [f"{key}: {{{{{key}}}}}" for key in slots]
-    if _HISTORY in inputs:
-        lines += ["{{history}}"]
-    # A bound, since a small model may run on until its context is full.
-    transfer.prompts[name] = [NewVersion("\n".join(lines) or "Answer.", {"config": {"max_tokens": _MOST_TOKENS}})]
-    grader, why = _grader(first)
-    transfer.suites[name] = {"prompt": name, "dataset": name, "graders": [grader]}
-    _tell(transfer.sheet, where, name, why)
-
-
-def _tell(sheet: ProofSheet, where: str, name: str, why: str) -> None:
-    what = "the rows alone are imported: this prompt is a start, and no model is stated"
-    do = f"write what is asked into prompts/{name}/, then: evalh run {name} --model …"
-    sheet.add(Fidelity.NOTE, where, f"prompts/{name}/v1.prompt", what, subject=Subject.PROMPT, do=do)
-    sheet.add(Fidelity.NOTE, where, f"evals/{name}.yaml", why, subject=Subject.GRADER, do="docs/reference/graders.md")
-
-
-def _grader(row: Mapping[str, JsonValue]) -> tuple[JsonValue, str]:
-    """Return a grader that fits what the first row expects, and what it asks for."""
-    expected = row.get("expected")
-    match expected:
-        case None:
-            return {"length": {"min_chars": 1}}, "no row says what is expected: any answer that is not empty is good"
-        case bool() | int() | float():
-            return "number", "an answer is good if its number is the expected one"
-        case list():
-            return {"one_of": {"trim": True, "ignore_case": True}}, "an answer is good if it equals an expected one"
-        case Mapping():
-            return "json_subset", "an answer is good if it is JSON that holds what is expected"
-        case _:
-            equal = {"equals": {"trim": True, "ignore_case": True}}
-            return equal, "an answer is good if it equals what is expected, but for blanks and capitals"
+        sheet.add(Fidelity.NOTE, where, "expected", what, subject=Subject.CASE, do=do)
+    for column, rows in survey.lacking(columns):
+        what = f"{rows:,} of {survey.rows:,} rows do not say it: it is empty there"
+        sheet.add(Fidelity.NOTE, where, f"column {column.name}", what, subject=Subject.CASE)

@@ -48,7 +48,8 @@ def records(source: Path, sheet: ProofSheet) -> Iterator[Record]:
                 found += 1
                 yield record
     if not found:
-        raise UsageError("holds no rows", where=str(source))
+        lost = next((item for item in sheet.items() if item.status is Fidelity.NOT), None)
+        raise UsageError("holds no rows", where=str(source), hint=f"{lost.where[0]}: {lost.why}" if lost else None)
 
 
 def files_in(source: Path) -> list[Path]:
@@ -169,17 +170,18 @@ def _csv(file: BinaryIO, name: str, sheet: ProofSheet) -> Iterator[Record]:
     try:
         reader = csv.reader(text, delimiter=_separator(text), strict=False)
         header = [cell.strip() for cell in next(reader, ())]
-        while header and not header[-1]:
-            header.pop()
         _refuse_header(header, name)
+        for number in (place for place, cell in enumerate(header, 1) if not cell and place < len(header)):
+            why = "has no name, and is not imported"
+            sheet.add(Fidelity.NOTE, f"{name}:1", f"column {number}", why, subject=Subject.CASE)
         for cells in reader:
             where = f"{name}:{reader.line_num}"
             if not any(cell.strip() for cell in cells):
                 continue
-            if len(cells) < len(header) or any(cell.strip() for cell in cells[len(header) :]):
+            if len(cells) < _named(header) or any(cell.strip() for cell in cells[len(header) :]):
                 left_out(sheet, where, "does not have as many cells as the header")
                 continue
-            yield Record(where, dict(zip(header, cells, strict=False)))
+            yield Record(where, {key: cell for key, cell in zip(header, cells, strict=False) if key})
     except UnicodeDecodeError:
         hint = "iconv -f windows-1252 -t utf-8 FILE > OTHER, if a spreadsheet wrote it"
         raise WorkspaceError("is not UTF-8", where=name, hint=hint) from None
@@ -189,16 +191,24 @@ def _csv(file: BinaryIO, name: str, sheet: ProofSheet) -> Iterator[Record]:
         text.detach()
 
 
+def _named(header: Sequence[str]) -> int:
+    """Return how many cells a row needs: spreadsheets leave empty columns at the end."""
+    return next((len(header) - place for place, cell in enumerate(reversed(header)) if cell), 0)
+
+
 def _separator(text: io.TextIOWrapper) -> str:
+    """Return what separates cells, and go to the header: a first line `sep=;` states it, as spreadsheets write."""
     line = text.readline(_LONGEST_CELL)
+    if (stated := line.strip().removeprefix("sep=")) in _SEPARATORS and line.startswith("sep="):
+        return stated
     text.seek(0)
     return max(_SEPARATORS, key=lambda one: len(next(csv.reader([line], delimiter=one), ())))
 
 
 def _refuse_header(header: Sequence[str], name: str) -> None:
-    if not header:
+    if not any(header):
         raise WorkspaceError("has no header", where=name, hint="the first line names the columns: question,answer")
-    twice = next((one for number, one in enumerate(header) if one in header[:number]), None)
+    twice = next((one for number, one in enumerate(header) if one and one in header[:number]), None)
     if twice is not None:
         raise WorkspaceError(f"has two columns called {twice!r}", where=f"{name}:1", hint="rename one of them")
 

@@ -107,6 +107,27 @@ class ProofSheet:
         return counts
 
 
+class ColumnRole(StrEnum):
+    """What a column is for."""
+
+    ID = "id"
+    INPUT = "input"
+    EXPECTED = "expected"
+    TAGS = "tags"
+    CLUSTER = "cluster"
+    OUTPUT = "output"
+    SKIP = "skip"
+
+
+class OwnColumn(Value):
+    """One column, or a path into one: its name in the file, and what it is for."""
+
+    name: str
+    role: ColumnRole
+    key: str = ""  # of an input its name, of what is expected its path there, of an output its model
+    guessed: bool = False  # by its name
+
+
 class NewVersion(Value):
     """A version to be written: what stands between the `---` lines, and the body below them."""
 
@@ -125,10 +146,12 @@ class Transfer(Struct, kw_only=True):
     """All that is to be written, and what is told of it."""
 
     sheet: ProofSheet
+    columns: tuple[OwnColumn, ...] = ()  # of rows that anybody wrote
     prompts: dict[str, list[NewVersion]] = field(default_factory=dict)  # by name; v1 first
     datasets: list[NewDataset] = field(default_factory=list)
     suites: dict[str, dict[str, JsonValue]] = field(default_factory=dict)  # by name: the file's content
     models: dict[str, dict[str, JsonValue]] = field(default_factory=dict)  # by name: the table's content
+    recordings: dict[str, Iterable[Row]] = field(default_factory=dict)  # by path; the rows of `replay`
     files: dict[str, bytes] = field(default_factory=dict)  # code and media that are kept, by path in the workspace
 
 
@@ -158,13 +181,13 @@ def slug(text: str, longest: int = _SLUG) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain.lower()[: 20 * longest]).strip("-")[:longest].strip("-")
 
 
-def free_name(wanted: str, taken: Iterable[str]) -> str:
+def free_name(wanted: str, taken: Iterable[str], joint: str = "-") -> str:
     """Return the name, or `name-2` … if it is taken."""
     names = set(taken)
     number, name = 1, wanted
     while name in names:
         number += 1
-        name = f"{wanted}-{number}"
+        name = f"{wanted}{joint}{number}"
     return name
 
 
@@ -187,9 +210,9 @@ class CaseIds:
             number += 1
         self._next[wanted] = number
         self._used.add(name)
-        why = "the source has this id or description more than once: from the second row on, a number is added to it"
-        do = "give each case a description of its own"
-        self._sheet.add(Fidelity.NOTE, where, f"id {wanted!r}", why, subject=Subject.CASE, do=do)
+        why = "the source has the same id or description several times: from the second row on, a number is added to it"
+        do = "give each case an id of its own; if such rows are alike: --map cluster=COLUMN"
+        self._sheet.add(Fidelity.NOTE, where, "ids", why, subject=Subject.CASE, do=do)
         return name
 
     @staticmethod

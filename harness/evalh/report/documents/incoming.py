@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Literal
+
+from msgspec import field
 
 from evalh.core.sample import Standing
 from evalh.core.strict_json import JsonValue
@@ -114,6 +117,15 @@ class ImportedPart(Value, kw_only=True):
     count: int
 
 
+class ImportedColumn(Value, kw_only=True):
+    """A column of rows: what it is for, and what an input, a part of `expected` or an output's model is called."""
+
+    name: str = field(name="column")
+    role: Literal["id", "input", "expected", "tags", "cluster", "output", "skip"]
+    key: str = field(name="name")
+    guessed: bool
+
+
 class ImportedSuiteDocument(Document, tag="evalh.import-suite/1", kw_only=True):
     """`evalh import promptfoo --json`, and of the other formats."""
 
@@ -126,5 +138,7 @@ class ImportedSuiteDocument(Document, tag="evalh.import-suite/1", kw_only=True):
     prompts: int
     models: int
     graders: Mapping[str, int]
+    columns: tuple[ImportedColumn, ...]  # of rows; empty for other formats
     items: tuple[ImportedPart, ...]
+    there: tuple[str, ...]  # of a dry run: files that are there already, so that nothing could be written
     tables: str | None

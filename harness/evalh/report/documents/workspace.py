@@ -10,6 +10,7 @@ from evalh.analysis.power import Power
 from evalh.core.errors import ExitCode
 from evalh.core.values import Value
 from evalh.report.documents.document import Document
+from evalh.report.documents.incoming import ImportedColumn, ImportedPart
 
 
 class Problem(Value, kw_only=True):
@@ -57,21 +58,14 @@ class DoctorDocument(Document, tag="evalh.doctor/1", kw_only=True):
     findings: tuple[SymptomDocument, ...]
 
 
-class InitColumn(Value, kw_only=True):
-    """A column of the file that `--from` names: what it is, and what an input is called in the prompt."""
-
-    column: str
-    role: Literal["id", "input", "expected", "tags", "cluster", "skip"]
-    name: str
-
-
 class InitDocument(Document, tag="evalh.init/1", kw_only=True):
     """`evalh init --json`."""
 
     folder: str
     written: tuple[str, ...]
     model: Literal["small", "recorded", "openai", "anthropic", "gemini", "server"]
-    columns: tuple[InitColumn, ...] = ()
+    columns: tuple[ImportedColumn, ...] = ()
+    items: tuple[ImportedPart, ...] = ()
 
 
 class DoubtDocument(Value, kw_only=True):

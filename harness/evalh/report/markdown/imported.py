@@ -25,6 +25,12 @@ def import_sheet(document: ImportedSuiteDocument) -> Iterator[str]:
         f"{plural(document.models, 'model')}. Graders: {counts['same']:,} the same, {counts['near']:,} near, "
         f"{counts['not']:,} left out."
     )
+    if document.columns:
+        yield from ("", "## Columns", "", "Change one with `--map NAME=COLUMN`, and import again.", "")
+        yield from ("| column | is |", "|---|---|")
+        for one in document.columns:
+            role = one.role if not one.key or one.key == one.name else f"{one.role} {one.key}"
+            yield f"| {code(one.name, _WIDTH)} | {code(role)}{', guessed by its name' if one.guessed else ''} |"
     for status, (title, about) in _TITLES.items():
         items = [item for item in document.items if item.status == status]
         if items:

@@ -1,6 +1,5 @@
 """From an export of OpenAI Evals to a transfer: results of runs, a dump of the API, items, or its promptfoo config."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +10,8 @@ from evalh.core.strict_json import JsonValue
 from evalh.interop.foreign.bodies import body_of, filled, is_slot, role_of, text_of, without_keys
 from evalh.interop.foreign.openai_evals.criteria import Criteria
 from evalh.interop.foreign.openai_evals.slots import SLOT, expected_of
-from evalh.interop.foreign.rows import add_starter, name_of
+from evalh.interop.foreign.rows import name_of
+from evalh.interop.foreign.starter import add_starter
 from evalh.interop.foreign.tables import document, kind_of, records
 from evalh.interop.foreign.transfer import (
     CaseIds,
@@ -92,7 +92,7 @@ def _read_rows(request: ImportRequest, transfer: Transfer) -> None:
     transfer.datasets.append(NewDataset(name, book.rows))
     if request.data_only:
         return
-    add_starter(transfer, name, book.rows[0], first_where)
+    add_starter(transfer, name, book.rows, first_where, outputs=())
     transfer.prompts[name] = [NewVersion(_item_body(book.rows[0]))]
     book.keep(transfer, request)
     transfer.suites[name] |= {"model": model} if (model := book.first_model) else {}
@@ -163,7 +163,7 @@ class _Book:
         for run, answers in self._answers.items():
             name = free_name(f"recorded-{slug(run) or 'run'}", {*transfer.models, *request.taken})
             path = f"recorded/{name.removeprefix('recorded-')}.jsonl"
-            transfer.files[path] = "".join(f"{json.dumps(one)}\n" for one in answers.values()).encode()
+            transfer.recordings[path] = list(answers.values())
             transfer.models[name] = {"provider": "replay", "path": path}
             self.first_model = self.first_model or name
             why = f"{len(answers):,} answers of {run} are kept: today's graders judge them, and no model is asked"

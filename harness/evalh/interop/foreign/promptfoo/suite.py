@@ -1,6 +1,5 @@
 """From a promptfoo config to a transfer: prompts, models, tests and assertions put together."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -171,8 +170,7 @@ class _Config:
         if not rows.outputs:
             return
         path = f"recorded/{self._name}.jsonl"
-        lines = (json.dumps({"id": case, "output": text}, ensure_ascii=False) for case, text in rows.outputs.items())
-        transfer.files[path] = "".join(f"{line}\n" for line in lines).encode()
+        transfer.recordings[path] = [{"id": case, "output": text} for case, text in rows.outputs.items()]
         name = free_name("recorded", {*transfer.models, *self._request.taken})
         transfer.models[name] = {"provider": "replay", "path": path}
         self._note(
