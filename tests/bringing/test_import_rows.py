@@ -109,7 +109,35 @@ def test_what_the_map_does_not_name_is_guessed_and_said(tmp_path: Path) -> None:
 
     assert made.rows() == [{"id": "a-1", "inputs": {"question": "a"}}]
     assert made.document["columns"][0] == {"column": "id", "role": "id", "name": "", "guessed": True}
-    assert made.items("note")[0] == "expected: no column has such a name; there are: id, q"
+    assert made.items("note")[0].startswith("expected: no column is named as the right answer, such as")
+
+
+def test_a_column_with_few_values_is_named_as_the_likely_answer_but_not_taken(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"text": f"package number {place}", "size": str(place), "the section": ["mail", "web", "net"][place % 3]}
+        for place in range(60)
+    ]
+    made = Import(tmp_path, "rows", written(tmp_path, "q.csv", rows))
+
+    assert made.items("note")[0] == (
+        "expected: no column is named as the right answer; the section has 3 different values:"
+        " if it is, add --map 'expected=the section'"
+    )
+    assert "expected" not in made.rows()[0]
+
+
+def test_the_first_prompt_is_a_draft_too_unless_its_outputs_are_recorded(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"question": "2+2?", "section": "sums", "gpt": "4"}]
+    asked = Import(tmp_path / "asked", "rows", written(tmp_path, "q.csv", rows), "--map", "expected=section")
+    recorded = Import(
+        tmp_path / "recorded", "rows", written(tmp_path, "r.csv", rows), "--map", "expected=section,output=gpt"
+    )
+
+    folder = next((tmp_path / "asked").rglob("draft.prompt")).parent
+    assert (folder / "draft.prompt").read_bytes() == (folder / "v1.prompt").read_bytes()
+    assert any("draft.prompt: this prompt is a start" in one for one in asked.items("note"))
+    assert not [*(tmp_path / "recorded").rglob("draft.prompt")]
+    assert any("v1.prompt: this prompt is a start" in one for one in recorded.items("note"))
 
 
 def test_a_column_can_be_left_out(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ LONGEST_ID = 200
 _MOST_INPUTS = 200
 _MOST_COLUMNS = 10_000
 _LONGEST_NAME = 40
+_FEW = 20  # different values of a column that may be labels
+_ROWS_PER_LABEL = 5
 
 _IDS = ("id", "caseid", "caseids", "uuid", "rowid", "exampleid")
 _GOLD = (
@@ -62,6 +64,7 @@ class Survey:
         self._missing = {one.name for one in stated}
         self._said: Counter[str] = Counter()
         self._ids: dict[str, set[str]] = {}
+        self._few: dict[str, set[str] | None] = {}  # a column's values; None: too many, or too long, for labels
         self._talks = True
 
     def add(self, record: Mapping[str, JsonValue]) -> None:
@@ -73,12 +76,26 @@ class Survey:
             self._said[name] += says(value, blank=True)
             if _bare(name) in _IDS and isinstance(value, str | int) and 0 < len(str(value).strip()) <= LONGEST_ID:
                 self._ids.setdefault(name, set()).add(str(value).strip())
+            self._note_value(name, value)
             if name.rpartition(".")[2] == HISTORY:
                 self._talks = self._talks and is_conversation(value)
         self._missing = {name for name in self._missing if value_at(record, name) is ABSENT}
         if len(self.order.counts) > _MOST_COLUMNS:
             what = f"has more than {_MOST_COLUMNS:,} columns"
             raise UsageError(what, where=str(self.source), hint="each row needs the same keys")
+
+    def _note_value(self, name: str, value: JsonValue) -> None:
+        values = self._few.setdefault(name, set())
+        if values is None or not says(value, blank=False):
+            return
+        values.add(str(value))
+        if len(values) > _FEW or not isinstance(value, str | int) or len(str(value)) > _LONGEST_NAME:
+            self._few[name] = None
+
+    def like_labels(self, columns: Columns) -> list[tuple[str, int]]:
+        """Return inputs that look like labels, and how many different values each has: few of them, often repeated."""
+        counted = [(one.name, len(self._few.get(one.name) or ())) for one in columns.of(ColumnRole.INPUT)]
+        return sorted((one for one in counted if 1 < one[1] <= self.rows / _ROWS_PER_LABEL), key=lambda one: one[1])
 
     def columns(self, models: Iterable[str] = ()) -> Columns:
         """Return what each column is for. `models`: names that a column's model cannot have. Raises UsageError."""
@@ -158,7 +175,8 @@ class Survey:
             return HISTORY if self._talks else f"{HISTORY}_text"
         if names_input(inner) and len(inner) <= _LONGEST_NAME:
             return inner
-        return identifier(inner) or "text"
+        plain = identifier(inner) or "text"
+        return plain if names_input(plain) and plain != HISTORY else f"{plain}_text"
 
     def _refuse(self, inputs: Sequence[OwnColumn]) -> None:
         where = str(self.source)
@@ -171,11 +189,9 @@ class Survey:
 
 
 def identifier(name: str) -> str:
-    """Return a name as a prompt's slot and a key of JSON take it: small letters, digits and _; "" if none is in it."""
+    """Return a name as a key of JSON: small letters, digits and _; "" if none is in it."""
     plain = slug(name.casefold(), _LONGEST_NAME).replace("-", "_")
-    if plain and not plain[0].isalpha():
-        plain = f"c_{plain}"
-    return plain if not plain or (names_input(plain) and plain != HISTORY) else f"{plain}_text"
+    return plain if not plain or plain[0].isalpha() else f"c_{plain}"
 
 
 def _with_models(columns: Sequence[OwnColumn], models: Iterable[str]) -> tuple[OwnColumn, ...]:

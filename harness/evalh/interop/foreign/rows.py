@@ -1,5 +1,6 @@
 """`evalh import rows` and `evalh init --from`: a file of questions, of answers, and of what models answered."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,6 @@ from evalh.interop.foreign.transfer import (
     slug,
 )
 
-_SHOWN = 20
 _NO_LABELS = frozenset("expected gold target ideal reference output answer ground_truth human_label labels".split())  # noqa: SIM905
 
 
@@ -117,9 +117,11 @@ def _key(columns: Columns) -> str:
 def _tell(sheet: ProofSheet, survey: Survey, columns: Columns, where: str) -> None:
     """Tell whether something is expected, and which inputs are empty in some rows."""
     if not columns.of(ColumnRole.EXPECTED):
-        listed = ", ".join(survey.order.names()[:_SHOWN])
-        what = f"no column has such a name; there are: {listed}"
-        do = "--map expected=COLUMN, if one holds the right answer"
+        do = "--map expected=COLUMN"
+        what = f"no column is named as the right answer, such as expected, label or answer: {do} says which one it is"
+        for name, count in survey.like_labels(columns)[:1]:
+            do = f"--map {shlex.quote(f'expected={name}')}"
+            what = f"no column is named as the right answer; {name} has {count} different values: if it is, add {do}"
         sheet.add(Fidelity.NOTE, where, "expected", what, subject=Subject.CASE, do=do)
     for column, rows in survey.lacking(columns):
         what = f"{rows:,} of {survey.rows:,} rows do not say it: it is empty there"

@@ -11,6 +11,7 @@ from evalh.graders.numbers.number import NumberReader
 from evalh.graders.reading import Unreadable
 from evalh.interop.foreign.bodies import is_slot, literal
 from evalh.interop.foreign.columns import InOrder
+from evalh.interop.foreign.layout import version_text
 from evalh.interop.foreign.mapping import HISTORY
 from evalh.interop.foreign.transfer import Fidelity, NewVersion, Row, Subject, Transfer
 
@@ -152,16 +153,20 @@ def add_starter(
             answered.add(output)
     choice = _chosen(gold, key, answered)
     transfer.prompts[name] = [_version(choice, inputs)]
+    edited = f"prompts/{name}/v1.prompt"
+    if answered is None:  # recorded outputs are of no draft
+        edited = f"prompts/{name}/draft.prompt"
+        transfer.files[edited] = version_text(transfer.prompts[name][0]).encode()
     transfer.suites[name] = {"prompt": name, "dataset": name, "graders": list(choice.graders)}
-    _tell(transfer, where, name, choice.why)
+    _tell(transfer, where, name, edited, choice.why)
     if 0 < gold.count < total:
         what = f"{total - gold.count:,} of {total:,} rows say nothing: no grader judges them, and they are ungraded"
         transfer.sheet.add(Fidelity.NOTE, where, "expected", what, subject=Subject.CASE, do="fill them, or remove them")
 
 
-def _tell(transfer: Transfer, where: str, name: str, why: str) -> None:
+def _tell(transfer: Transfer, where: str, name: str, edited: str, why: str) -> None:
     what = "this prompt is a start: say in it what you want"
-    transfer.sheet.add(Fidelity.NOTE, where, f"prompts/{name}/v1.prompt", what, subject=Subject.PROMPT)
+    transfer.sheet.add(Fidelity.NOTE, where, edited, what, subject=Subject.PROMPT)
     do = "docs/reference/graders.md"
     transfer.sheet.add(Fidelity.NOTE, where, f"evals/{name}.yaml", why, subject=Subject.GRADER, do=do)
 
