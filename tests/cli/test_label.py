@@ -33,14 +33,14 @@ def rows(folder: Path, author: str = "ada") -> list[dict[str, object]]:
 
 
 def test_answers_are_kept_with_what_was_labelled_and_never_asked_for_twice(labelled: Path) -> None:
-    first = label(labelled, "y\nn it is no bug\ns\nq\n")
+    first = label(labelled, "y\nn it is not a bug\ns\nq\n")
     second = label(labelled, "y\n" * 50)
     third = label(labelled, "y\n")
 
     kept = rows(labelled)
     assert first.exit == second.exit == third.exit == 0, first.err
     assert [row["good"] for row in kept[:2]] == [True, False]
-    assert kept[1]["note"] == "it is no bug"
+    assert kept[1]["note"] == "it is not a bug"
     assert len({(row["case"], row["output_digest"]) for row in kept}) == len(kept) == 14
     assert "14 of 14 distinct outputs" in third.out
 

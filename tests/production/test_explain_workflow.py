@@ -173,7 +173,7 @@ def test_without_content_equal_requests_are_known_by_their_digest(workspace: Wor
     ("digest", "what"),
     [
         ("abc", "what was asked: content is off, so equal requests are known only by their digest"),
-        (None, "what was asked: content is off, so nothing tells whether a request was sent again"),
+        (None, "what was asked: content is off, so it is unknown whether a request was sent again"),
     ],
 )
 def test_without_content_nothing_is_claimed_of_what_cannot_be_seen(

@@ -227,7 +227,7 @@ def test_the_rate_is_split_by_what_users_said_and_beside_the_whole(workspace: Wo
     assert (found["whole"]["answers"], found["whole"]["good"]) == (6, 4)
     shown = evalh(workspace.root, "grade", "triage", "--production", env={**os.environ, "COLUMNS": "100"}).stdout
     assert "voted bad" in shown
-    assert "users who vote are no sample of those who do not" in shown
+    assert "users who vote do not represent those who do not" in shown
 
 
 def test_the_parts_are_weighted_as_the_whole_is(workspace: Workspace) -> None:

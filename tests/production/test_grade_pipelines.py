@@ -93,7 +93,7 @@ def test_poisoned_workflows_are_a_list_by_their_newest_grading(workspace: Worksp
 
     assert sorted(one["id"] for one in found["workflows"]) == ["w-2", "w-3"]
     assert (found["counts"]["poisoned"], found["counts"]["all"]) == (2, 3)
-    graded(workspace, ran(2, GOOD, "Your order 7 is late"))  # it came again, and is graded anew
+    graded(workspace, ran(2, GOOD, "Your order 7 is late"))  # it came again, and is graded again
     again = json.loads(evalh(workspace.root, "trace", "list", "--poisoned", "--json").stdout)
     assert [one["id"] for one in again["workflows"]] == ["w-3"]
     with viewing(workspace.root) as viewer:

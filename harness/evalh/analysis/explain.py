@@ -263,7 +263,7 @@ def _cascade(route: Route, tallies: Tallies) -> Iterator[Statement]:
         yield Statement(topic=UNSURE, when="any output", then="it is taken as it is: no cascade is declared")
         return
     what = {
-        EscalateBy.ANEW: "answers the same request",
+        EscalateBy.AGAIN: "answers the same request",
         EscalateBy.VERIFY: "is shown the answer and confirms or corrects it",
     }
     tally, worth = tallies.of("escalate"), tallies.escalated

@@ -16,7 +16,7 @@ from evalh_trace.records import Attempt, Call
 
 _ATTEMPTS = "retries inside the client library: one span covers all of its attempts"
 _REQUESTS = "what was asked: content is off, so equal requests are known only by their digest"
-_SAME_REQUESTS = "what was asked: content is off, so nothing tells whether a request was sent again"
+_SAME_REQUESTS = "what was asked: content is off, so it is unknown whether a request was sent again"
 _ANSWERS = "what was answered: content is off, so nothing tells what was checked or passed on"
 
 _ASK = "ask"  # the door of `evalh.ask`

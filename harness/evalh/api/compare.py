@@ -320,7 +320,7 @@ def _plan_again(parts: Parts, side: Side, cases: frozenset[str]) -> Plan:
     for part in ("prompt", "graders", "model", "route"):
         if getattr(now, part) != getattr(then, part):
             raise UsageError(
-                f"{side.prompt} on {side.model} cannot be asked again: its {part} is no longer what was run",
+                f"{side.prompt} on {side.model} cannot be asked again: its {part} changed since it ran",
                 hint=f"evalh compare takes versions too: {side.prompt}",
             )
     return plan
@@ -376,7 +376,7 @@ def _difference(parts: Parts, comparison: Comparison) -> "PromptDiff | None":
 
 
 def _version(parts: Parts, label: str, digest: str) -> PromptVersion | None:
-    """Load a version if its file still holds what was run."""
+    """Load a version if its file did not change since it ran."""
     try:
         version = parts.version(label)
     except EvalhError:

@@ -27,7 +27,7 @@ from evalh.stats.sequential import look_order, order_seed
 from evalh.workspace.kept.baselines import Baseline, baseline_path, baseline_paths, read_baseline
 
 _ACCEPT = "evalh baseline accept"
-_ANEW = f"{_ACCEPT} --fresh"
+_ACCEPT_FRESH = f"{_ACCEPT} --fresh"
 Indexed = Sequence[tuple[int, Case]]
 
 
@@ -155,7 +155,7 @@ def _plan(parts: Parts, baseline: Baseline, suite: str) -> Plan:
         raise NotComparable(
             f"the {' and the '.join(changed)} changed since this was accepted: a difference may come from that",
             where=baseline.path,
-            hint=f"{_ANEW} {header['prompt']} --suite {suite} --model {header['model']}",
+            hint=f"{_ACCEPT_FRESH} {header['prompt']} --suite {suite} --model {header['model']}",
         )
     return plan
 
@@ -176,7 +176,7 @@ def _known(baseline: Baseline, plan: Plan, most: int | None) -> tuple[Known, Ind
         raise NotComparable(
             what or "every case of this baseline has changed: there is nothing to ask again",
             where=baseline.path,
-            hint=f"{_ANEW} {baseline.header['prompt']}",
+            hint=f"{_ACCEPT_FRESH} {baseline.header['prompt']}",
         )
     seed = order_seed(rows.digest, plan.version.digest, "drift")
     order = look_order(seed, (case.id for _, case in cases))
@@ -242,7 +242,7 @@ async def _evaluated(session: Session, question: _Question) -> list[SampleResult
 def _notices(baseline: Baseline, plan: Plan, known: Known, all_of: Indexed | None, now: float) -> Iterator[str]:
     old = too_old(baseline, plan.suite.baseline, now)
     if old is not None:
-        yield f"the baseline is {old}: {_ANEW} {plan.version.label}"
+        yield f"the baseline is {old}: {_ACCEPT_FRESH} {plan.version.label}"
     of = sum(not case.incident for case in plan.cases)
     if all_of is not None and len(all_of) < of:
         yield f"{of - len(all_of)} cases are new or have changed: there is nothing to compare them with"

@@ -81,7 +81,7 @@ _NO_ANSWERS = ".gitignore"
 
 
 def brought_log(folder: Path, root: Path, repository: "Repository | None") -> EvalhError | None:
-    """Say what speaks against the log: git tracks it, or it lies behind a link. Raises UsageError if git fails."""
+    """Say why the log is not trusted: git tracks it, or it lies behind a link. Raises UsageError if git fails."""
     top = root if repository is None else repository.top
     try:
         link = next((place for place in _places(folder, top) if place.is_symlink()), None)

@@ -160,7 +160,7 @@ def judge_warnings(parts: Parts, plan: Plan) -> Iterator[str]:
         for grader in planned.all_graders:
             if grader.required and asks_a_model(grader):
                 yield (
-                    f"{step}.{grader.name}: this judge was never held against people: labels are about a sample's"
+                    f"{step}.{grader.name}: this judge is not calibrated: labels are about a sample's"
                     " output, not about a step's"
                 )
 

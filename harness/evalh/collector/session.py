@@ -124,7 +124,7 @@ def listen(options: CollectOptions) -> socket.socket:
     except ValueError:
         raise UsageError(f"{options.host!r} is not an address of this machine", hint="--host 0.0.0.0") from None
     if not is_loopback(host) and not options.token:
-        hint = "--token T: whoever sends must show it, as Authorization: Bearer T"
+        hint = "--token T; senders must then send Authorization: Bearer T"
         raise UsageError(f"other machines can reach {host}: that needs a token", hint=hint)
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET  # noqa: PLR2004 (IPv6)
     try:

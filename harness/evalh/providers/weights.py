@@ -263,13 +263,13 @@ def _digest(path: Path) -> str:
 def digest_of(path: Path, cache_dir: Path) -> str:
     """Return the SHA-256 of a GGUF file; remembered by path, size and time, so 5 GB are hashed once.
 
-    Raises UsageError for a file that is no GGUF.
+    Raises UsageError if the file is not GGUF.
     """
     try:
         facts = path.stat()
         with path.open("rb") as file:
             if file.read(4) != b"GGUF":
-                raise UsageError("is no GGUF file", where=str(path))
+                raise UsageError("is not a GGUF file", where=str(path))
     except OSError as exc:
         raise UsageError(f"cannot be read: {exc.strerror}", where=str(path), hint="path = FILE.gguf") from exc
     key = sha256(os.fsencode(f"{path.resolve()}\0{facts.st_size}\0{facts.st_mtime_ns}")).hexdigest()

@@ -105,7 +105,7 @@ class CascadeTable(FileModel):
 
     checks: Checks
     escalate_to: Annotated[Text, Words(hint='escalate_to = "strong"')] = Field(description="A model or route.")
-    by: EscalateBy = EscalateBy.ANEW
+    by: EscalateBy = EscalateBy.AGAIN
 
 
 class BudgetTable(FileModel):

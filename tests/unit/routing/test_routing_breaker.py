@@ -388,7 +388,7 @@ def test_two_wrappers_of_one_model_share_what_they_saw() -> None:
     assert breaker.state is State.CLOSED
 
 
-def test_a_halt_wakes_whoever_waits_for_a_probe() -> None:
+def test_a_halt_wakes_those_that_wait_for_a_probe() -> None:
     stage, model = Stage(), Model(lines=[DOWN])
     provider = breaking(stage, model)
 

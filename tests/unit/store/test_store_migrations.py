@@ -98,7 +98,7 @@ def test_a_newer_evalhs_store_is_refused_and_left_alone(folder: Path) -> None:
     assert database.read_bytes() == before
 
 
-@pytest.mark.parametrize("content", [b"this is no database" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
+@pytest.mark.parametrize("content", [b"this is not a database" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
 def test_a_file_that_is_no_database_is_refused_and_left_alone(folder: Path, content: bytes) -> None:
     folder.mkdir()
     (folder / "evalh.db").write_bytes(content)

@@ -269,8 +269,8 @@ def test_a_kind_that_every_model_would_meet_is_refused_under_fallback(tmp_path: 
         ("cascade = {escalate_to = 'x'}", "'checks' is missing", 'checks = ["schema"]'),
         (
             "cascade = {checks = ['json'], escalate_to = 'x', by = 'ask'}",
-            "'by' must be anew or verify, not 'ask'",
-            "have: anew, verify",
+            "'by' must be again or verify, not 'ask'",
+            "have: again, verify",
         ),
         (
             "cascade = {checks = ['json'], escalate_to = 3}",

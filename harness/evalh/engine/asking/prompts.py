@@ -1,4 +1,4 @@
-"""Asking one prompt: its inputs are held against its schema, its answer against what it says of its output."""
+"""Asking one prompt: its inputs are checked by its schema, its answer by what it says of its output."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -132,7 +132,7 @@ class Candidates(Value):
 
     values: tuple[Decimal, ...] = ()
     believed: bool = False  # the first is what is read; the others are only named where it does not fit
-    doubt: bool = False  # it may be no number at all
+    doubt: bool = False  # it may not be a number at all
 
 
 class How(Value):

@@ -186,7 +186,7 @@ def _points(estimate: Estimate) -> str:
 
 
 def _doubts(calibration: Calibration, outputs: str) -> list[str]:
-    """Say what speaks against the judge, and against the intervals of its agreement."""
+    """Warn about the judge, and about the intervals of its agreement."""
     table, lines = calibration.confusion, []
     if calibration.agreement is not None and calibration.agreement.worse_than_chance:
         lines.append(

@@ -35,7 +35,7 @@ def _show_rates(console: Console, graded: GradedProduction) -> None:
         table.add_row(*_cells(one, _VOTED[voted]))
     console.print(table)
     if graded.by_feedback:
-        console.print(StyledText("users who vote are no sample of those who do not", "dim"))
+        console.print(StyledText("users who vote do not represent those who do not", "dim"))
 
 
 def _show_rest(console: Console, graded: GradedProduction) -> None:
