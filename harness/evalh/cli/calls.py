@@ -11,8 +11,8 @@ from evalh.core.errors import UsageError
 @click.option("--slow", "which", flag_value="slow", help="The slowest first.")
 @click.option("--retried", "which", flag_value="retried", help="Only calls with more than one attempt.")
 @click.option("--escalated", "which", flag_value="escalated", help="Only calls that a stronger model answered.")
-@click.option("--run", "run_id", metavar="RUN", help="Only calls of this run: its id, the start of it, or last.")
-@click.option("--production", is_flag=True, help="Calls of traced programs instead of those of runs.")
+@click.option("--run", "run_id", metavar="RUN", help="Only calls of this run: its id, the start of its id, or last.")
+@click.option("--production", is_flag=True, help="List calls of traced programs instead of runs.")
 @click.option("--limit", type=Count(), default=20, show_default=True, help="Most calls to list.")
 @verb
 def command(app: App, *, which: str | None, run_id: str | None, production: bool, limit: int) -> None:

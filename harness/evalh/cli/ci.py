@@ -34,7 +34,7 @@ def command() -> None:
 
 @command.command("init")
 @click.argument("service", type=click.Choice(list(_NEXT)))
-@click.option("--doubt", type=click.Choice(list(_DOUBTS)), help="What suites do with a change in doubt.")
+@click.option("--doubt", type=click.Choice(list(_DOUBTS)), help="What suites decide about a change in doubt.")
 @click.option("--print", "only_print", is_flag=True, help="Print the file instead of writing it.")
 @verb
 def init(app: App, service: str, *, doubt: str | None, only_print: bool) -> None:

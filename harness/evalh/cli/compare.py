@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 @click.command("compare")
 @click.argument("base")
 @click.argument("head", required=False)
-@click.option("--suite", metavar="NAME", help="Suite to compare over. Default: the prompt's, or the default suite.")
+@click.option("--suite", metavar="NAME", help="Suite to compare over.  [default: the prompt's, or the default suite]")
 @click.option(
-    "-m", "--model", "models", multiple=True, metavar="NAME", help="Model for both sides; or two: base, head."
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    help="Model of both sides; give it twice for base and head.",
 )
 @click.option("--trials", type=Count(most=1000), help="Repetitions of each case.")
 @selection_options

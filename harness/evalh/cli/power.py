@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @verb
 @takes("PowerOptions")
 def command(app: App, options: "PowerOptions") -> None:
-    """Show which drop a suite detects with 80 % power, and what a smaller one needs.
+    """Show which drop a suite detects with 80 % power, and how many cases a smaller drop needs.
 
     The rate of disagreement between two versions comes from the largest comparison in the log, else from the
     suite's gate. Nothing is run.

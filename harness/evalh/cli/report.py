@@ -25,12 +25,12 @@ _FORMS = ("html", "terminal", "markdown", "csv", "junit", "json")
     multiple=True,
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write only a picture; repeats. The file's name says which: tradeoff, history, fails, latency, tokens; .svg"
+    help="Write only a picture; repeats. The file name selects it: tradeoff, history, fails, latency, tokens; .svg"
     " or .png.",
 )
 @verb
 def command(app: App, *, runs: tuple[str, ...], output: Path | None, form: str, figures: tuple[Path, ...]) -> None:
-    """Write a report: one HTML file without a server. Default: the newest run.
+    """Write a report as one HTML file. Default: the newest run.
 
     Without --output it is reports/ID.html in the workspace.
 

@@ -22,12 +22,19 @@ if TYPE_CHECKING:
     "prompts",
     multiple=True,
     metavar="REF",
-    help="Version to run; repeats. Default: the draft, else live.",
+    help="Version to run; repeats.  [default: the draft, else live]",
 )
 @click.option(
-    "-m", "--model", "models", multiple=True, metavar="NAME", help="Model to ask; repeats. STEP=NAME: of one step."
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    help="Model to ask; repeats. STEP=NAME: the model of one step.",
 )
-@click.option("--step", "steps", multiple=True, metavar="STEP=VERSION", help="Another version of a pipeline's step.")
+@click.option(
+    "--step", "steps", multiple=True, metavar="STEP=VERSION", help="Use this version in a step of the pipeline."
+)
 @click.option(
     "--given", multiple=True, metavar="STEP=SOURCE", help="Take a step's outputs from gold (expected) or from a run."
 )
@@ -36,12 +43,12 @@ if TYPE_CHECKING:
 @selection_options
 @asking_options()
 @click.option("--dry-run", is_flag=True, help="Show the plan and the worst-case cost; send nothing.")
-@click.option("--watch", is_flag=True, help="Run again whenever a file is saved, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Run again at each save of a file, until Ctrl-C.")
 @click.option(
     "--at-least",
     type=RateType(),
     metavar="RATE",
-    help="Exit 1 below this good rate, or share of incidents.",
+    help="Exit 1 if the good rate, or the share of good incidents, is lower.",
 )
 @report_option
 @verb
