@@ -95,7 +95,7 @@ def test_a_terminal_takes_single_keys(labelled: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--author", "../ada"), "cannot be an author's name"),
+        (("--author", "../ada"), "is not an author's name"),
         (("--about", "equal"), "did you mean 'equals'"),
         (("triag",), "triage"),
         (("--run", "nope"), "no run"),
@@ -134,6 +134,6 @@ def test_a_person_reads_the_rubric_and_what_each_key_does_before_the_first_outpu
     for shown in (whole, judge):
         assert shown.exit == 0, shown.err
         assert shown.out.index("rubric of judge") < shown.out.index("The answer is a label.") < shown.out.index("1 of")
-    assert "y  good: you would let it out as it is" in whole.err
+    assert "y  good: you would use it as it is" in whole.err
     assert "n  bad: it should not" in judge.err
-    assert "u  undo: take the last answer back and ask that output again" in judge.err
+    assert "u  undo: take back the last answer, and show that output again" in judge.err

@@ -71,7 +71,7 @@ class NewWorkspace(Value, kw_only=True):
 def write_workspace(folder: Path, wanted: NewWorkspace) -> list[str]:
     """Write the files of a new workspace; return their relative names.
 
-    Raises UsageError if a workspace is already there or a file would be overwritten: nothing is written then.
+    Raises UsageError if a workspace exists already or a file would be overwritten: nothing is written then.
     """
     refuse_workspace(folder)
     contents = _starter(wanted)

@@ -184,7 +184,7 @@ class LiveLog(Struct):
             closed = self._closed
         try:
             if closed:
-                raise NotFound("the viewer is ending")
+                raise NotFound("the viewer is stopping")
             yield
         finally:
             with self._lock:

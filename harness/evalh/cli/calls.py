@@ -19,7 +19,7 @@ def command(app: App, *, which: str | None, run_id: str | None, production: bool
     """List calls and their attempts: requests, durations, costs and errors."""
     if production:
         if run_id is not None or which == "escalated":
-            raise UsageError("--production has neither runs nor escalations", hint="evalh calls --production --errors")
+            raise UsageError("--production excludes --run and --escalated", hint="evalh calls --production --errors")
         from evalh.report.documents.log import traced_calls_document
         from evalh.report.terminal.workflow import show_traced_calls
 

@@ -62,9 +62,7 @@ def command(  # noqa: PLR0913 (click's contract)
     from evalh.interop.otlp_collector import Protocol
 
     if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token and token):
-        raise UsageError(
-            "a token is written in ASCII, without blanks around it", hint="--token $(openssl rand -hex 16)"
-        )
+        raise UsageError("a token must be ASCII, without blanks around it", hint="--token $(openssl rand -hex 16)")
     options = CollectOptions(
         host=host,
         port=port if port is not None else 0 if command_line else _STANDARD_PORT,
@@ -74,7 +72,7 @@ def command(  # noqa: PLR0913 (click's contract)
         quiet=app.json,
     )
     if command_line and protocol() is Protocol.JSON:
-        hint = "pip install 'evalh[otel]'   Python's exporters send nothing else"
+        hint = "pip install 'evalh[otel]'   Python's exporters send only protobuf"
         print(f"protobuf cannot be read here, so the program is told to send JSON: {hint}", file=sys.stderr)
     collection = collection_for(app.workspace, content=content)
 

@@ -100,7 +100,7 @@ def _next(view: "ComparisonView") -> list[str]:
         lines.append("--confirm   asks again what got worse: regressed, unstable or noise")
     if comparison.regressed and (name := typable(comparison.regressed[0])):
         lines.append(f"evalh show {name}   what was sent, what came back, which grader failed")
-    return [*lines, f"evalh report {view.id}   a page to look at: both outputs of what changed", again]
+    return [*lines, f"evalh report {view.id}   a page: both outputs of each changed case", again]
 
 
 def _exit_code(comparison: "Comparison", fail_on: str | None) -> int:

@@ -209,9 +209,9 @@ def add(  # noqa: PLR0913 (one parameter per option is click's contract)
     from evalh.cli.incidents import Questions
 
     if bool(names) == (feedback is not None):
-        raise UsageError("what is added?", hint=f"evalh dataset add {suite} --from ID, or --feedback bad")
+        raise UsageError("which failure?", hint=f"evalh dataset add {suite} --from ID, or --feedback bad")
     if expected is not None and len(names) != 1:
-        raise UsageError("--expected is about one case", hint="name one with --from")
+        raise UsageError("--expected needs one case", hint="name one with --from")
     if since is not None and feedback is None:
         raise UsageError("--since needs --feedback", hint=f"evalh dataset add {suite} --feedback bad --since 24h")
     questions = Questions(app, suite, accept_match=accept_match, trials=trials, budget_usd=budget_usd)

@@ -34,11 +34,13 @@ def recorded(app: App, run_id: str, output: Path | None) -> None:
     from evalh.interop.recording import lines, write
 
     if app.json and output is None:
-        raise UsageError("a recording is not one document: it has one line per answer", hint="--json -o FILE.jsonl")
+        raise UsageError(
+            "a recording has one line per answer, so it cannot be one JSON document", hint="--json -o FILE.jsonl"
+        )
     rows = app.workspace.recording(run_id)
     first = next(rows, None)
     if first is None:  # an empty file would replace a recording that holds some
-        raise UsageError(f"run {run_id!r} holds no answer", hint="name another run; `evalh view` lists them")
+        raise UsageError(f"run {run_id!r} has no answer", hint="name another run; `evalh view` lists them")
     rows = chain([first], rows)
     if output is None:
         for line in lines(rows):
@@ -78,7 +80,9 @@ def csv_tables(app: App, *, runs: tuple[str, ...], output: Path | None, table: s
         _show_tables(app, exports.write_csv(app.workspace, runs, output))
         return
     if app.json:
-        raise UsageError("a table of CSV is not one document", hint="--json -o FOLDER, or evalh sql --json 'select …'")
+        raise UsageError(
+            "a CSV table cannot be one JSON document", hint="--json -o FOLDER, or evalh sql --json 'select …'"
+        )
     for line in exports.csv_of(app.workspace, runs, LogTable(table or "samples")):
         click.echo(line, nl=False, file=app.answer)
 

@@ -102,7 +102,7 @@ def _show(app: App, document: "GateDocument") -> None:
     show_gate(app.console, document)
     if document.gate:
         app.hints.print()
-        app.hints.print(f"next: evalh report {document.gate}   a page to look at", style="dim", soft_wrap=True)
+        app.hints.print(f"next: evalh report {document.gate}   a page of this decision", style="dim", soft_wrap=True)
 
 
 def _annotate(app: App, decision: "GateDecision") -> None:

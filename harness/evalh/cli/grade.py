@@ -45,7 +45,7 @@ def command(app: App, *, options: "GradeOptions", production: bool, at_least: fl
 
     if not production:
         suites = (options.suite,) if options.suite else app.workspace.suites()
-        raise UsageError("what is to be graded?", hint=one_of("evalh grade {} --production", suites))
+        raise UsageError("which answers?", hint=one_of("evalh grade {} --production", suites))
     found = grade(app.workspace, options, progress_for(app))
     app.show(found, graded_document, show_graded)
     return _exit_code(app, found, at_least)

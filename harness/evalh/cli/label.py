@@ -22,9 +22,9 @@ _KEYS = "y good · n bad · s skip · u undo · q stop"
 _MEANING = (
     ("y", "good: {yes}"),
     ("n", "bad: {no}"),
-    ("s", "skip: you cannot say; it may be asked again another day"),
-    ("u", "undo: take the last answer back and ask that output again"),
-    ("q", "stop: every answer is saved already"),
+    ("s", "skip: you do not know; it may be asked again later"),
+    ("u", "undo: take back the last answer, and show that output again"),
+    ("q", "stop: all answers are saved"),
 )
 
 
@@ -117,7 +117,7 @@ def _begin(app: App, work: "Labelling") -> None:
     from evalh.report.terminal.calibration import show_rubrics
 
     show_rubrics(app.console, work.rubrics())
-    yes, no = "you would let it out as it is", "you would not"
+    yes, no = "you would use it as it is", "you would not"
     if work.about != GOOD:
         yes, no = f"it should pass {work.about}", "it should not"
     for key, meaning in _MEANING:

@@ -39,5 +39,5 @@ def command(app: App, options: "PowerOptions") -> None:
     from evalh.report.terminal.power import show_power
 
     if options.drop == 0:
-        raise UsageError("no number of cases shows a drop of 0", hint="--drop 0.05")
+        raise UsageError("a drop of 0 cannot be shown", hint="--drop 0.05")
     app.show(planned(app.workspace, options), partial(document_of, PowerDocument), show_power)

@@ -50,7 +50,7 @@ def command(app: App, *, runs: tuple[str, ...], output: Path | None, form: str, 
         page = report.page(app.workspace, runs or ("last",))
         _write(app, {output or _kept(report.kept(app.workspace, name)): [page]})
     elif len(runs) > 1:
-        raise UsageError(f"--format {form} is about one run", hint=f"evalh report {name} --format {form}")
+        raise UsageError(f"--format {form} needs one run", hint=f"evalh report {name} --format {form}")
     elif form in {"terminal", "json"}:
         if output is not None:
             raise UsageError(f"--format {form} is printed", hint=f"evalh report {name} --format {form} > {output}")

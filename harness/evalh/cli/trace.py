@@ -29,7 +29,7 @@ def list_(app: App, *, failed: bool, poisoned: bool, name: str | None, since: st
     from evalh.report.terminal.workflow import show_workflows
 
     if failed and poisoned:
-        raise UsageError("--failed and --poisoned are two lists", hint="evalh trace list --poisoned")
+        raise UsageError("--failed and --poisoned exclude each other", hint="evalh trace list --poisoned")
     kind = WorkflowKind.FAILED if failed else WorkflowKind.POISONED if poisoned else WorkflowKind.ALL
     query = WorkflowQuery(kind=kind, name=name, since=since or "", poisoned=poisoned_of(app.workspace))
     app.show(app.workspace.production.listed(query, limit=limit), workflows_document, show_workflows)

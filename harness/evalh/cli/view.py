@@ -56,7 +56,7 @@ def command(app: App, *, port: int, host: str, opens: bool, labels: bool, author
         try:
             serve(listening, door, Routes(viewing, desk), ready)
         except KeyboardInterrupt:  # the way it is meant to end: nothing is lost
-            print("no longer served", file=sys.stderr)
+            print("stopped", file=sys.stderr)
     return ExitCode.INTERRUPTED
 
 

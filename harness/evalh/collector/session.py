@@ -134,9 +134,9 @@ def listen(options: CollectOptions) -> socket.socket:
             hint = "another collector? name another port, or leave out --port to use a free one"
             raise UsageError(f"port {options.port} of {host} is in use", hint=hint) from exc
         if exc.errno in {EACCES, EPERM}:
-            raise UsageError(f"you may not open port {options.port}", hint="use one above 1023") from exc
+            raise UsageError(f"no permission to open port {options.port}", hint="use one above 1023") from exc
         if exc.errno == EADDRNOTAVAIL:
-            raise UsageError(f"this machine has no {host}", hint="leave out --host") from exc
+            raise UsageError(f"this machine has no address {host}", hint="leave out --host") from exc
         raise CannotMeasure(f"cannot listen on {host}:{options.port}: {exc.strerror}") from exc
 
 

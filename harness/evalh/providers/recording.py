@@ -286,7 +286,7 @@ def _filled(spec: ModelSpec, pattern: str, known: Mapping[str, str | None]) -> s
     try:
         pieces = list(string.Formatter().parse(pattern))
     except ValueError as exc:
-        raise spec.wrong(f"path {pattern!r}: {exc}", "a brace is written twice: {{") from None
+        raise spec.wrong(f"path {pattern!r}: {exc}", "write a brace twice: {{") from None
     for literal, name, form, conversion in pieces:
         path += literal
         if name is None:

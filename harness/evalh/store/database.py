@@ -37,8 +37,8 @@ def existing(folder: Path) -> Path:
         if path.exists():
             return path
     except OSError as exc:
-        raise StoreError(f"the log cannot be found: {exc.strerror}", where=str(path), hint=_WHERE) from exc
-    raise NotFound("no runs here yet", where=str(path), hint="evalh run")
+        raise StoreError(f"the folder of the log cannot be read: {exc.strerror}", where=str(path), hint=_WHERE) from exc
+    raise NotFound("no runs yet", where=str(path), hint="evalh run")
 
 
 def prepare(folder: Path) -> Path:
@@ -145,7 +145,7 @@ def damaged(path: Path, why: str) -> WorkspaceError:
 
 def made_again(path: Path) -> str:
     """Say what makes a new file in place of one that is moved away."""
-    return "evalh run makes a new one" if path.name == FILE else "a new one is made with the next workflow"
+    return "evalh run makes a new one" if path.name == FILE else "the next workflow makes a new one"
 
 
 def stamp(folder: Path) -> object:

@@ -39,11 +39,11 @@ def _kind(word: str, allowed: frozenset[ErrorKind], otherwise: str) -> ErrorKind
 
 
 def _retried(word: str) -> ErrorKind:
-    return _kind(word, RETRYABLE, f"{word!r} is not retried: its cause is in the request or the account")
+    return _kind(word, RETRYABLE, f"{word!r} cannot be retried: its cause is in the request or the account")
 
 
 def _followed(word: str) -> ErrorKind:
-    return _kind(word, _FALLBACK_KINDS, f"the next model cannot help with {word!r}")
+    return _kind(word, _FALLBACK_KINDS, f"a fallback cannot help with {word!r}")
 
 
 Retried: TypeAlias = Annotated[str, AfterValidator(_retried), WithJsonSchema({"enum": sorted(RETRYABLE)})]

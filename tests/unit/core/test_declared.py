@@ -165,7 +165,7 @@ def test_of_a_flood_of_mistakes_the_first_are_listed() -> None:
     assert len(listed) == MOST_MISTAKES + 1
     assert listed[0].startswith("f:2: unknown key 'key0'")
     assert listed[MOST_MISTAKES - 1].startswith(f"f:{MOST_MISTAKES + 1}: unknown key")
-    assert listed[-1] == f"f:{MOST_MISTAKES + 2}: more mistakes follow (correct these first)"
+    assert listed[-1] == f"f:{MOST_MISTAKES + 2}: there are more mistakes (correct these first)"
 
 
 def test_a_mistake_fewer_is_listed_whole() -> None:

@@ -132,7 +132,7 @@ def test_an_empty_file_becomes_a_store(folder: Path) -> None:
 
 
 def test_reading_where_nothing_was_run_says_what_to_type(folder: Path) -> None:
-    with pytest.raises(NotFound, match="no runs here") as told:
+    with pytest.raises(NotFound, match="no runs yet") as told:
         open_reader(folder)
 
     assert told.value.hint == "evalh run"

@@ -67,7 +67,7 @@ class PromptAsking:
     def prepare(self, asked: AskRequest) -> Request:
         """Return what will be sent. Raises InvalidInputs."""
         if asked.given:
-            what = f"{self.version.label} is one prompt: it has no steps to give"
+            what = f"{self.version.label} is a single prompt: it has no steps to give"
             raise InvalidInputs(what, hint="given= is for pipelines")
         refuse_inputs(self.version, asked.inputs, self._inputs)
         try:

@@ -169,7 +169,7 @@ def token_of(printed: bytes, now: float) -> Granted:
     else:
         granted = Granted((_line(printed),))
     if not is_key(granted.values[0]):
-        raise ValueError("a token with a character that no header may hold")
+        raise ValueError("a token with a character that is not allowed in a header")
     return granted
 
 
