@@ -89,9 +89,9 @@ def write_workspace(folder: Path, wanted: NewWorkspace) -> list[str]:
 
 
 def refuse_workspace(folder: Path) -> None:
-    """Raise UsageError if there is a workspace already."""
+    """Raise UsageError if the folder is a workspace already."""
     if (folder / "evalh.toml").exists():
-        raise UsageError("there is a workspace already", where=str(folder / "evalh.toml"), hint="evalh check")
+        raise UsageError("the folder is a workspace already", where=str(folder / "evalh.toml"), hint="evalh check")
 
 
 def own_workspace(name: str, model: str, recorded: str) -> dict[str, bytes]:

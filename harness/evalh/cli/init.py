@@ -38,9 +38,11 @@ _SERVICES = {
 @click.argument("folder", default=".", type=click.Path(file_okay=False))
 @click.option("--task", type=click.Choice(list(_TASKS)), help="What the prompt does.  [default: label]")
 @click.option("--model", type=click.Choice(list(_MODELS)), help="The suite's model.  [default: small, where installed]")
-@click.option("--ci", type=click.Choice(list(_SERVICES)), help="Also write the file that checks prompts in CI.")
+@click.option("--ci", type=click.Choice(list(_SERVICES)), help="Also write the file that runs the gate in CI.")
 @click.option("--from", "source", metavar="FILE", help="Your rows: JSON Lines, CSV, Parquet, …")
-@click.option("--map", "mapping", multiple=True, metavar="NAME=COLUMN", help="What a column of FILE is; repeats.")
+@click.option(
+    "--map", "mapping", multiple=True, metavar="NAME=COLUMN", help="Use this column of FILE as NAME; repeats."
+)
 @verb
 def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     app: App,
