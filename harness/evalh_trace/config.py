@@ -125,7 +125,7 @@ def duration_s(text: Any) -> float | None:
     if not isinstance(text, str) or not text[:-1].isascii() or not text[:-1].replace(".", "", 1).isdigit():
         return None
     unit = _UNITS.get(text[-1])
-    return None if unit is None or len(text) > 12 else float(text[:-1]) * unit  # noqa: PLR2004 (longer is no time)
+    return None if unit is None or len(text) > 12 else float(text[:-1]) * unit  # noqa: PLR2004 (a longer text is not a time)
 
 
 class Place(msgspec.Struct, frozen=True):

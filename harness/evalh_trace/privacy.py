@@ -30,7 +30,7 @@ class Policy:
         if self.keeps_content:
             try:
                 self._redactor = config.redactor()
-            except Exception:  # noqa: BLE001 (whatever it is, it is no reason to keep content)
+            except Exception:  # noqa: BLE001 (whatever it is, content is not kept)
                 self.keeps_content = False
                 lose("redaction")
 

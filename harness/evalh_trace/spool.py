@@ -104,7 +104,7 @@ def read_salt(folder: Path) -> bytes:
     """Return the salt that all processes of a store share, made by the first of them. Raises OSError."""
     file = folder / "salt"
     with suppress(FileNotFoundError):
-        if len(salt := file.read_bytes()) >= 16:  # noqa: PLR2004 (fewer bytes are no salt of ours)
+        if len(salt := file.read_bytes()) >= 16:  # noqa: PLR2004 (evalh writes at least 16 bytes)
             return salt
     make_folder(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -102,7 +102,7 @@ def test_a_skill_file_of_somebody_else_is_not_overwritten(folder: Path, text: st
 
 def test_our_text_that_somebody_edited_is_not_overwritten(folder: Path) -> None:
     evalh(folder, "skill")
-    edited = (folder / SKILL).read_text().replace("Models cost money.", "Money is no object.")
+    edited = (folder / SKILL).read_text().replace("Models cost money.", "Cost does not matter.")
     (folder / SKILL).write_text(edited)
 
     assert evalh(folder, "skill").returncode == 2

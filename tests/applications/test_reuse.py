@@ -192,4 +192,4 @@ def test_a_run_that_stopped_early_says_whether_the_same_command_goes_on(
     assert done.returncode == 4, done.stderr
     told = " ".join(done.stderr.split())
     assert ("continues where this stopped" in told) is bool(revision)
-    assert ("asks all again" in told) is not bool(revision)
+    assert ("asks everything again" in told) is not bool(revision)

@@ -166,7 +166,7 @@ def test_an_answer_inside_another_processes_workflow_is_an_earlier_one(tmp_path:
         traced(folder)
         with trace.workflow("refund"):
             evalh.ask("triage", TICKET, workspace=folder)
-        only(folder)  # whoever reads takes the lines over
+        only(folder)  # reading takes the lines over
         evalh.ask("triage", TICKET, reuse=True, workspace=folder)
 
     assert server.count() == 1

@@ -112,7 +112,7 @@ def test_a_service_that_runs_finds_what_came_after_it_began(tmp_path: Path) -> N
         keeping(folder)
         evalh.ask("triage", {"ticket": "order 4"}, reuse=True, workspace=folder)
         elsewhere(folder)
-        _ = Workspace.open(folder).production  # whoever reads takes the lines over
+        _ = Workspace.open(folder).production  # reading takes the lines over
         evalh.ask("triage", TICKET, reuse=True, workspace=folder)
 
     assert isinstance(service_of(folder), WorkspaceService)

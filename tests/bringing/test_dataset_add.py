@@ -132,7 +132,7 @@ def test_a_suite_whose_gate_does_not_guard_incidents_is_told_how(recorded: Path)
     suite.write_text(suite.read_text() + "gate: {must_pass: {tags: [incident]}}\n")
     write(recorded, workflow("w-2", inputs={"ticket": "another"}, output="x"))
 
-    assert "must_pass: {tags: [incident]} in the suite keeps it green" in told
+    assert "must_pass: {tags: [incident]} in the suite keeps it good" in told
     assert "must_pass" not in add(recorded, "--from", "w-2", *GOOD).err
 
 
@@ -222,7 +222,7 @@ def test_a_match_through_the_template_is_shown_and_taken_only_when_accepted(fold
 
     assert (offered.code, rows) == (2, 5)
     assert "inputs from the messages of c-1, read back through triage@v1:\n  ticket  It broke." in offered.err
-    assert "--accept-match takes them as shown" in offered.err
+    assert "--accept-match accepts them as shown" in offered.err
     assert taken.code == 0
     assert last_row(folder)["inputs"] == {"ticket": "It broke."}
 
@@ -233,7 +233,10 @@ def test_inputs_that_do_not_fit_are_refused_with_what_is_missing(folder: Path) -
     done = add(folder, "--from", "w-1", *GOOD)
 
     assert done.code == 2
-    assert "error: nothing recorded of w-1 fits the inputs of triage@v1\n  the workflow: has no ticket" in done.err
+    assert (
+        "error: no recorded inputs of w-1 fit triage@v1\n  evalh show w-1   the workflow: ticket is missing (it has: tickets)"
+        in done.err
+    )
 
 
 def test_inputs_of_the_wrong_type_are_refused(folder: Path) -> None:
@@ -254,7 +257,7 @@ def test_steps_whose_inputs_differ_are_not_chosen_between(folder: Path) -> None:
 
     assert done.code == 2
     assert (
-        "the inputs of several steps fit triage@v1: the step sort1, the step sort2\n  name the call: --from c-1, c-2"
+        "the inputs of several steps fit triage@v1: the step sort1, the step sort2\n  --from c-1   or one of: c-2"
         in (done.err)
     )
 
@@ -430,13 +433,13 @@ def test_a_workflow_that_is_a_case_already_is_not_asked_about_again(recorded: Pa
     done = add(recorded, "--feedback", "bad", stdin="b\n")
 
     assert done.code == 0
-    assert "no user said that a workflow was bad" in done.err
+    assert "no workflow was voted bad" in done.err
 
 
 def test_votes_before_a_date_are_not_asked_about(recorded: Path) -> None:
     write(recorded, vote("w-1", good=False))
 
-    assert "no user said" in add(recorded, "--feedback", "bad", "--since", "2026-08-01").err
+    assert "no workflow was voted bad" in add(recorded, "--feedback", "bad", "--since", "2026-08-01").err
     assert "1 of 1 workflow" in add(recorded, "--feedback", "bad", "--since", "2026-07-01", stdin="q\n").err
 
 
@@ -446,7 +449,7 @@ def test_what_cannot_be_added_is_told_and_the_next_one_is_asked_about(recorded: 
     done = add(recorded, "--feedback", "bad", stdin='b\nb {"label": "billing"}\n')
 
     assert done.code == 0
-    assert "not added: nothing recorded of v-1 fits" in done.err
+    assert "not added: no recorded inputs of v-1 fit triage" in done.err
     assert last_row(recorded)["id"] == "incident-w-1"
 
 
@@ -511,11 +514,11 @@ def test_on_a_terminal_a_match_is_asked_about(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        ((), "error: what is added?"),
-        (("--from", "w-1", "--feedback", "bad"), "error: what is added?"),
+        ((), "error: which failure?"),
+        (("--from", "w-1", "--feedback", "bad"), "error: which failure?"),
         (("--from", "nobody", *GOOD), "error: no workflow, call or sample 'nobody'"),
         (("--from", "w-1", "--expected", "billing"), "error: what is expected is not JSON"),
-        (("--from", "w-1", "--from", "w-2", *GOOD), "error: --expected is about one case"),
+        (("--from", "w-1", "--from", "w-2", *GOOD), "error: --expected needs one case"),
         (("--from", "w-1", "--since", "24h"), "error: --since needs --feedback"),
     ],
 )

@@ -432,7 +432,7 @@ def test_without_a_word_about_content_no_text_is_kept_and_it_is_said(folder: Pat
     assert b"It broke" not in stored
 
 
-# -- what is no file
+# -- what is not a file
 
 
 @pytest.mark.parametrize("form", ["calls", "feedback", "otel", "langfuse", "phoenix"])

@@ -341,7 +341,7 @@ def test_a_key_does_not_travel_unencrypted(folder: Path) -> None:
     done = bring(folder, "http://langfuse.example")
 
     assert done.code == 2
-    assert "the key would travel to langfuse.example unencrypted" in done.err
+    assert "the key would be sent to langfuse.example unencrypted" in done.err
 
 
 def test_rows_that_are_not_ones_are_counted(folder: Path, server: LangfuseServer, address: str) -> None:

@@ -179,7 +179,7 @@ def test_results_of_runs_become_rows_and_a_recording_of_each_run(tmp_path: Path)
         }
     ]
     assert (
-        "grades of evalrun_a: m: mean 0.75 over 2, 1 of 1 passed: a machine's grades, so they are no labels"
+        "grades of evalrun_a: m: mean 0.75 over 2, 1 of 1 passed: a machine's grades, so they are not labels"
         in made.items("note")
     )
     assert made.check().code == 0, made.check().out

@@ -75,7 +75,7 @@ def test_a_workspace_keeps_its_evalh_toml_and_is_shown_the_models(config: Path, 
     ("content", "message"),
     [
         (b"prompts: [a\n", "is not YAML"),
-        (b"a: &a [1,1,1,1,1,1,1,1,1,1]\n" + b"".join(b"b%d: &b%d [%s]\n" % (n, n, b",".join([b"*b%d" % (n - 1) if n else b"*a"] * 10)) for n in range(9)), "aliases unfold"),
+        (b"a: &a [1,1,1,1,1,1,1,1,1,1]\n" + b"".join(b"b%d: &b%d [%s]\n" % (n, n, b",".join([b"*b%d" % (n - 1) if n else b"*a"] * 10)) for n in range(9)), "aliases expand"),
         (b"a: &a\n  b: *a\n", "lies inside itself"),
         (b"\xff\xfep\0", "UTF-16"),
         (b"[" * 5000, "nest"),

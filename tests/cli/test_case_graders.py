@@ -99,7 +99,7 @@ def test_a_name_that_no_row_has_cannot_be_named_by_a_gate(tmp_path: Path) -> Non
     done = here(folder, "check")
 
     assert done.exit == 2
-    assert "evals/s.yaml:7: the suite has no grader 'polit', and no part of one is called so" in done.out
+    assert "evals/s.yaml:7: the suite has no grader 'polit', and no part of a grader has this name" in done.out
     assert "did you mean 'polite'?" in done.out
 
 
@@ -221,7 +221,7 @@ def test_a_suite_that_does_not_count_the_graders_of_its_rows_says_so(tmp_path: P
 @pytest.mark.parametrize(
     ("suite", "told"),
     [
-        (SUITE + "  - case: {name: twice}\n", "'case' stands twice"),
+        (SUITE + "  - case: {name: twice}\n", "'case' is given twice"),
         (SUITE + "step_graders:\n  one: [case]\n", "'case' judges a sample's output"),
         (SUITE.replace("- case", "- any_of: [case]"), "stands for the graders of a row"),
         (SUITE.replace("- case", "- case: {none: fail}"), "'none' must be abstain or pass"),

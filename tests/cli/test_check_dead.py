@@ -105,7 +105,7 @@ def test_gold_that_the_schema_refuses_is_named_with_its_row(folder: Path) -> Non
     done = evalh(folder, "check")
 
     assert done.returncode == 2
-    told = "case 't-3' expects \"billng\" at label, which triage@v1's output schema refuses, and 1 more rows likewise"
+    told = "case 't-3' expects \"billng\" at label, which triage@v1's output schema refuses, and 1 more rows do too"
     assert f"datasets/triage.jsonl:3: {told}: equals can never pass there" in done.stdout
     assert 'the schema allows: "billing", "bug"' in done.stdout
 

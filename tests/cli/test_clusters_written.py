@@ -121,7 +121,7 @@ def test_a_cluster_that_stands_already_is_never_written_over(folder: Path) -> No
     done = here(folder, "dataset", "clusters", "--write", "--force")
 
     assert done.exit == 2
-    assert "names a cluster already, 'mine'; nothing was written" in done.err
+    assert "has a cluster already, 'mine'; nothing was written" in done.err
     assert "datasets/triage.jsonl:4" in done.err
     assert file.read_bytes().decode() == text
 
@@ -151,6 +151,6 @@ def test_nothing_is_written_through_a_link_and_force_alone_is_refused(folder: Pa
     done = here(folder, "dataset", "clusters", "--write", "--force")
 
     assert done.exit == 2
-    assert "is a link" in done.err
+    assert "is a symbolic link" in done.err
     assert real.read_bytes().decode() == JSONL
     assert here(folder, "dataset", "clusters", "--force").exit == 2

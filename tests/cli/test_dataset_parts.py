@@ -105,7 +105,7 @@ def test_a_file_that_is_there_is_not_replaced_and_then_none_is_written(folder: P
     forced = split(folder, "--force")
 
     assert refused.exit == 2
-    assert "triage-test.jsonl: is there already; nothing was written" in refused.err
+    assert "triage-test.jsonl: exists already; nothing was written" in refused.err
     assert left == ["triage-test.jsonl", "triage.jsonl"]
     assert forced.exit == 0, forced.err
     assert mine.read_text() != "mine"
@@ -139,7 +139,7 @@ def test_a_name_that_would_mean_two_files_is_refused(folder: Path) -> None:
         ("=0.5,test=0.5", "'' cannot name a part"),
         (f"{'d' * 300}=0.5,test=0.5", "cannot name a part"),
         ("d\u00e9v=0.5,test=0.5", "cannot name a part"),
-        ("dev=0.999,test=0.001", "falls to the part 'test' with its share of 0.001"),
+        ("dev=0.999,test=0.001", "part 'test' with share 0.001 gets none of the"),
     ],
 )
 def test_shares_that_make_no_parts_are_refused(folder: Path, parts: str, message: str) -> None:

@@ -53,7 +53,7 @@ def walk(folder: Path, *arguments: str) -> list[str]:
     found = list(advice(here(folder, *arguments)))
     for command in found:
         code, complaint = typed(folder, command)
-        nothing_yet = "nothing was traced here yet" in complaint  # the command is right, its log is still empty
+        nothing_yet = "no workflows are traced yet" in complaint  # the command is right, its log is still empty
         assert code != USAGE or nothing_yet, f"evalh {' '.join(arguments)} → {command}\n{complaint}"
     return found
 

@@ -33,14 +33,14 @@ def rows(folder: Path, author: str = "ada") -> list[dict[str, object]]:
 
 
 def test_answers_are_kept_with_what_was_labelled_and_never_asked_for_twice(labelled: Path) -> None:
-    first = label(labelled, "y\nn it is no bug\ns\nq\n")
+    first = label(labelled, "y\nn it is not a bug\ns\nq\n")
     second = label(labelled, "y\n" * 50)
     third = label(labelled, "y\n")
 
     kept = rows(labelled)
     assert first.exit == second.exit == third.exit == 0, first.err
     assert [row["good"] for row in kept[:2]] == [True, False]
-    assert kept[1]["note"] == "it is no bug"
+    assert kept[1]["note"] == "it is not a bug"
     assert len({(row["case"], row["output_digest"]) for row in kept}) == len(kept) == 14
     assert "14 of 14 distinct outputs" in third.out
 
@@ -95,7 +95,7 @@ def test_a_terminal_takes_single_keys(labelled: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--author", "../ada"), "cannot be an author's name"),
+        (("--author", "../ada"), "is not an author's name"),
         (("--about", "equal"), "did you mean 'equals'"),
         (("triag",), "triage"),
         (("--run", "nope"), "no run"),
@@ -134,6 +134,6 @@ def test_a_person_reads_the_rubric_and_what_each_key_does_before_the_first_outpu
     for shown in (whole, judge):
         assert shown.exit == 0, shown.err
         assert shown.out.index("rubric of judge") < shown.out.index("The answer is a label.") < shown.out.index("1 of")
-    assert "y  good: you would let it out as it is" in whole.err
+    assert "y  good: you would use it as it is" in whole.err
     assert "n  bad: it should not" in judge.err
-    assert "u  undo: take the last answer back and ask that output again" in judge.err
+    assert "u  undo: take back the last answer, and show that output again" in judge.err

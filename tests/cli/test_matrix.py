@@ -126,9 +126,9 @@ def test_columns_that_measured_something_else_are_told(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "what", "hint"),
     [
-        (("nosuch",), "no suite and no run is called 'nosuch'", "have: triage"),
+        (("nosuch",), "no suite or run 'nosuch'", "have: triage"),
         (("-p", "v9"), "no column has that version and model", "triage@v1 on large"),
-        (("--step", "read"), "no step is called 'read'", "they have no steps"),
+        (("--step", "read"), "no step 'read'", "they have no steps"),
         (("r1", "r2"), "no run 'r1'", "have: r"),
     ],
 )

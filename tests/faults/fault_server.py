@@ -33,7 +33,7 @@ class How(StrEnum):
     SHUT = "shut"  # hangs up, and sends nothing
     CUT = "cut"  # hangs up in the middle of the body
     HANG = "hang"  # never answers
-    GARBAGE = "garbage"  # bytes that are no HTTP
+    GARBAGE = "garbage"  # bytes that are not HTTP
     DRIP = "drip"  # a byte at a time, for ever in any client's eyes
     LIES = "lies"  # says that its body is shorter than it is
     ENDLESS = "endless"  # 100 MB, chunked: no length is declared

@@ -128,7 +128,7 @@ WRONG: dict[str, tuple[Edit, str, str | None]] = {
         f"{DATA}:2: case 't-2'",
         "tikcet",
     ),
-    "a table without ids": (table("ticket\na\n"), "datasets/triage.csv:1: no column is called 'id'", "have: ticket"),
+    "a table without ids": (table("ticket\na\n"), "datasets/triage.csv:1: no column 'id'", "have: ticket"),
     "a table of another type": (table("id,ticket:int\n1,a\n"), "datasets/triage.csv:1: :int is not", "ticket:json"),
     "a short record": (table("id,ticket\nt-1\n"), "datasets/triage.csv:2: has 1 cells", "double quotes"),
     "an open quote": (table('id,ticket\nt-1,"a\n'), "datasets/triage.csv:2: a cell's double quote", None),
@@ -148,7 +148,7 @@ WRONG: dict[str, tuple[Edit, str, str | None]] = {
             "a: &a [x,x,x,x,x,x,x,x,x]\n"
             + "".join(f"{name}: &{name} [{','.join(['*' + chr(ord(name) - 1)] * 9)}]\n" for name in "bcdefgh"),
         ),
-        "aliases unfold to more than",
+        "aliases expand to more than",
         None,
     ),
     "a suite with a tag": (
@@ -210,7 +210,7 @@ WRONG: dict[str, tuple[Edit, str, str | None]] = {
     ),
     "a table whose column is nearly ours": (
         table("id,ticket,Expected\na,b,c\n"),
-        "datasets/triage.csv:1: it is not clear what the column 'Expected' is",
+        "datasets/triage.csv:1: unknown column 'Expected'",
         "call it expected; or inputs.Expected if the prompt uses it",
     ),
     "a misspelt default suite": (

@@ -175,13 +175,13 @@ def test_hostile_outputs_stay_inert_side_by_side(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        (["v1", "v2", "--model", "a", "--model", "b", "--model", "c"], "--model is given once for both sides"),
-        (["last", "v2"], "no runs here yet"),
+        (["v1", "v2", "--model", "a", "--model", "b", "--model", "c"], "give --model once for both sides"),
+        (["last", "v2"], "no runs yet"),
         (["v1@small", "v2", "--model", "small"], "'v1@small' names its model"),
-        (["v1", "@small"], "does not name a prompt version"),
-        (["other@v1", "other@v2"], "no suite has the prompt 'other'"),
+        (["v1", "@small"], "is not the name of a version"),
+        (["other@v1", "other@v2"], "no suite uses prompt 'other'"),
         (["v1", "v2", "--suite", "triaje"], "triaje"),
-        (["v1", "v2", "--pass-at", "3", "--trials", "2"], "pass@3 takes 3 trials of each case; this runs 2"),
+        (["v1", "v2", "--pass-at", "3", "--trials", "2"], "pass@3 needs 3 trials of each case; here are 2"),
     ],
 )
 def test_what_makes_no_sense_is_exit_2_before_anything_is_asked(folder: Path, arguments: list[str], what: str) -> None:

@@ -16,7 +16,7 @@ from workspaces import chat_server, document, evalh, write_workspace
 
 
 def listens(process: subprocess.Popen[str]) -> bool:
-    """Tell whether evalh has taken SIGTERM into its own hands: from here on it says how it ends."""
+    """Whether evalh handles SIGTERM: from here on it says how it ends."""
     assert process.poll() is None, process.communicate()
     status = Path(f"/proc/{process.pid}/status").read_text()
     caught = int(status.partition("SigCgt:")[2].split()[0], 16)

@@ -63,7 +63,7 @@ def _distrust(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "path", "reason", "hint"),
     [
-        (lambda folder: shutil.rmtree(folder / ".git"), None, "no git repository around this folder", "git init"),
+        (lambda folder: shutil.rmtree(folder / ".git"), None, "this folder is not in a git repository", "git init"),
         (lambda _: None, "/nowhere", "the git command is not on PATH", "install git"),
         (_break_head, None, "the git repository cannot be read", "git fsck"),
         (_distrust, None, "git refuses this repository: detected dubious ownership", "safe.directory"),
@@ -216,7 +216,7 @@ def test_init_makes_a_workspace_that_is_sound_and_touches_nothing_that_is_there(
     again = evalh.run(["init", str(tmp_path), "--json"])
 
     assert again.code == 2
-    assert again.document["error"]["what"] == "there is a workspace already"
+    assert again.document["error"]["what"] == "the folder is a workspace already"
     assert (tmp_path / "evalh.toml").read_text().endswith("# mine\n")
     assert (tmp_path / "README.md").read_text() == "mine"
 

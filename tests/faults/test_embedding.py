@@ -128,7 +128,7 @@ def test_without_embeddings_there_is_an_error_and_the_run_goes_on(tmp_path: Path
         (
             "value: money}\n  - judge: {rubric: x, scale: pass/fail, model: embed",
             MODEL,
-            "gives embeddings, and no answers",
+            "gives only embeddings",
         ),
     ],
 )
@@ -154,7 +154,7 @@ def test_it_is_no_suites_only_grader_and_its_model_answers_no_prompt(tmp_path: P
     alone = here(folder, "run")
 
     assert (asked.exit, alone.exit) == (2, 2)
-    assert "model 'embed' gives embeddings, and no answers" in asked.err
+    assert "model 'embed' gives only embeddings" in asked.err
     assert "no grader is required" in alone.err
 
 

@@ -298,7 +298,7 @@ def test_a_check_that_asks_the_route_that_it_checks_is_refused(tmp_path: Path) -
     done = here(folder, "run", "--model", "careful")
 
     assert done.exit == 2
-    assert "a check asks the route that it checks: careful → careful" in done.err
+    assert "a check asks its own route: careful → careful" in done.err
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ def test_a_suite_may_name_a_route(tmp_path: Path) -> None:
         ('[routes.careful]\nmodel = "small"\nfallback = ["careful"]\n', "careful → careful", ""),
         (
             '[routes.careful]\nmodel = "small"\nrepair = {checks = [{equals = {path = "label", expected = "label"}}]}\n',
-            "compares with what a case expects",
+            "needs gold, and a check",
             "schema",
         ),
         ('[routes.careful]\nmodel = "small"\nrepair = {checks = ["shema"]}\n', "no grader 'shema'", "'schema'"),

@@ -219,7 +219,7 @@ def test_a_run_that_is_over_before_a_full_disk_shows_waits_for_room_and_does_not
     )
     assert run.stderr is not None
     told = run.stderr.readline()
-    while "no requests until it can be stored" not in told:
+    while "no requests until the log can be written" not in told:
         assert run.poll() is None, told
         told = run.stderr.readline()
     run.send_signal(signal.SIGINT)

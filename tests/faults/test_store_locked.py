@@ -70,7 +70,7 @@ def test_locked_in_the_middle_of_a_run_it_pauses_goes_on_and_loses_nothing(tmp_p
         out, err = process.communicate(timeout=60)
 
     assert process.returncode == 0, err
-    assert "the log is locked by another process: no requests until it can be stored" in err
+    assert "the log is locked by another process: no requests until the log can be written" in err
     assert "the run continues" in err
     (result,) = document(subprocess.CompletedProcess([], 0, out, err))["results"]
     assert (result["samples"], result["ungraded"], result["attempts"]) == (CASES, 0, CASES)

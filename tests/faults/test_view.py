@@ -47,7 +47,7 @@ def test_it_serves_at_the_address_that_it_prints_until_it_is_interrupted(tmp_pat
 
         said = process.communicate(timeout=10)[1]
         assert process.returncode == 130
-        assert said.endswith("no longer served\n")
+        assert said.endswith("stopped\n")
         assert "error" not in said
 
 

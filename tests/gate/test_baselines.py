@@ -138,7 +138,7 @@ def test_outputs_that_a_suite_does_not_allow_are_not_kept(tmp_path: Path) -> Non
 
     accept(workspace, AcceptOptions(suite="triage"))
 
-    assert before.stale[0].startswith("keeps outputs")
+    assert before.stale[0].startswith("has outputs")
     assert states(workspace)[0].stale == ()
     assert not list((repo.folder / "reports").rglob("*.gz"))
 
@@ -156,7 +156,7 @@ def test_a_gate_does_not_believe_what_is_too_old(tmp_path: Path, monkeypatch: py
     (late,) = repo.gate().suites
 
     assert late.asked == 2 * late.stopped_at
-    assert any("30 days old, more than 28: not believed" in notice for notice in late.notices)
+    assert any("30 days old, more than 28: it is not used" in notice for notice in late.notices)
 
 
 def test_a_gate_says_that_no_outputs_are_kept(tmp_path: Path) -> None:
@@ -166,10 +166,10 @@ def test_a_gate_says_that_no_outputs_are_kept(tmp_path: Path) -> None:
     (suite,) = repo.gate().suites
 
     assert suite.asked == suite.stopped_at
-    assert any("keeps no outputs: what base answered cannot be shown" in notice for notice in suite.notices)
+    assert any("has no outputs: base's answers cannot be shown" in notice for notice in suite.notices)
     repo.write("evals/triage.yaml", (repo.folder / "evals/triage.yaml").read_text().replace("- schema", "- json"))
     (regraded,) = repo.gate().suites
-    assert any("keeps no outputs to grade again" in notice for notice in regraded.notices)
+    assert any("has no outputs to grade again" in notice for notice in regraded.notices)
     assert regraded.comparison is not None
     assert regraded.comparison.base.samples == regraded.stopped_at
 

@@ -90,7 +90,7 @@ def test_a_worse_prompt_is_refused_on_the_moved_model_too(tmp_path: Path, model:
 
     assert suite.status is GateStatus.REFUSE
     assert finding(suite, "canary").reason.startswith("the model changed: ")
-    assert "head is worse nevertheless" in finding(suite, "canary").reason
+    assert "head is still worse" in finding(suite, "canary").reason
 
 
 @pytest.mark.parametrize("more", ["", NO_CANARY], ids=["canary", "none"])

@@ -128,7 +128,7 @@ def test_other_graders_grade_both_sides_anew(tmp_path: Path, model: tuple[Moving
     document, _ = drift(repo.folder, code=0)
 
     assert document["suites"][0]["good_rate"]["then"]["value"] == 0.0
-    assert any("graded with today's" in one for one in document["suites"][0]["notices"])
+    assert any("today's graders judge both" in one for one in document["suites"][0]["notices"])
     assert model[0].count(10) == 200
 
 
@@ -153,7 +153,7 @@ def rewrite_rows(folder: Path) -> None:
         (edit_by_hand, 2, "was edited"),
         (lambda folder: (folder / BASELINE).write_text("{}"), 2, "is not a baseline"),
         (lambda folder: (folder / BASELINE).write_text(""), 2, "is not a baseline"),
-        (lambda folder: (folder / BASELINE).unlink(), 2, "there is no baseline to ask again"),
+        (lambda folder: (folder / BASELINE).unlink(), 2, "there is no baseline"),
         (lambda folder: (folder / BASELINE).with_suffix(".outputs.jsonl.gz").write_bytes(b"no"), 2, "cannot be read"),
         (lambda folder: (folder / BASELINE).with_suffix(".outputs.jsonl.gz").unlink(), 2, "was edited"),
         (edit_prompt, 3, "the prompt changed since this was accepted"),

@@ -44,7 +44,7 @@ def test_the_judges_of_two_outputs_are_asked_and_decide_nothing(tmp_path: Path) 
     (said,) = suite.comparison.preferred
     assert suite.comparison.wins > 0
     assert (said.head, said.base) == (suite.comparison.wins, suite.comparison.losses)
-    assert said.ties == suite.comparison.ties  # equal outputs: nobody is asked
+    assert said.ties == suite.comparison.ties  # equal outputs: no model is asked
     assert said.unjudged == 0
     assert [(one.judge, one.state, one.required) for one in suite.judges] == [("prefer", Held.NEVER, False)]
     assert suite.judge_relative == ()

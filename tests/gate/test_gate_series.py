@@ -143,14 +143,14 @@ HEAD = " 0123456789ab"
 @pytest.mark.parametrize(
     ("text", "line", "told"),
     [
-        ("Looks good to me!", 1, "not a comment that evalh gate left"),
-        (f"<!-- evalh heads:{HEAD} -->", 1, "not a comment that evalh gate left"),
-        (f"> {MARKER}\n<!-- evalh heads:{HEAD} -->", 1, "not a comment that evalh gate left"),
-        ("\0" * 99, 1, "not a comment that evalh gate left"),
-        (f"{MARKER}\n<!-- evalh heads: -->", 2, "heads that were judged cannot be read"),
-        (f"{MARKER}\n<!-- evalh heads: xyz -->", 2, "heads that were judged cannot be read"),
-        (f"{MARKER}\n<!-- evalh heads:{HEAD} --> and more", 2, "heads that were judged cannot be read"),
-        (f"{MARKER}\n<!-- evalh heads:{HEAD * 501} -->", 2, "heads that were judged cannot be read"),
+        ("Looks good to me!", 1, "not a comment of evalh gate"),
+        (f"<!-- evalh heads:{HEAD} -->", 1, "not a comment of evalh gate"),
+        (f"> {MARKER}\n<!-- evalh heads:{HEAD} -->", 1, "not a comment of evalh gate"),
+        ("\0" * 99, 1, "not a comment of evalh gate"),
+        (f"{MARKER}\n<!-- evalh heads: -->", 2, "list of judged heads cannot be read"),
+        (f"{MARKER}\n<!-- evalh heads: xyz -->", 2, "list of judged heads cannot be read"),
+        (f"{MARKER}\n<!-- evalh heads:{HEAD} --> and more", 2, "list of judged heads cannot be read"),
+        (f"{MARKER}\n<!-- evalh heads:{HEAD * 501} -->", 2, "list of judged heads cannot be read"),
     ],
 )
 def test_a_file_that_no_gate_left_is_refused(tmp_path: Path, text: str, line: int, told: str) -> None:

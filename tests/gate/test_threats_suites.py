@@ -255,7 +255,7 @@ def test_a_workspace_that_is_put_in_front_of_another_hides_no_suite(mono: Repo, 
     mono.write("apps/a/deeper/still/README.md", "here")
     worse(inside(mono, "apps/a"))
 
-    refused(inside(mono, started), "stands in front of apps/a/", "suite triage was removed")
+    refused(inside(mono, started), "hides apps/a/", "suite triage was removed")
 
 
 def test_a_lenient_workspace_that_is_moved_in_front_of_another_hides_no_suite(mono: Repo) -> None:
@@ -314,7 +314,7 @@ def test_fewer_trials_hold_only_when_they_are_merged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("graders", "why"),
     [
-        ("  - schema\n  - equals: {path: label, expected: label, required: false}\n", "not required any more: equals"),
+        ("  - schema\n  - equals: {path: label, expected: label, required: false}\n", "no longer required: equals"),
         ("  - schema\n", "graders were removed: equals"),
         ("  - schema\n  - equals: {path: label, expected: wrong}\n", "graders were changed: equals"),
     ],
@@ -462,7 +462,7 @@ def test_a_case_that_must_pass_and_is_not_there_is_named(tmp_path: Path, trust_b
     assert "must_pass names cases or tags that this dataset does not have: t-0006" in told(decision)
     assert repo.gate(allow_suite_change=True).exit is ExitCode.YES
     assert check.returncode == 2
-    assert "must_pass names the case 't-0006', which dataset triage does not have" in check.stdout
+    assert "must_pass names case 't-0006', which is not in dataset triage" in check.stdout
 
 
 def test_a_bar_that_is_raised_needs_no_word(tmp_path: Path) -> None:

@@ -288,7 +288,7 @@ def test_weights_of_head_do_not_answer(tmp_path: Path) -> None:
     repo.write("weights/x.gguf", "a stranger's weights")
     repo.worse()
 
-    with pytest.raises(Exception, match=r"weights/x\.gguf comes from head"):
+    with pytest.raises(Exception, match=r"weights/x\.gguf is from head"):
         repo.trusted()
 
 
@@ -341,7 +341,7 @@ def test_a_stranger_who_changes_only_words_is_accepted(repo: Hostile) -> None:
     decision = repo.trusted()
 
     assert decision.exit is ExitCode.YES
-    assert decision.reasons == ("nothing changed that could change an answer: nothing was run",)
+    assert decision.reasons == ("no change can change an answer: nothing was run",)
 
 
 @pytest.mark.parametrize("allowed", [True, False])
@@ -382,7 +382,7 @@ def test_a_branch_off_an_older_base_is_not_judged_by_fewer_suites(repo: Hostile,
     repo.write("prompts/triage/draft.prompt", (repo.folder / "prompts/triage/v2.prompt").read_text() + "\nNow.")
     decision = repo.trusted()
 
-    named(decision, "base judges by something else since head branched off", "merge it into head")
+    named(decision, "base changed these graders since head branched off", "merge it into head")
 
 
 def test_a_base_that_went_on_in_prompts_alone_changes_nothing(repo: Hostile) -> None:

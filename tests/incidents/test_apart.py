@@ -127,7 +127,7 @@ def test_a_suite_of_incidents_alone_has_no_rate_and_says_so(tmp_path: Path) -> N
     assert compared.exit == ExitCode.INCONCLUSIVE
     assert "every case that both sides have is an incident" in compared.out
     assert power.exit == ExitCode.USAGE
-    assert "no cases but incidents" in power.err
+    assert "has only incidents" in power.err
 
 
 def test_at_least_is_about_incidents_where_these_alone_were_selected(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_check_names_rows_that_nothing_explains_and_incidents_that_nothing_holds
 
     said = " ".join((found.out + found.err).split())
     assert "datasets/triage.jsonl:63: 1 row with the tag incident and no source (i-0009)" in said
-    assert "suite triage: no rule holds 3 of 3 incidents (i-0001, i-0002, i-0009)" in said
+    assert "suite triage: no rule checks 3 of 3 incidents (i-0001, i-0002, i-0009)" in said
     assert "no rule holds" not in guarded.out + guarded.err
 
 

@@ -56,7 +56,7 @@ def test_a_gate_looks_at_the_same_cases_with_ten_incidents_or_none(tmp_path: Pat
     for name in ("n", "clusters", "wins", "losses", "difference", "regressed", "downstream", "cost_per_good_ratio"):
         assert getattr(found.comparison, name) == getattr(bare.comparison, name), name
     assert (found.incidents, bare.incidents) == (10, 0)
-    assert any("no rule holds 10 of 10 incidents" in notice for notice in found.notices)
+    assert any("no rule checks 10 of 10 incidents" in notice for notice in found.notices)
 
 
 def test_an_incident_that_is_lost_refuses_although_no_rate_moved(tmp_path: Path) -> None:

@@ -353,7 +353,7 @@ def test_judges_of_steps_and_of_functions_are_charged_and_their_warnings_name_th
     assert len(questions(folder)) == len(asked)
     assert again["judge_cost_usd"] == 0
     for name in ("extract.judge", "order.judge"):
-        assert f"warning: {name}: this judge was never held against people" in done.stderr
+        assert f"warning: {name}: this judge is not calibrated" in done.stderr
 
 
 def test_a_judge_among_a_steps_checks_stops_the_sample(tmp_path: Path) -> None:

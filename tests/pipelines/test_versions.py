@@ -129,7 +129,7 @@ def test_check_finds_nothing_wrong_with_a_good_workspace(folder: Path) -> None:
             STEPS,
             "  reply:\n",
             "  reply:\n    checks: [equals]\n",
-            f"{STEPS}:9: 'equals' compares with what a case expects",
+            f"{STEPS}:9: 'equals' needs gold, and a check",
         ),
         (STEPS, "  reply:\n", "  reply:\n    checks: [equal]\n", f"{STEPS}:9: no grader 'equal'"),
         (STEPS, "  reply:\n", "  reply:\n    model: smal\n", f"{STEPS}:8: no model or route 'smal'"),
@@ -198,9 +198,9 @@ def test_a_rows_doubles_replace_the_steps_before_the_rendered_one(folder: Path) 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "refund@draft is a pipeline: which step's request?\n  --step extract"),
-        (["--step", "reply"], "'reply' sends nothing before order gave something"),
-        (["--step", "order"], "'order' sends nothing: it is a function"),
+        ([], "refund@draft is a pipeline: which step?\n  --step extract"),
+        (["--step", "reply"], "'reply' sends no request before order"),
+        (["--step", "order"], "'order' sends no request: it is a function"),
         (["--step", "replay"], "refund@draft has no step 'replay'\n  did you mean 'reply'?"),
     ],
 )

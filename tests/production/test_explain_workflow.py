@@ -103,7 +103,7 @@ def test_an_answer_that_goes_into_the_next_call_without_a_schema_is_passed_on(
     workspace: Workspace, handed: str
 ) -> None:
     found = observed(workspace, call(1, "extract", ANSWER), call(2, handed, "Dear customer"))
-    assert told(found) == [("passed on", "an answer went into the next call, and no schema had held it", 1)]
+    assert told(found) == [("passed on", "an answer went into the next call unchecked by a schema", 1)]
 
 
 def test_a_short_answer_that_goes_on_is_recognised_if_it_is_json(workspace: Workspace) -> None:
@@ -148,7 +148,7 @@ def test_a_broken_answer_that_goes_on_is_named_by_what_is_wrong(
 
 def test_json_that_is_used_without_a_schema_was_not_checked(workspace: Workspace) -> None:
     found = observed(workspace, call(1, "extract", ANSWER))
-    assert told(found) == [("not checked", "an answer in JSON was used, and no schema had held it", 1)]
+    assert told(found) == [("not checked", "an answer in JSON was used unchecked by a schema", 1)]
 
 
 def test_retries_inside_a_client_are_not_visible_through_spans_and_are_through_its_transport(
@@ -172,8 +172,8 @@ def test_without_content_equal_requests_are_known_by_their_digest(workspace: Wor
 @pytest.mark.parametrize(
     ("digest", "what"),
     [
-        ("abc", "what was asked: content is off, so equal requests are known only by their digest"),
-        (None, "what was asked: content is off, so nothing tells whether a request was sent again"),
+        ("abc", "what was asked: content is off, so requests are compared only by their digest"),
+        (None, "what was asked: content is off, so it is unknown whether a request was sent again"),
     ],
 )
 def test_without_content_nothing_is_claimed_of_what_cannot_be_seen(
@@ -202,7 +202,7 @@ def test_what_evalh_ask_ran_is_left_out_and_that_is_said(workspace: Workspace) -
             production.write([replace(one, id=f"{one.id} asked", workflow_id="w-2")])
     both, alone = (evalh(workspace.root, "explain", "--workflow", name).stdout for name in ("refund", "w-2"))
     assert both.startswith("refund  1 workflow, 1 call; evalh did not run it\n1 workflow of evalh.ask left out")
-    assert alone == "refund\n1 workflow of evalh.ask left out: evalh explain tells how its route decides\n"
+    assert alone == "refund\n1 workflow of evalh.ask left out: evalh explain shows how its route decides\n"
 
 
 def test_an_id_that_is_not_there_is_told_as_one_of_production_where_nothing_was_run(workspace: Workspace) -> None:

@@ -1,4 +1,4 @@
-"""What production answered is judged by a suite; nobody is asked for the task."""
+"""What production answered is judged by a suite; no model is asked for the task."""
 
 import json
 import os
@@ -145,7 +145,7 @@ def test_a_rate_below_the_bar_is_exit_1_and_says_so(workspace: Workspace) -> Non
 @pytest.mark.parametrize(
     ("records", "told"),
     [
-        ([], "nothing was traced here yet"),
+        ([], "no workflows are traced yet"),
         ([Workflow(id="w", name="other", door="trace", started_at=NOW)], "1 are about something else"),
         ([Workflow(id="w", name="triage", door="trace", started_at=NOW)], "1 have no content"),
         (asked(1, GOOD, version="no"), "1 have calls that fit no version of triage"),
@@ -166,7 +166,7 @@ def test_a_suite_whose_graders_all_need_gold_is_refused_at_its_line(workspace: W
     done = evalh(workspace.root, "grade", "triage", "--production")
     assert done.returncode == 2
     assert "evals/triage.yaml" in done.stderr
-    assert "can judge without gold" in done.stderr
+    assert "needs gold, and production has no gold" in done.stderr
 
 
 def test_a_window_before_is_compared_unpaired(workspace: Workspace) -> None:
@@ -205,7 +205,7 @@ def test_a_judge_is_held_beside_users_votes_which_are_no_sample(workspace: Works
     assert (found["workflows"], found["voted"], found["torn"], found["judged"], found["both"]) == (40, 6, 1, 40, 5)
     assert found["confusion"] == {"both_good": 2, "judge_only": 1, "people_only": 1, "both_bad": 1}
     shown = evalh(workspace.root, "calibrate", "schema", "--against", "feedback").stdout
-    assert "users who voted: 6 of 40 workflows; not a sample, and never gold" in shown
+    assert "users who voted: 6 of 40 workflows; they do not represent all users, and votes are never gold" in shown
 
 
 def voted(number: int, *good: bool) -> list[AnyRecord]:
@@ -227,7 +227,7 @@ def test_the_rate_is_split_by_what_users_said_and_beside_the_whole(workspace: Wo
     assert (found["whole"]["answers"], found["whole"]["good"]) == (6, 4)
     shown = evalh(workspace.root, "grade", "triage", "--production", env={**os.environ, "COLUMNS": "100"}).stdout
     assert "voted bad" in shown
-    assert "users who vote are no sample of those who do not" in shown
+    assert "users who vote do not represent those who do not" in shown
 
 
 def test_the_parts_are_weighted_as_the_whole_is(workspace: Workspace) -> None:

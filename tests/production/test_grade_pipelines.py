@@ -93,7 +93,7 @@ def test_poisoned_workflows_are_a_list_by_their_newest_grading(workspace: Worksp
 
     assert sorted(one["id"] for one in found["workflows"]) == ["w-2", "w-3"]
     assert (found["counts"]["poisoned"], found["counts"]["all"]) == (2, 3)
-    graded(workspace, ran(2, GOOD, "Your order 7 is late"))  # it came again, and is graded anew
+    graded(workspace, ran(2, GOOD, "Your order 7 is late"))  # it came again, and is graded again
     again = json.loads(evalh(workspace.root, "trace", "list", "--poisoned", "--json").stdout)
     assert [one["id"] for one in again["workflows"]] == ["w-3"]
     with viewing(workspace.root) as viewer:
@@ -146,7 +146,7 @@ def test_nothing_is_poisoned_before_anything_was_graded(workspace: Workspace) ->
 
     assert json.loads(done.stdout)["workflows"] == []
     assert both.returncode == 2
-    assert "two lists" in both.stderr
+    assert "exclude each other" in both.stderr
 
 
 def test_the_money_behind_the_first_bad_step_is_productions(workspace: Workspace) -> None:

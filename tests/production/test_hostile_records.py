@@ -73,7 +73,7 @@ def test_a_folder_that_is_a_link_is_refused_and_what_lies_there_stays(workspace:
     (datasets / "cases.jsonl").write_bytes(encode(workflow()))
     workspace.store_folder.mkdir()
     (workspace.store_folder / "production").symlink_to(datasets)
-    with pytest.raises(CannotMeasure, match="is a link"):
+    with pytest.raises(CannotMeasure, match="is a symbolic link"):
         _ = workspace.production
     assert (datasets / "cases.jsonl").exists()
 

@@ -219,7 +219,7 @@ def test_what_is_too_old_is_deleted_and_a_stub_after_a_week(tmp_path: Path) -> N
 def test_the_log_of_tests_and_production_share_nothing(workspace: Workspace) -> None:
     write(workspace, workflow(), *call())
     assert not (workspace.store_folder / "evalh.db").exists()
-    with pytest.raises(EvalhError, match="no runs here yet"):
+    with pytest.raises(EvalhError, match="no runs yet"):
         _ = workspace.log
 
 

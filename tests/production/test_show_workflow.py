@@ -121,7 +121,7 @@ def test_a_damaged_file_is_told_in_words_of_production(workspace: Workspace) -> 
         done = evalh(workspace.root, *arguments)
         assert done.returncode == 2
         assert "production.db: not a database" in done.stderr
-        assert "a new one is made with the next workflow" in done.stderr
+        assert "the next workflow makes a new one" in done.stderr
         assert "evalh run" not in done.stderr
 
 

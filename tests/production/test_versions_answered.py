@@ -1,4 +1,4 @@
-"""A call of production belongs to the version whose template its messages fit, whoever rendered it."""
+"""A call of production belongs to the version whose template its messages fit, whatever program rendered it."""
 
 import subprocess
 from pathlib import Path

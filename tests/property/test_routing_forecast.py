@@ -102,7 +102,7 @@ def costs_of(owners: Mapping[str, Route]) -> dict[str, Decimal | None]:
 def test_the_worst_that_models_can_do_costs_the_ceiling(tree: tuple[list[Route], dict[str, Route]]) -> None:
     routes, owners = tree
     costs = costs_of(owners)
-    dearest = Decimal(0)
+    highest = Decimal(0)
     for errors in product((False, True), repeat=len(owners)):
         models = [
             Worst(name=name, route=owners[name], ends_with_an_error=error)
@@ -112,9 +112,9 @@ def test_the_worst_that_models_can_do_costs_the_ceiling(tree: tuple[list[Route],
         provider = builder(stage, target).build()
         asked = request(sent=target.settings())
         play(outcome(provider.send(asked, call(asked=asked))))
-        dearest = max(dearest, sum((costs[start.model] or Decimal(0) for start in stage.log.begun), Decimal(0)))
+        highest = max(highest, sum((costs[start.model] or Decimal(0) for start in stage.log.begun), Decimal(0)))
 
-    assert most(routes[0], target_of(*routes), lambda name, _: costs[name]) == dearest
+    assert most(routes[0], target_of(*routes), lambda name, _: costs[name]) == highest
 
 
 @given(trees(), st.data())

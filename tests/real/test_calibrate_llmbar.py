@@ -184,5 +184,5 @@ def test_labels_of_other_outputs_calibrate_nothing_and_leave_the_file_alone(tmp_
     done = here(tmp_path, "calibrate", "recorded_judge")
 
     assert done.exit == 2
-    assert "none of the 100 labelled outputs was judged by 'recorded_judge' as it is now" in done.err
+    assert "none of the 100 labelled outputs was judged by the current judge 'recorded_judge'" in done.err
     assert (tmp_path / "reports/calibrations/pairs/recorded_judge.json").read_text() == kept

@@ -56,7 +56,7 @@ Row = dict[str, Any]
 
 
 def marked(row: Row) -> bool:
-    """Tell whether the weak model's answer has the mark that it was taught: the check of `marked`, by Python's `re`."""
+    """Whether the weak model's answer has the mark that it was taught: the check of `marked`, by Python's `re`."""
     return re.search(r"####\s*-?[\d,.]+", row["weak_output"]) is not None
 
 

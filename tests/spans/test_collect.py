@@ -42,7 +42,7 @@ def test_the_exit_code_is_the_programs(tmp_path: Path, program: str, code: int) 
     done = collect(tmp_path, "--", sys.executable, "-c", program)
 
     assert (done.returncode, done.stdout) == (code, "")
-    assert "nothing of a model arrived: is the program instrumented?" in done.stderr
+    assert "no model calls arrived: is the program instrumented?" in done.stderr
 
 
 def test_what_a_program_traces_by_itself_comes_to_the_same_workspace(tmp_path: Path) -> None:
@@ -107,11 +107,11 @@ def test_with_json_stdout_is_one_document_whatever_the_program_prints(tmp_path: 
     ("arguments", "words"),
     [
         (("--", "no-such-program-7"), "there is no command 'no-such-program-7'"),
-        (("--", "/etc/passwd"), "'/etc/passwd' may not be executed"),
+        (("--", "/etc/passwd"), "'/etc/passwd' is not executable"),
         (("--host", "0.0.0.0"), "other machines can reach 0.0.0.0: that needs a token"),
         (("--host", "example.org"), "'example.org' is not an address of this machine"),
         (("--host", "203.0.113.7", "--token", "t"), "this machine has no 203.0.113.7"),
-        (("--token", ""), "a token is written in ASCII"),
+        (("--token", ""), "a token must be ASCII"),
         (("--forward", "ftp://x", "--", "true"), "--forward is not an http or https URL"),
         (("--forward", "http://u:p@x", "--", "true"), "--forward holds a login"),
     ],

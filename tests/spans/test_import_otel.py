@@ -71,7 +71,7 @@ def test_a_file_is_read_in_each_form_and_counts_once(tmp_path: Path, form: str) 
         (b"[1, 2]", "spans:1: not an object"),
         (b"\x1f\x8b\x08nonsense", "spans: not gzip"),
         (gzip.compress(json.dumps(ROOT).encode())[:-9], "spans: not gzip"),
-        (b"plain words that are no spans", "spans: not OTLP's protobuf"),
+        (b"plain words that are not spans", "spans: not OTLP's protobuf"),
         (b"\x00" * 100, "spans: not OTLP's protobuf"),
     ],
     ids=["broken", "second line", "other JSON", "a list", "not gzip", "cut gzip", "words", "zeros"],

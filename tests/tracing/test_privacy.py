@@ -90,7 +90,7 @@ def test_without_content_not_a_byte_of_it_is_on_disk(server: ModelServer, record
     settings = found.calls[0].settings
     assert settings is not None
     assert (settings["params"], settings["tools"]) == ({"temperature": 0.5}, [{"name": "look"}])
-    assert 20 in {one.input_tokens for one in found.attempts}  # numbers are no content
+    assert 20 in {one.input_tokens for one in found.attempts}  # numbers are not content
 
 
 def test_digests_without_content_are_salted_and_the_same_for_the_same_request(

@@ -33,7 +33,7 @@ def wrong_content_body(body: Any, *, signed: bool = False) -> Iterator[str]:
     if "responseJsonSchema" in config and config.get("responseMimeType") != "application/json":
         yield "response_mime_type must be application/json"
     if not isinstance(config.get("stopSequences", []), list):
-        yield "stopSequences is no list"
+        yield "stopSequences is not a list"
     if not body.get("contents"):
         yield "contents is not specified"
     called: list[str] = []

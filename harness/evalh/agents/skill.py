@@ -93,7 +93,7 @@ def _around(text: str, name: str) -> tuple[str, str]:
 
 def _foreign(name: str) -> UsageError:
     hint = "move it away and run the same command again, or take what you need: evalh skill --print"
-    return UsageError("somebody else wrote or edited this text, and it is not overwritten", where=name, hint=hint)
+    return UsageError("this text was written or edited by someone else, and is not overwritten", where=name, hint=hint)
 
 
 def _read(target: Path, name: str) -> str:

@@ -19,7 +19,7 @@ from evalh.stats.intervals import wilson
 ANOTHER = "another text"
 NO_LABEL = "no label"
 _MOST_LABELS = 100
-_MOST_OTHERS = 8  # texts that are no gold label, each with a column of its own
+_MOST_OTHERS = 8  # texts that are not a gold label, each with a column of its own
 _LONGEST = 60  # characters of a label
 _LEAST_EACH = 2  # samples, on average: a gold that is another text in every case is not a label
 

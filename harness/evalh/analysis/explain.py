@@ -99,7 +99,7 @@ def explain_steps(pipeline: Pipeline, taken: Mapping[tuple[str, str], int]) -> I
         if function is None:
             continue
         attempts = 1 if function.effects else function.attempts
-        again = f"it is called again, {attempts} times in all; then " if attempts > 1 else ""
+        again = f"it is called again, {attempts} times in total; then " if attempts > 1 else ""
         yield Statement(
             topic=FUNCTIONS,
             when=f"{spec.name} raises, takes over {function.timeout_s:g} s, or gives what is not JSON (step_error)",
@@ -145,13 +145,13 @@ def _retry(route: Route, tallies: Tallies) -> Iterator[Statement]:
         topic=FAILS,
         when=_kinds(policy.on),
         then=(
-            f"the same request is sent again, {policy.attempts} attempts in all; it waits a random time up to"
+            f"the same request is sent again, {policy.attempts} attempts in total; it waits a random time up to"
             f" {policy.base_s:g} s, doubled each time up to {policy.cap_s:g} s, never shorter than the provider asks"
             f" ({policy.max_wait_s:g} s at most);"
             f" retries stay below {policy.share:g} of the run's calls"
         ),
         **_counted(tally),
-        helped=f"{tally.answered} calls had an answer in the end",
+        helped=f"{tally.answered} calls were answered in the end",
     )
 
 
@@ -182,7 +182,7 @@ def _fallback(route: Route, tallies: Tallies) -> Iterator[Statement]:
         when=f"{route.model} gave no answer: {_kinds(route.fallback_on)}",
         then=f"{', then '.join(route.fallback)} is asked",
         **_counted(tally),
-        helped=f"{tally.answered} calls had an answer in the end",
+        helped=f"{tally.answered} calls were answered in the end",
     )
 
 
@@ -220,7 +220,7 @@ def _breaker(route: Route, tallies: Tallies) -> Iterator[Statement]:
             f" timeout or network, or {policy.silent_failures} in a row while nothing was answered for"
             f" {policy.silence_s:g} s"
         ),
-        then=f"it is left alone for {policy.cooldown_s:g} s, then one request probes it; meanwhile {otherwise}",
+        then=f"no requests are sent for {policy.cooldown_s:g} s, then one request probes it; meanwhile {otherwise}",
         taken=tallies.of("open").taken,
     )
 
@@ -241,7 +241,7 @@ def _limits(route: Route, tallies: Tallies) -> Iterator[Statement]:
 def _repair(route: Route, tallies: Tallies) -> Iterator[Statement]:
     policy = route.repair
     if policy is None:
-        yield Statement(topic=UNFIT, when="any output", then="it is taken as it is: no repair is declared")
+        yield Statement(topic=UNFIT, when="any output", then="it is accepted: no repair is declared")
         return
     how = {
         RepairBy.FEEDBACK: "with the output and what was wrong with it",
@@ -260,10 +260,10 @@ def _repair(route: Route, tallies: Tallies) -> Iterator[Statement]:
 def _cascade(route: Route, tallies: Tallies) -> Iterator[Statement]:
     policy = route.cascade
     if policy is None:
-        yield Statement(topic=UNSURE, when="any output", then="it is taken as it is: no cascade is declared")
+        yield Statement(topic=UNSURE, when="any output", then="it is accepted: no cascade is declared")
         return
     what = {
-        EscalateBy.ANEW: "answers the same request",
+        EscalateBy.AGAIN: "answers the same request",
         EscalateBy.VERIFY: "is shown the answer and confirms or corrects it",
     }
     tally, worth = tallies.of("escalate"), tallies.escalated
@@ -286,7 +286,7 @@ def _money(route: Route, tallies: Tallies) -> Iterator[Statement]:
     bounds = list(_bounds(route.budget))
     if not bounds:
         then = "it goes on: no budget is declared (--budget USD sets one)"
-        yield Statement(topic=MONEY, when="a run costs too much", then=then)
+        yield Statement(topic=MONEY, when="a run costs more than planned", then=then)
         return
     for when, then in bounds:
         yield Statement(topic=MONEY, when=when, then=then)

@@ -15,8 +15,8 @@ from evalh.core.values import Value
 from evalh_trace.records import Attempt, Call
 
 _ATTEMPTS = "retries inside the client library: one span covers all of its attempts"
-_REQUESTS = "what was asked: content is off, so equal requests are known only by their digest"
-_SAME_REQUESTS = "what was asked: content is off, so nothing tells whether a request was sent again"
+_REQUESTS = "what was asked: content is off, so requests are compared only by their digest"
+_SAME_REQUESTS = "what was asked: content is off, so it is unknown whether a request was sent again"
 _ANSWERS = "what was answered: content is off, so nothing tells what was checked or passed on"
 
 _ASK = "ask"  # the door of `evalh.ask`
@@ -98,10 +98,10 @@ class _Found:
 _INSTEAD: Mapping[Sighting, str | None] = {
     Sighting.NOT_VISIBLE: None,
     Sighting.RETRY: 'retry = {attempts = 4, on = ["rate_limit", "overload"]} waits as long as the server asks',
-    Sighting.FALLBACK: 'fallback = ["strong"] in a route is logged with its reason; a breaker spares what is down',
-    Sighting.ASKED_AGAIN: 'repair = {checks = ["schema"]} says to the model what was wrong, and counts what that saves',
+    Sighting.FALLBACK: 'fallback = ["strong"] in a route logs its reason; a breaker stops requests to what is down',
+    Sighting.ASKED_AGAIN: 'repair = {checks = ["schema"]} tells the model what was wrong, and is counted',
     Sighting.NOT_CHECKED: "`output.schema` in a prompt's front matter is sent to the model and checked at every answer",
-    Sighting.PASSED_ON: "`input.schema` of the next step of a pipeline stops what does not fit, and names who gave it",
+    Sighting.PASSED_ON: "`input.schema` of the next step of a pipeline stops what does not fit, and names its step",
 }
 
 
@@ -188,7 +188,7 @@ def _repeated(earlier: Call, call: Call, attempts: Mapping[str, Sequence[Attempt
     failed = last is not None and last.status == "error"
     kind = (last.error_kind or "an error") if last is not None and failed else None
     if _model(earlier) != _model(call):
-        after = f"after {_named(kind)}" if failed else "though the first one had answered"
+        after = f"after {_named(kind)}" if failed else "although the first one was answered"
         return Sighting.FALLBACK, f"the same messages went to another model {after}"
     if not failed:
         return (
@@ -239,10 +239,10 @@ def _look_for_hand_overs(
                 costs[call.id],
             )
         elif goes_on and not held:
-            what = "an answer went into the next call, and no schema had held it"
+            what = "an answer went into the next call unchecked by a schema"
             found.add(Sighting.PASSED_ON, what, detail.workflow.id, call, costs[call.id])
         elif not held and answer.text.lstrip().startswith(("{", "[", "```")):
-            what = "an answer in JSON was used, and no schema had held it"
+            what = "an answer in JSON was used unchecked by a schema"
             found.add(Sighting.NOT_CHECKED, what, detail.workflow.id, call, costs[call.id])
 
 

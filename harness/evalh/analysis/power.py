@@ -56,13 +56,13 @@ class Power(PowerQuestion, kw_only=True):
     cases_needed: int  # to see `drop`
     cases_for_no_worse: int  # to exclude a drop of `margin` where nothing got worse
     thin: bool  # the margin is finer than so few cases can resolve
-    cost_per_sample_usd: Decimal | None  # task spend of the newest run; None: not known
+    cost_per_sample_usd: Decimal | None  # task spend of the newest run; None if unknown
     cost_usd: Decimal | None  # of the needed cases on one side
     with_trials: tuple[WithTrials, ...]  # empty: how noisy a case is was never measured
 
 
 def power(question: PowerQuestion, spread: ScoreSpread | None, cost_per_sample_usd: Decimal | None = None) -> Power:
-    """Plan. `discordance` must be at least 0; a drop can be no rarer than the disagreement that holds it."""
+    """Plan. `discordance` must be at least 0; a drop includes a disagreement, so it cannot be rarer than one."""
     share, size = max(question.discordance, question.drop), question.cases / question.clusters
     needed = ceil(size * cases_for_difference(share, question.drop, two_sided=True))
     return Power(

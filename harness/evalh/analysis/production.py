@@ -1,6 +1,6 @@
 """What production's answers were worth: rates and costs weighted by how many workflows each one stands for.
 
-What was kept is no sample of what ran: failures are kept more often. So each workflow counts 1 / probability.
+What was kept does not represent what ran: failures are kept more often. So each workflow counts 1 / probability.
 """
 
 from collections import Counter, defaultdict

@@ -26,7 +26,7 @@ class MeasuredRun(Value, kw_only=True):
 
     @property
     def record(self) -> RunRecord:
-        """What was run."""
+        """The runs."""
         return self.run.record
 
     @property
@@ -73,7 +73,7 @@ class TradeOff(Value, kw_only=True):
 def trade_off(runs: Iterable[RunRow], here: RunRow) -> TradeOff:
     """Take the newest complete run of every version, model and route that `here` can be compared with.
 
-    `runs` come newest first. A run that is not complete is no point: it may have met only the easy cases.
+    `runs` come newest first. A run that is not complete is not a point: it may have met only the easy cases.
     """
     chosen: dict[tuple[str, ...], RunRow] = {identity(here): here} if here.status is RunStatus.COMPLETE else {}
     left_out = 0

@@ -79,7 +79,7 @@ def answers_of(detail: WorkflowDetail, versions: Versions) -> list[ProductionAns
 
 
 def _of_calls(detail: WorkflowDetail, versions: Versions) -> Iterator[ProductionAnswer]:
-    """Yield the calls whose messages a version rendered, whoever did it."""
+    """Yield the calls whose messages fit a version, whatever program rendered them."""
     attempts: dict[str, Attempt] = {one.call_id: one for one in detail.attempts if one.status != "error"}
     for call in detail.calls:
         answer = attempts.get(call.id)

@@ -50,7 +50,7 @@ def too_old(baseline: Baseline, policy: BaselinePolicy, now: float) -> str | Non
     try:
         accepted = date.fromisoformat(baseline.header["date"])
     except (TypeError, ValueError):
-        return "it does not say when it was accepted"
+        return "it has no date"
     days = (datetime.fromtimestamp(now, UTC).date() - accepted).days
     return f"{days} days old, more than {policy.max_age_days}" if days > policy.max_age_days else None
 
@@ -83,7 +83,7 @@ def _reasons(parts: Parts, baseline: Baseline, plan: Plan, now: float) -> Iterat
     if old is not None:
         yield old
     if header.get("outputs") and not plan.suite.baseline.outputs:
-        yield "keeps outputs, which the suite does not allow: accept it again, and rewrite the history that holds them"
+        yield "has outputs, which the suite does not allow: accept it again, and remove them from git's history"
     then, today = sorted(header.get("answering_models", ())), _answering(parts, plan, header["date"])
     if then and today is not None and today not in then:
         yield f"{today} answers now, {', '.join(then)} then"
@@ -124,7 +124,7 @@ class Baselines(Value):
         ]
         if changed:
             why = f"stale, another {', '.join(changed)}"
-        return Known(notices=(f"{path} is {why}: not believed",)) if why else answers_of(baseline, plan)
+        return Known(notices=(f"{path} is {why}: it is not used",)) if why else answers_of(baseline, plan)
 
 
 def answers_of(baseline: Baseline, plan: Plan) -> Known:
@@ -134,9 +134,9 @@ def answers_of(baseline: Baseline, plan: Plan) -> Known:
         answers = dict(_answer(baseline.path, row) for row in baseline.outputs)
         return Known(answers=answers, models=models)
     results = dict(_results(baseline, plan))
-    notice = f"{baseline.path} keeps no outputs: what base answered cannot be shown"
+    notice = f"{baseline.path} has no outputs: base's answers cannot be shown"
     if not results:
-        notice = f"{baseline.path} keeps no outputs to grade again, and graders or rows are others: base is asked"
+        notice = f"{baseline.path} has no outputs to grade again, and graders or rows changed: base is asked again"
     return Known(results=results, models=models, notices=(notice,))
 
 
@@ -211,7 +211,7 @@ def accept(parts: Parts, options: AcceptOptions, progress: Progress | None = Non
         ungraded = sum(one.standing is Standing.UNGRADED for one in samples)
         if len(samples) < plan.planned or _unmeasured(plan, samples):
             what = f"{plan.version.label}: {ungraded} of {plan.planned} samples are ungraded"
-            raise CannotMeasure(f"{what}: that is nothing to accept", hint="evalh calls --errors; then again")
+            raise CannotMeasure(f"{what}: not enough is graded to accept it", hint="evalh calls --errors; then again")
         # A pipeline's baseline keeps results alone: its steps' answers are the log's.
         outputs = options.outputs and plan.suite.baseline.outputs and plan.pipeline is None
         baseline = _baseline(plan, samples, outputs=outputs)

@@ -73,7 +73,7 @@ def blame_cost(parts: Parts, options: BlameOptions) -> BlameCost:
     design, cases = question.design, question.cases
     sources = question.sources()
     samples, most = 0, Decimal(0) if question.stronger is None else None
-    why = None if question.stronger is None else "the stand-in's outputs are not known yet"
+    why = None if question.stronger is None else "the stand-in was not asked yet"
     for count in range(len(design.steps) + 1):
         through = with_outputs(question.plan, design.through(count), sources, cases, design.reruns)
         found = forecast_pipeline(through, None, parts.prices)
@@ -87,7 +87,7 @@ def _question(parts: Parts, options: BlameOptions) -> _BlameQuestion:
     run = parts.log.run(options.run or "last")
     record = run.record
     if not record.steps:
-        what = f"run {record.id} is a run of a single prompt: it has no steps to blame"
+        what = f"run {record.id} is a run of a single prompt: it has no steps"
         raise UsageError(what, hint="evalh show " + record.id)
     plan = _plan(parts, run, None)
     now, then = plan.fingerprint().document(), record.fingerprint.document()
@@ -97,7 +97,7 @@ def _question(parts: Parts, options: BlameOptions) -> _BlameQuestion:
         raise NotComparable(what, hint=hint)
     ran = {row.case_id: row for row in parts.log.samples(record.id, Standing.BAD)}
     if not ran:
-        raise NotFound(f"no sample of run {record.id} ended bad: there is nothing to blame", hint="evalh show last")
+        raise NotFound(f"no sample of run {record.id} is bad: there is nothing to blame", hint="evalh show last")
     bad = [case for case in plan.cases if case.id in ran]
     known = [case for case in bad if not case.incident] or bad  # of incidents alone: a share of what was chosen
     stronger = None if options.stand_in is None else _plan(parts, run, options.stand_in)

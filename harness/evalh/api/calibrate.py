@@ -86,7 +86,7 @@ def calibrate_outputs(parts: Parts, judge: str, suite: str | None) -> Calibratio
     every = list({one.item: one for run in verdicts.judged.values() for one in run}.values())
     if not every:
         raise UsageError(
-            f"the log has no verdict of {judge!r} as it is now",
+            f"the log has no verdict of the current judge {judge!r}",
             hint=f"evalh run {found.name}; stored answers are kept",
         )
     seed = int(digest([found.name, judge])[-8:], 16)
@@ -94,7 +94,7 @@ def calibrate_outputs(parts: Parts, judge: str, suite: str | None) -> Calibratio
     mine = {item: one for item, one in people.items() if item in known}
     if not mine:  # a file without a label would stand in the place of one with labels
         raise UsageError(
-            f"none of the {len(people)} labelled outputs was judged by {judge!r} as it is now",
+            f"none of the {len(people)} labelled outputs was judged by the current judge {judge!r}",
             hint=f"evalh label {found.name} --about {judge}",
         )
     both = both_said(every, mine)
@@ -212,7 +212,7 @@ class LogAsker(Value):
         """Return the log's reply. Raises NotSent, EvalhError."""
         found = self.recall.find(question, self.key)
         if found is None:
-            raise NotSent("the log has no such judgement")
+            raise NotSent("the log has no such verdict")
         return found
 
 
@@ -231,7 +231,7 @@ def against_feedback(parts: Parts, judge: str, suite: str | None) -> FeedbackAgr
                 verdicts[workflow_of.get(case, case)] = outcome
     if not verdicts:
         raise UsageError(
-            f"{judge!r} as it is now has judged none of production's answers",
+            f"{judge!r} has judged none of production's answers since it was changed",
             hint=f"evalh grade {found.name} --production",
         )
     return beside_feedback(found.name, judge, traced.count(), verdicts, traced.votes())
@@ -256,7 +256,7 @@ def _calibration(
     judged = [case for case in every.values() if case.favoured is not Favoured.UNJUDGED]
     if not judged:
         raise UsageError(
-            f"the log has no judgement of {prefer.name!r} as it is now",
+            f"the log has no judgement of the current judge {prefer.name!r}",
             hint=f"evalh compare BASE HEAD --suite {suite.name}; stored answers are kept",
         )
     preferred = [one for case in judged if (one := case.people(people)) is not None]

@@ -48,7 +48,7 @@ def odd_ids(parts: Parts, suite: Suite, dataset: Dataset) -> Iterator[WorkspaceE
         if case.id in known:
             yield f"{case.where}: the case id {safe(case.id)!r} holds a control character; base has it too"
         else:
-            hint = "an id is printed in every log: letters, digits, . _ - are enough"
+            hint = "use letters, digits, . _ - in ids: they are printed in every log"
             yield WorkspaceError(f"the case id {case.id!r} holds a control character", where=case.where, hint=hint)
 
 
@@ -216,7 +216,7 @@ def _must_pass_problems(suite: Suite, dataset: Dataset) -> Iterator[EvalhError]:
         return
     known = {case.id for case in dataset}
     for name in sorted(rule.cases - known):
-        what = f"must_pass names the case {name!r}, which dataset {suite.dataset} does not have"
+        what = f"must_pass names case {name!r}, which is not in dataset {suite.dataset}"
         yield WorkspaceError(what, where=suite.where_of("gate"), hint=did_you_mean(name, known))
 
 
@@ -230,7 +230,7 @@ def _incident_notices(suite: Suite, dataset: Dataset) -> Iterator[str]:
         ids = listed([safe(case.id) for case in unfounded], 5)
         yield (
             f"{unfounded[0].where}: {plural(len(unfounded), 'row')} with the tag {INCIDENT} and no source ({ids}):"
-            " the tag takes a case out of the good rate; where it means something else, give it another name"
+            " the tag takes a case out of the good rate; if the tag means something else here, rename it"
         )
     yield from (f"suite {suite.name}: {safe(line)}" for line in unguarded(suite.gate.must_pass, incidents))
 
@@ -243,7 +243,7 @@ def _alike(name: str, dataset: Dataset) -> Iterator[str]:
     if found.proposed:
         alike = sum(len(one.cases) for one in found.proposed)
         yield (
-            f"dataset {name}: {alike} cases look like templates, the same but for names and numbers; if they are right"
+            f"dataset {name}: {alike} cases look like templates, the same except names and numbers; if they are right"
             f" or wrong together, name their clusters (evalh dataset clusters {name})"
         )
 
@@ -303,7 +303,7 @@ def _check_frozen(parts: Parts, prompts: Prompts, outcome: CheckOutcome) -> None
     if repository is None:
         found = parts.no_git
         assert found is not None
-        told = f"{found.reason}: whether frozen versions were edited is not checked"
+        told = f"{found.reason}: evalh cannot check whether frozen versions were edited"
         if found.broken:
             outcome.problems.append(CannotMeasure(told, hint=found.hint))
         else:
@@ -314,7 +314,7 @@ def _check_frozen(parts: Parts, prompts: Prompts, outcome: CheckOutcome) -> None
         outcome.notices += [notice] if notice else []
         if base is None:
             outcome.notices.append(
-                "no remote and no [workspace] base: whether frozen versions were edited is not checked"
+                "no remote and no [workspace] base: evalh cannot check whether frozen versions were edited"
             )
             return
         edited = frozen_edits(parts.prompts(base), prompts)

@@ -125,7 +125,7 @@ def view_of(parts: Parts, row: ComparisonRow, examples: int = 3) -> ComparisonVi
 
 def _sides(parts: Parts, request: CompareOptions) -> tuple[SideRef, SideRef]:
     if len(request.models) > 2:  # noqa: PLR2004 (base and head)
-        raise UsageError("--model is given once for both sides, or twice: base's, then head's")
+        raise UsageError("give --model once for both sides, or twice: first for base, then for head")
     base_model, head_model = (request.models * 2)[:2] if request.models else (None, None)
     if request.head is None and base_model == head_model:
         raise UsageError("compare with what?", hint="evalh compare v2 v3; or one version and two models: --model twice")
@@ -135,13 +135,13 @@ def _sides(parts: Parts, request: CompareOptions) -> tuple[SideRef, SideRef]:
 def _side(parts: Parts, text: str, model: str | None) -> SideRef:
     if text == "last" or _RUN_ID.fullmatch(text):
         if model is not None:
-            raise UsageError(f"{text} is a saved run: its model is what it was", hint="leave out --model")
+            raise UsageError(f"{text} is a saved run: its model cannot change", hint="leave out --model")
         return SideRef(run=_saved(parts, text))
     ref, at, tail = text.rpartition("@")
     known = (*parts.config.models, *parts.config.routes)
     if at and version_number(tail) is None and tail != DRAFT:
         if tail not in known:
-            raise NotFound(f"no version or model {tail!r}, in {text!r}", hint=did_you_mean(tail, known))
+            raise NotFound(f"no version or model {tail!r} in {text!r}", hint=did_you_mean(tail, known))
         if model is not None:
             raise UsageError(f"{text!r} names its model: {tail}", hint="leave out --model")
         text, model = ref, tail
@@ -154,7 +154,7 @@ def _side(parts: Parts, text: str, model: str | None) -> SideRef:
 def _saved(parts: Parts, text: str) -> RunRow:
     run = parts.log.run(text)
     if "draw" in run.record.selection:
-        raise UsageError(f"run {run.record.id} holds fresh trials of single cases, and no answers to compare")
+        raise UsageError(f"run {run.record.id} has only fresh trials of single cases, which cannot be compared")
     return run
 
 
@@ -171,13 +171,13 @@ def _suite(parts: Parts, request: CompareOptions, sides: Sequence[SideRef]) -> s
         about = [suite for suite in parts.suites() if parts.suite(suite).prompt == name]
         if not about:
             raise NotFound(
-                f"no suite has the prompt {name!r}",
+                f"no suite uses prompt {name!r}",
                 hint=did_you_mean(str(name), {parts.suite(one).prompt for one in parts.suites()}),
             )
         if default in about:
             return str(default)
         if len(about) > 1:
-            raise UsageError(f"several suites are about prompt {name!r}", hint=one_of("--suite {}", about))
+            raise UsageError(f"several suites use prompt {name!r}", hint=one_of("--suite {}", about))
         return about[0]
     if default is None:
         raise UsageError("which suite?", hint=one_of("--suite {}", parts.suites()))
@@ -236,7 +236,7 @@ def _planned(
     if len(plans) != 1:
         raise UsageError(f"{suite!r} names {len(plans)} suites", hint="--suite NAME")
     if request.pass_at is not None and request.pass_at > plans[0].trials:
-        what = f"pass@{request.pass_at} takes {request.pass_at} trials of each case; this runs {plans[0].trials}"
+        what = f"pass@{request.pass_at} needs {request.pass_at} trials of each case; here are {plans[0].trials}"
         raise UsageError(what, hint=f"--trials {request.pass_at}")
     return plans[0], options
 
@@ -320,7 +320,7 @@ def _plan_again(parts: Parts, side: Side, cases: frozenset[str]) -> Plan:
     for part in ("prompt", "graders", "model", "route"):
         if getattr(now, part) != getattr(then, part):
             raise UsageError(
-                f"{side.prompt} on {side.model} cannot be asked again: its {part} is no longer what was run",
+                f"{side.prompt} on {side.model} cannot be asked again: its {part} changed since it ran",
                 hint=f"evalh compare takes versions too: {side.prompt}",
             )
     return plan
@@ -376,7 +376,7 @@ def _difference(parts: Parts, comparison: Comparison) -> "PromptDiff | None":
 
 
 def _version(parts: Parts, label: str, digest: str) -> PromptVersion | None:
-    """Load a version if its file still holds what was run."""
+    """Load a version if its file did not change since it ran."""
     try:
         version = parts.version(label)
     except EvalhError:

@@ -39,8 +39,8 @@ def write_clusters(parts: Parts, found: Proposals, *, force: bool = False) -> st
     dataset = parts.dataset(found.dataset)
     for case in dataset:
         if case.cluster is not None and case.id in clusters:
-            hint = f"name the clusters by hand: evalh dataset clusters {found.dataset}"
-            what = f"the row of {case.id!r} names a cluster already, {case.cluster!r}; nothing was written"
+            hint = f"write the clusters yourself: evalh dataset clusters {found.dataset}"
+            what = f"the row of {case.id!r} has a cluster already, {case.cluster!r}; nothing was written"
             raise UsageError(what, where=case.where, hint=hint)
     _refuse_uncommitted(parts, dataset, force=force)
     with new_file(parts.root / dataset.path) as file:
@@ -72,10 +72,10 @@ def remove_duplicates(parts: Parts, found: Duplicates, *, force: bool = False) -
         told = [f"the row of {one.id!r} repeats {one.first!r}, but {one.own}" for one in own[:_NAMED]]
         more = [f"and {len(own) - _NAMED} more rows"] if len(own) > _NAMED else []
         what = "; ".join([*told, *more, "nothing was written"])
-        hint = "decide by hand which of the rows stays: make them equal but for the id, or remove one"
+        hint = "decide which row stays: make the rows equal except for the id, or remove one"
         raise UsageError(what, where=own[0].where, hint=hint)
     if dataset.digest != found.digest:
-        raise WorkspaceError("has changed while it was in use", where=dataset.path, hint="run the command again")
+        raise WorkspaceError("changed while evalh read it", where=dataset.path, hint="run the command again")
     _refuse_uncommitted(parts, dataset, force=force)
     removed = {one.id for one in found.equal}
     kept = {case.id for case in dataset} - removed
@@ -89,7 +89,7 @@ def write_sample(parts: Parts, name: str, target: Path, options: SampleOptions, 
     dataset = parts.dataset(name)
     suffix = PurePosixPath(dataset.path).suffix
     if target.suffix != suffix:
-        what = f"rows of {dataset.path} are written as they are: the file's name must end in {suffix}"
+        what = f"rows of {dataset.path} keep their format: the file's name must end in {suffix}"
         raise UsageError(what, where=str(target), hint=f"-o FILE{suffix}")
     if os.path.realpath(target) == os.path.realpath(parts.root / dataset.path):
         raise UsageError("is the dataset itself", where=str(target), hint=f"-o {target.stem}-sample{suffix}")
@@ -107,14 +107,14 @@ def write_split(parts: Parts, name: str, shares: Mapping[str, Decimal], *, seed:
     made = split(found, shares, seed)
     empty = next((part for part, one in made.items() if not one.cases), None)
     if empty is not None:
-        what = f"no cluster of {len(found)} falls to the part {empty!r} with its share of {shares[empty]}"
-        raise UsageError(what, where=dataset.path, hint="a larger share, or another --seed")
+        what = f"part {empty!r} with share {shares[empty]} gets none of the {len(found)} clusters"
+        raise UsageError(what, where=dataset.path, hint="use a larger share, or another --seed")
     paths = {part: str(path.with_name(f"{path.stem}-{part}{path.suffix}")) for part in made}
     for one in paths.values():
         other = next(str(PurePosixPath(one).with_suffix(end)) for end in _SUFFIXES if not one.endswith(end))
         if parts.tree.exists(other):
-            what = f"is there already: with {one} the name would mean both"
-            raise UsageError(what, where=other, hint="remove it, or name the part otherwise")
+            what = f"exists already: with {one} the name would mean both"
+            raise UsageError(what, where=other, hint="remove it, or give the part another name")
     _write(dataset, {parts.root / paths[part]: one for part, one in made.items()}, force=force)
     written = tuple(
         DatasetPart(part=part, path=paths[part], cases=one.cases, clusters=one.clusters, share=shares[part])
@@ -148,8 +148,8 @@ def _named(parts: Parts, dataset: str | None, verb: str) -> str:
 def _refuse_uncommitted(parts: Parts, dataset: Dataset, *, force: bool) -> None:
     repository = parts.repository
     if not force and repository is not None and repository.file_state(dataset.path).dirty:
-        hint = "commit it first, so that git can bring it back; or --force"
-        raise UsageError("differs from the last commit; nothing was written", where=dataset.path, hint=hint)
+        hint = "commit it first, so that git can restore it; or use --force"
+        raise UsageError("has uncommitted changes; nothing was written", where=dataset.path, hint=hint)
 
 
 def _written(name: str, dataset: Dataset, seed: int, written: tuple[DatasetPart, ...]) -> DatasetParts:
@@ -169,7 +169,7 @@ def _write(dataset: Dataset, files: Mapping[Path, CaseSubset], *, force: bool) -
     hint = "--force replaces it"
     for target in files:
         if os.path.lexists(target) and not force:
-            raise UsageError("is there already; nothing was written", where=str(target), hint=hint)
+            raise UsageError("exists already; nothing was written", where=str(target), hint=hint)
     try:
         with ExitStack() as stack:
             opened = [(stack.enter_context(new_file(at, replace=force)), some) for at, some in files.items()]

@@ -50,7 +50,7 @@ def dead_graders(
     for grader, path in lacking.items() if rows else ():
         where = grader.spec.where_of("expected")
         what = f"no row has expected{f'.{path}' if path and path.steps else ''}: {grader.name} can only abstain"
-        problem = WorkspaceError(what, where=where, hint='give rows an "expected", or remove the grader')
+        problem = WorkspaceError(what, where=where, hint='add "expected" to rows, or remove the grader')
         yield problem if grader.required else f"{where}: {what}"
 
 
@@ -157,7 +157,7 @@ class _Golds:
         fresh = [one for one in self._refused if one[0].where not in known]
         if fresh and len(fresh) == len(self._refused):
             case, gold = fresh[0]
-            more = f", and {len(fresh) - 1} more rows likewise" if len(fresh) > 1 else ""
+            more = f", and {len(fresh) - 1} more rows do too" if len(fresh) > 1 else ""
             what = (
                 f"case {case.id!r} expects {gold} at {place}, which {self._version.label}'s output schema refuses{more}"
             )

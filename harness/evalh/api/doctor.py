@@ -112,7 +112,9 @@ def _key(parts: Parts, provider: Provider, lacking: Symptom) -> Symptom:
     if program is not None:
         found = shutil.which(program, path=parts.env.get("PATH")) or (parts.root / program).is_file()
         what = f"{named}: its key comes from {program!r}"
-        return Symptom("ok", subject, what) if found else Symptom(lacking.state, subject, f"{what}, which is not there")
+        return (
+            Symptom("ok", subject, what) if found else Symptom(lacking.state, subject, f"{what}, which does not exist")
+        )
     if not variables:
         return Symptom("ok", subject, f"{named}: no key is sent")
     for variable in variables:
@@ -129,5 +131,5 @@ def _log(parts: Parts) -> Symptom:
         return Symptom("missing", "log", exc.what, exc.hint)
     except EvalhError as exc:
         return Symptom("wrong", "log", _line(exc), exc.hint)
-    newest = f"newest run {runs[0].record.id}" if runs else "no run yet"
+    newest = f"newest run {runs[0].record.id}" if runs else "no runs yet"
     return Symptom("ok", "log", f"{parts.store_folder}: {newest}")

@@ -27,7 +27,7 @@ from evalh.stats.sequential import look_order, order_seed
 from evalh.workspace.kept.baselines import Baseline, baseline_path, baseline_paths, read_baseline
 
 _ACCEPT = "evalh baseline accept"
-_ANEW = f"{_ACCEPT} --fresh"
+_ACCEPT_FRESH = f"{_ACCEPT} --fresh"
 Indexed = Sequence[tuple[int, Case]]
 
 
@@ -83,7 +83,7 @@ def _chosen(parts: Parts, options: DriftOptions) -> list[tuple[str, str]]:
         if name not in have:
             raise NotFound(f"suite {name!r} has no baseline", hint=f"{_ACCEPT} --suite {name}")
     if not have:
-        raise NotFound("there is no baseline to ask again", hint=_ACCEPT)
+        raise NotFound("there is no baseline", hint=_ACCEPT)
     return [(name, _baseline_of(parts, name, options)) for name in dict.fromkeys(options.suites) or have]
 
 
@@ -144,18 +144,18 @@ def _plan(parts: Parts, baseline: Baseline, suite: str) -> Plan:
     """Return the plan that a baseline belongs to. Raises NotComparable if it is no longer what was accepted."""
     header = baseline.header
     if header["suite"] != suite:
-        raise UsageError("lies in another suite's folder", where=baseline.path, hint=f"it is {header['suite']}'s")
+        raise UsageError("is in another suite's folder", where=baseline.path, hint=f"it is {header['suite']}'s")
     options = RunOptions(target=suite, prompts=(header["prompt"],), models=(header["model"],), trials=header["trials"])
     (plan,) = parts.plans(options)
     if plan.recorded:
-        raise UsageError(f"{header['model']} is a recording: it answers the same for ever", where=baseline.path)
+        raise UsageError(f"{header['model']} is a recording: its answers never change", where=baseline.path)
     current = plan.fingerprint().document()
     changed = [part for part in ("prompt", "model", "route") if header["fingerprint"].get(part) != current[part]]
     if changed:
         raise NotComparable(
-            f"the {' and the '.join(changed)} changed since this was accepted: a difference may come from that",
+            f"the {' and the '.join(changed)} changed since this was accepted: this may explain a difference",
             where=baseline.path,
-            hint=f"{_ANEW} {header['prompt']} --suite {suite} --model {header['model']}",
+            hint=f"{_ACCEPT_FRESH} {header['prompt']} --suite {suite} --model {header['model']}",
         )
     return plan
 
@@ -170,13 +170,13 @@ def _known(baseline: Baseline, plan: Plan, most: int | None) -> tuple[Known, Ind
     rows = counted(plan.cases)
     cases = [(place, case) for place, case in rows.cases if known.holds(plan, case, plan.trials)]
     if not rows.cases:
-        raise NotComparable("every case is an incident: these are in no rate that could move", where=baseline.path)
+        raise NotComparable("every case is an incident, and incidents count in no rate", where=baseline.path)
     if not cases:
         what = "the graders changed, and no outputs are kept" if not known.answers and not same_graders else ""
         raise NotComparable(
             what or "every case of this baseline has changed: there is nothing to ask again",
             where=baseline.path,
-            hint=f"{_ANEW} {baseline.header['prompt']}",
+            hint=f"{_ACCEPT_FRESH} {baseline.header['prompt']}",
         )
     seed = order_seed(rows.digest, plan.version.digest, "drift")
     order = look_order(seed, (case.id for _, case in cases))
@@ -234,7 +234,7 @@ async def _evaluated(session: Session, question: _Question) -> list[SampleResult
     async with together(session):
         await session.evaluate((place, case, range(trials)) for place, (_, case) in enumerate(question.cases))
     if session.reason is not None:
-        what = f"asking again ended early: {session.reason}"
+        what = f"drift ended early: {session.reason}"
         raise CannotMeasure(what, hint="the same command continues where this stopped")
     return list(session.results(question.cases, trials))
 
@@ -242,11 +242,11 @@ async def _evaluated(session: Session, question: _Question) -> list[SampleResult
 def _notices(baseline: Baseline, plan: Plan, known: Known, all_of: Indexed | None, now: float) -> Iterator[str]:
     old = too_old(baseline, plan.suite.baseline, now)
     if old is not None:
-        yield f"the baseline is {old}: {_ANEW} {plan.version.label}"
+        yield f"the baseline is {old}: {_ACCEPT_FRESH} {plan.version.label}"
     of = sum(not case.incident for case in plan.cases)
     if all_of is not None and len(all_of) < of:
         yield f"{of - len(all_of)} cases are new or have changed: there is nothing to compare them with"
     if baseline.header["fingerprint"]["graders"] != plan.fingerprint().graders:
-        yield "the graders changed since: then and now are graded with today's"
+        yield "the graders changed since: today's graders judge both the old and the new answers"
     if known.results and any(asks_a_model(grader) for grader in plan.graders):
-        yield "no outputs are kept: the judge's verdicts of then stand, so what moved may be the judge"
+        yield "no outputs are kept, so the judge's old verdicts count: perhaps the judge changed, not the model"

@@ -39,7 +39,7 @@ def in_loop(work: Coroutine[Any, Any, T]) -> T:
         asyncio.get_running_loop()
         work.close()
         hint = "await asyncio.to_thread(workspace.run, …)"
-        raise UsageError("a run cannot start inside a running event loop", hint=hint)
+        raise UsageError("a run cannot start in a running event loop", hint=hint)
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(_ended_by_sigterm(work))

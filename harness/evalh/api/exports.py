@@ -33,7 +33,7 @@ def finished(parts: Parts, names: Sequence[str]) -> list[str]:
     for name in names or ("last",):
         run = parts.log.run(name)
         if run.status is RunStatus.RUNNING:
-            raise UsageError(f"run {run.record.id} is still running", hint="export it when it has ended")
+            raise UsageError(f"run {run.record.id} is still running", hint="export it when it ends")
         found[run.record.id] = run
     return list(found)
 

@@ -81,22 +81,24 @@ _NO_ANSWERS = ".gitignore"
 
 
 def brought_log(folder: Path, root: Path, repository: "Repository | None") -> EvalhError | None:
-    """Say what speaks against the log: git tracks it, or it lies behind a link. Raises UsageError if git fails."""
+    """Say why the log is not trusted: git tracks it, or it lies behind a link. Raises UsageError if git fails."""
     top = root if repository is None else repository.top
     try:
         link = next((place for place in _places(folder, top) if place.is_symlink()), None)
         lies = _as_it_lies(folder.resolve())
     except OSError as exc:
-        return CannotMeasure(f"the log cannot be found: {exc.strerror}", where=str(folder), hint=_HINT)
+        return CannotMeasure(f"the folder of the log cannot be read: {exc.strerror}", where=str(folder), hint=_HINT)
     if link is not None:
-        return WorkspaceError("the log is a link, or lies behind one", where=str(link), hint=f"remove it; {_HINT}")
+        return WorkspaceError(
+            "the log is a symbolic link, or in a linked folder", where=str(link), hint=f"remove it; {_HINT}"
+        )
     if repository is None:
         return None
     found = repository.tracked(lies)
     tracked = [file for file in found if file.rpartition("/")[2] != _NO_ANSWERS]
     if not tracked:
         return None
-    what = f"git tracks the log ({', '.join(tracked[:3])}): its answers may be of its author's choice"
+    what = f"git tracks the log ({', '.join(tracked[:3])}): a commit could have put any answers into it"
     hint = f"git rm -r --cached {tracked[0].rpartition('/')[0] or tracked[0]}; delete it; {_HINT}"
     return WorkspaceError(what, where=str(folder), hint=hint)
 

@@ -1,4 +1,4 @@
-"""Which versions of the workspace's prompts a call of production fits, whoever rendered it; git's history included.
+"""Which versions of the workspace's prompts a call of production fits, whatever program sent it; in git's history too.
 
 A call belongs to a version when the fixed texts of its template stand in its messages, in order. Where two versions
 have the same texts, both are named.

@@ -114,7 +114,7 @@ def read_earlier(path: Path) -> EarlierLooks:
     if not lines:
         return EarlierLooks()
     if lines[0].strip() != MARKER:
-        what = f"--earlier is not a comment that evalh gate left: that begins with {MARKER}"
+        what = f"--earlier is not a comment of evalh gate, which begins with {MARKER}"
         hint = "name the file that `evalh gate --comment` wrote; for a first look, an empty file or none"
         raise UsageError(what, where=f"{path}:1", hint=hint)
     if len(lines) == 1 or not lines[1].startswith(_HEADS_BEGIN):
@@ -122,7 +122,7 @@ def read_earlier(path: Path) -> EarlierLooks:
     found = _HEADS.fullmatch(lines[1].strip())
     if found is None:
         hint = "someone has edited the comment: restore that line, or delete the comment to start over"
-        raise UsageError("the heads that were judged cannot be read", where=f"{path}:2", hint=hint)
+        raise UsageError("the list of judged heads cannot be read", where=f"{path}:2", hint=hint)
     return EarlierLooks(tuple(dict.fromkeys(found[1].split())))
 
 

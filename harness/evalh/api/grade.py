@@ -60,9 +60,9 @@ def grade(parts: Parts, options: GradeOptions, progress: Progress | None = None)
     judging = tuple(one for one in graders if not one.needs_expected)
     if not any(one.required for one in judging):
         raise UsageError(
-            f"no required grader of suite {suite.name!r} can judge without gold, and production has none",
+            f"every required grader of suite {suite.name!r} needs gold, and production has no gold",
             where=suite.where,
-            hint="add one that needs none: schema, length, regex, refusal, judge, …",
+            hint="add one without gold: schema, length, regex, refusal, judge, …",
         )
     judge = _Judging(parts, suite, judging, options, progress)
     head = judge.window(options.since or "", "~")

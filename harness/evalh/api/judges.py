@@ -60,7 +60,7 @@ def standing(
     elif kept.few_labels:
         state = Held.FEW_LABELS
         of = f"{kept.confusion.disagreements} of {kept.confusion.labelled} labelled outputs"
-        missing = f"people and this judge disagree on {of}: too few to know how it errs ({label})"
+        missing = f"people and this judge disagree on {of}: too few to estimate its errors ({label})"
     elif kept.agreement is not None and kept.agreement.worse_than_chance:
         missing = "this judge is worse than chance: people and it disagree more often than by chance"
     kappa = None if kept.agreement is None else kept.agreement.kappa
@@ -160,7 +160,7 @@ def judge_warnings(parts: Parts, plan: Plan) -> Iterator[str]:
         for grader in planned.all_graders:
             if grader.required and asks_a_model(grader):
                 yield (
-                    f"{step}.{grader.name}: this judge was never held against people: labels are about a sample's"
+                    f"{step}.{grader.name}: this judge is not calibrated: labels are about a sample's"
                     " output, not about a step's"
                 )
 

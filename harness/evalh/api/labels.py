@@ -72,7 +72,7 @@ class Labelling(Value, kw_only=True):
         found = (one for one in self.candidates if (one.case_digest, one.output_digest) == wanted)
         question = next((asked for one in found if (asked := self._question(one)) is not None), None)
         if question is None:
-            raise NotFound("that output is not in the newest runs of the suite any more", hint="load the page again")
+            raise NotFound("this output is no longer in the suite's newest runs", hint="reload the page")
         return question
 
     def _question(self, candidate: LabelCandidate) -> LabelQuestion | None:
@@ -157,7 +157,7 @@ def _runs(parts: Parts, suite: Suite, source: LabelSource) -> Sequence[str]:
         if record.suite != suite.name:
             raise UsageError(f"run {record.id} is of suite {record.suite!r}, not {suite.name!r}")
         if source.production and record.kind is not RunKind.PRODUCTION:
-            raise UsageError(f"run {record.id} is not of production", hint="leave out --production")
+            raise UsageError(f"run {record.id} is not a run over production", hint="leave out --production")
     kind = RunKind.PRODUCTION.value if source.production else None
     runs = [record.id for record in names] or log.runs_of(suite.name, _NEWEST_RUNS, kind)
     if source.production and not runs:
@@ -195,7 +195,7 @@ def _rubric(spec: GraderSpec, texts: Texts) -> JudgeRubric:
 
 
 def _ungraded(suite: Suite) -> NotFound:
-    what = f"none of production's answers is graded by suite {suite.name!r} yet"
+    what = f"no answer of production is graded by suite {suite.name!r} yet"
     return NotFound(what, hint=f"evalh grade {suite.name} --production")
 
 
@@ -211,5 +211,5 @@ def who(parts: Parts) -> str:
     repository = parts.repository
     email = None if repository is None else repository.author()
     if email is None:
-        raise UsageError("who is labelling?", hint="--author ada; or git config user.email")
+        raise UsageError("who labels?", hint="--author ada; or git config user.email")
     return email

@@ -124,4 +124,4 @@ def _seconds_per_token(name: str, read: _Timing, written: _Timing) -> tuple[floa
         if input_s > 0 and output_s > 0:
             return input_s, output_s
     hint = "run it again when the machine is idle"
-    raise CannotMeasure(f"the times do not tell how fast {name!r} reads from how fast it writes", hint=hint)
+    raise CannotMeasure(f"the times of {name!r} do not separate reading from writing", hint=hint)

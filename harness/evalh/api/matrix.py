@@ -50,7 +50,7 @@ def _suite(parts: Parts, name: str | None) -> str | None:
     """Return the suite that is meant; None where the name is a run's."""
     if name is None:
         if parts.config.default_suite is None:
-            raise UsageError("the matrix of which suite?", hint=f"evalh matrix {' | '.join(parts.suites())}")
+            raise UsageError("which suite?", hint=f"evalh matrix {' | '.join(parts.suites())}")
         return parts.config.default_suite
     if name in parts.suites() or parts.log.suite_runs(name):
         return name
@@ -58,7 +58,7 @@ def _suite(parts: Parts, name: str | None) -> str | None:
         parts.log.run(name)
         return None
     known = parts.suites()
-    raise NotFound(f"no suite and no run is called {name!r}", hint=did_you_mean(name, known))
+    raise NotFound(f"no suite or run {name!r}", hint=did_you_mean(name, known))
 
 
 def newest(parts: Parts, suite: str) -> list[RunRow]:
@@ -94,7 +94,7 @@ def matrix_of(
     known = {one.step: None for run in runs for one in run.record.steps}
     if step is not None and step not in known:
         hint = did_you_mean(step, known) if known else "these runs are of prompts, not of pipelines: they have no steps"
-        raise NotFound(f"no step is called {step!r}", hint=hint)
+        raise NotFound(f"no step {step!r}", hint=hint)
     matrix, rows = Matrix([MatrixColumn(run, step) for run in runs]), MatrixRows(runs)
     _fold(parts, runs, [matrix, rows] if page else [matrix])
     return matrix, _page(parts, rows) if page else None

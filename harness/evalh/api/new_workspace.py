@@ -71,7 +71,7 @@ class NewWorkspace(Value, kw_only=True):
 def write_workspace(folder: Path, wanted: NewWorkspace) -> list[str]:
     """Write the files of a new workspace; return their relative names.
 
-    Raises UsageError if a workspace is already there or a file would be overwritten: nothing is written then.
+    Raises UsageError if a workspace exists already or a file would be overwritten: nothing is written then.
     """
     refuse_workspace(folder)
     contents = _starter(wanted)
@@ -89,9 +89,9 @@ def write_workspace(folder: Path, wanted: NewWorkspace) -> list[str]:
 
 
 def refuse_workspace(folder: Path) -> None:
-    """Raise UsageError if there is a workspace already."""
+    """Raise UsageError if the folder is a workspace already."""
     if (folder / "evalh.toml").exists():
-        raise UsageError("there is a workspace already", where=str(folder / "evalh.toml"), hint="evalh check")
+        raise UsageError("the folder is a workspace already", where=str(folder / "evalh.toml"), hint="evalh check")
 
 
 def own_workspace(name: str, model: str, recorded: str) -> dict[str, bytes]:

@@ -44,7 +44,7 @@ async def export(parts: Parts, name: str, options: OtelOptions, watch: Callable[
     log = parts.log
     run = log.run(name)
     if run.status is RunStatus.RUNNING:
-        raise UsageError(f"run {run.record.id} is still running", hint="send it when it has ended")
+        raise UsageError(f"run {run.record.id} is still running", hint="send it when it ends")
     spans = Spans(run=run, content=options.content, verdicts=form, planned_of=log.planned)
     async with AsyncExitStack() as stack:
         exporters = {}

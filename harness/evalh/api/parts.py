@@ -186,9 +186,9 @@ class Parts:
                 version = self.version_of(suite, ref)
                 if version.name != suite.prompt:
                     raise UsageError(
-                        f"suite {suite.name!r} is about prompt {suite.prompt!r}, not {version.name!r}",
+                        f"suite {suite.name!r} uses prompt {suite.prompt!r}, not {version.name!r}",
                         where=suite.where,
-                        hint=f"evalh run {version.label}   runs the suites that are",
+                        hint=f"evalh run {version.label}   runs the suites of this prompt",
                     )
                 require_steps(graders, version)
                 if version.pipeline is not None or options.steps or options.given:
@@ -274,7 +274,9 @@ class Parts:
         if self.tree.exists(place.relative_to(self.root).as_posix()):
             return self.files.code()
         if candidate.holds(place) or candidate.holds(place.resolve()):
-            raise spec.wrong(f"{path} comes from head, and would answer", "--trust base takes weights from base alone")
+            raise spec.wrong(
+                f"{path} is from head, and --trust base must not use it", "--trust base uses only base's weights"
+            )
         return self.root
 
     @cached_property
@@ -383,7 +385,7 @@ class Parts:
         if not suites:
             prompts = self.prompts().names()
             raise NotFound(
-                f"no suite has the prompt {ref.name!r}" if ref.name in prompts else f"no suite {target!r}",
+                f"no suite uses prompt {ref.name!r}" if ref.name in prompts else f"no suite {target!r}",
                 where=self.config.where_of("workspace", "default_suite") if options.target is None else None,
                 hint=target_hint(ref, names, prompts, self._having(ref.version, names), self.config.evals_dir),
             )

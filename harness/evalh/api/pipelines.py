@@ -104,7 +104,7 @@ def _by_step(texts: Sequence[str], option: str) -> dict[str, str]:
     for step, value in (_pair(text, option) for text in texts):
         if found.setdefault(step, value) != value:
             what = f"{option} names the step {step!r} twice: {found[step]} and {value}"
-            raise UsageError(what, hint="name each step once; use two runs to compare two values")
+            raise UsageError(what, hint="name each step once; to compare two values, use two runs")
     return found
 
 
@@ -240,7 +240,7 @@ class Planner:
         lacks = next((case for case in dataset if spec.name not in case.given), None)
         if lacks is not None:
             raise UsageError(
-                f"`{spec.name}` has effects, and case {lacks.id!r} has no double of it",
+                f"`{spec.name}` has effects, and case {lacks.id!r} has no double for it",
                 where=spec.where,
                 hint=f'"given": {{"{spec.name}": …}} in the row, --given {spec.name}=RUN, or --allow-effects',
             )

@@ -24,7 +24,7 @@ def planned(parts: Parts, request: PowerOptions) -> Power:
     size = have / clusters if have else 1.0
     cases = request.cases or have
     if not cases:
-        what = f"dataset {suite.dataset!r} has no cases but incidents, which are in no rate"
+        what = f"dataset {suite.dataset!r} has only incidents, which count in no rate"
         raise UsageError(what, where=suite.where, hint="evalh power --cases N")
     measured = _telling_comparison(parts, name)
     discordance, source = suite.gate.discordance, "policy"

@@ -98,7 +98,7 @@ def commits(parts: Parts, name: str) -> list[CommitDocument]:
     prompts.versions(name)
     if parts.repository is None:
         assert parts.no_git is not None
-        raise UsageError(f"there is no history: {parts.no_git.reason}", hint=parts.no_git.hint)
+        raise UsageError(f"no history: {parts.no_git.reason}", hint=parts.no_git.hint)
     return [document_of(CommitDocument, entry) for entry in parts.repository.log(f"{parts.config.prompts_dir}/{name}")]
 
 
@@ -117,7 +117,7 @@ def render_case(
     if plan.pipeline is not None:
         return _step_request(plan.pipeline, plan.version.label, case, step)
     if step is not None:
-        raise UsageError(f"{plan.version.label} is one prompt: it has no step {step!r}", hint="leave --step out")
+        raise UsageError(f"{plan.version.label} is a single prompt: it has no step {step!r}", hint="leave out --step")
     return plan.plain.request(case)
 
 
@@ -130,12 +130,12 @@ def _step_request(pipeline: PlannedPipeline, label: str, case: Case, name: str |
     if name in prompts:
         template = prompts[name].step
         return template.request(replace(case, inputs=dict(ready[name].inputs)))
-    can = ", ".join(f"--step {one}" for one in prompts) or "none of this case"
+    can = ", ".join(f"--step {one}" for one in prompts) or "no step of this case"
     if name is None:
-        raise UsageError(f"{label} is a pipeline: which step's request?", hint=can)
+        raise UsageError(f"{label} is a pipeline: which step?", hint=can)
     if name not in pipeline.steps:
         raise NotFound(f"{label} has no step {name!r}", hint=did_you_mean(name, pipeline.steps))
-    raise UsageError(f"{name!r} sends nothing{_why_not(walk, pipeline, name, case)}", hint=f"can be shown: {can}")
+    raise UsageError(f"{name!r} sends no request{_why_not(walk, pipeline, name, case)}", hint=f"can be shown: {can}")
 
 
 def _why_not(walk: Walk, pipeline: PlannedPipeline, name: str, case: Case) -> str:
@@ -146,7 +146,7 @@ def _why_not(walk: Walk, pipeline: PlannedPipeline, name: str, case: Case) -> st
         return f" for case {case.id!r}: {settled.state.value}: {settled.reason or 'the row gives its output'}"
     waits = [one for one in pipeline.steps[name].spec.waits_for if one not in walk.settled]
     doubles = ", ".join(f'"{one}": …' for one in waits)
-    return f' before {", ".join(waits)} gave something; a row may say what: "given": {{{doubles}}}'
+    return f' before {", ".join(waits)}; the row can give the output: "given": {{{doubles}}}'
 
 
 def measured(parts: Parts, name: str) -> bool:

@@ -49,15 +49,15 @@ def ci_file(service: str, folder: str = "") -> str:
 def write_ci_file(root: Path, service: str, folder: str = "") -> str:
     """Write a service's file below a repository's root; return its name, relative to that.
 
-    Raises UsageError if there is such a file already: it is never overwritten.
+    Raises UsageError if the file exists already; nothing was written: it is never overwritten.
     """
     name = FILES[service][1]
     try:
         with new_file(root / name, replace=False) as file:
             file.write(ci_file(service, folder).encode())
     except FileExistsError:
-        hint = f"evalh ci init {service} --print   shows what would stand there"
-        raise UsageError("there is such a file already", where=name, hint=hint) from None
+        hint = f"evalh ci init {service} --print   prints the text"
+        raise UsageError("the file exists already; nothing was written", where=name, hint=hint) from None
     return name
 
 

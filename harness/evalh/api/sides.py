@@ -59,7 +59,7 @@ def home_of(repository: "Repository", started: Path, merge_base: str, head: str 
     if nearest is not None and len(nearest) > len(here):
         return _gone(nearest, here)
     if nearest is not None:
-        return WorkspaceHome(nearest, f"the workspace {_told(here)} is new, and stands in front of {_told(nearest)}")
+        return WorkspaceHome(nearest, f"the workspace {_told(here)} is new, and hides {_told(nearest)}")
     gone = tuple(folder for folder in known if not _tree(repository, folder, head).exists(CONFIG_NAME))
     return WorkspaceHome(None, gone=gone)
 
@@ -159,7 +159,9 @@ def open_sides(parts: Parts, base: str | None, head: str | None, *, trust_base: 
     stranger = None
     if trust_base:
         if not there:
-            raise UsageError(f"--trust base: {base} holds no {CONFIG_NAME} here", hint="merge one first")
+            raise UsageError(
+                f"--trust base: {base} has no {CONFIG_NAME} here", hint="merge a pull request that adds it"
+            )
         newest = repository.commit(base)
         tip = None if newest == merge_base else lay.tree(newest[:_SHOWN])
         trusted, stranger = _judging(parts, before, after.tree, tip)
@@ -182,7 +184,7 @@ def _judging(parts: Parts, before: WorkspaceFiles, head: Tree, tip: Tree | None)
     """Return base's workspace, which judges what head brings. Nothing of head's is opened as a workspace."""
     repository = _repository(parts)
     if repository.is_submodule():
-        what = "--trust base: the workspace lies in a submodule, whose base head chooses by its address"
+        what = "--trust base: the workspace lies in a submodule, whose base is chosen by head"
         raise UsageError(what, hint="run the gate in a clone of that repository")
     found = read_live(head, before.tree)
     watched = Watched(before.tree)
@@ -213,7 +215,9 @@ def default_base(parts: Parts, *, trust_base: bool = False) -> tuple[str | None,
             return there or remote, told
     if here is not None and here.replace("^", "~").partition("~")[0] in _HEAD:
         where = parts.config.where_of("workspace", "base")
-        raise UsageError(f"base = {here!r} is head itself: nothing can differ", where=where, hint='base = "main"')
+        raise UsageError(
+            f"base = {here!r} is head itself: there is nothing to compare", where=where, hint='base = "main"'
+        )
     return here or remote, None
 
 
@@ -231,8 +235,8 @@ def _repository(parts: Parts) -> "Repository":
 def _merge_base(repository: "Repository", base: str, head: str) -> str:
     found = repository.merge_base(base, head)
     if found is None:
-        hint = "are they of one repository? git merge-base shows what they share"
-        raise UsageError(f"{base} and {head} share no commit: there is no state to compare head with", hint=hint)
+        hint = "git merge-base shows whether they share a commit; a shallow clone needs git fetch --unshallow"
+        raise UsageError(f"{base} and {head} share no commit: there is nothing to compare head with", hint=hint)
     return found
 
 
@@ -244,7 +248,7 @@ def _notices(repository: "Repository", base: str, merge_base: str, head: str | N
     where = head or "HEAD"
     commits = f"{behind} commit{'s' * (behind > 1)}"
     if merge_base == repository.commit(where):
-        return [f"{where} is part of {base} already, {commits} back: it has nothing new"]
+        return [f"{where} is part of {base} already, {commits} behind: it has nothing new"]
     apart = f"{where} is not a descendant of {base}, which is {commits} ahead"
     return [f"{apart}: compared with {merge_base[:_SHOWN]}, where it branched off"]
 

@@ -27,7 +27,7 @@ def suite_graders(suite: Suite, environment: GraderEnvironment, cases: Iterable[
     named = {name for grader in graders for name in (grader.name, *grader.compiled.named)}
     WorkspaceError.raise_all(
         WorkspaceError(
-            f"the suite has no grader {rule.grader!r}, and no part of one is called so",
+            f"the suite has no grader {rule.grader!r}, and no part of a grader has this name",
             where=suite.where_of("gate.never"),
             hint=did_you_mean(rule.grader, named),
         )
@@ -59,5 +59,5 @@ def notices_of_rows(suite: Suite, graders: Sequence[Grader], cases: Iterable[Cas
         if grader.compiled.rows is not None and grader.asked:
             yield (
                 f"suite {suite.name}: judges in rows are calibrated together, as {grader.name}:"
-                f" evalh calibrate {grader.name} cannot tell one from another"
+                f" evalh calibrate {grader.name} does not separate them"
             )

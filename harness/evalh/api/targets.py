@@ -82,7 +82,7 @@ class Targets:
         for model in models_of(route, config.routes, tuple(config.models)):
             if config.models[model].embeds:
                 raise WorkspaceError(
-                    f"model {model!r} gives embeddings, and no answers",
+                    f"model {model!r} gives only embeddings",
                     where=config.models[model].where,
                     hint="the grader embedding_similarity asks it",
                 )
@@ -151,7 +151,7 @@ class Targets:
         def visit(one: Route, path: tuple[str, ...]) -> None:
             if one.name in path:
                 circle = " → ".join((*path[path.index(one.name) :], one.name))
-                raise WorkspaceError(f"a check asks the route that it checks: {circle}", where=one.where)
+                raise WorkspaceError(f"a check asks its own route: {circle}", where=one.where)
             if one.name in done:
                 return
             asked = [name for check in self.route_checks(one) for name in check.models]
@@ -177,7 +177,7 @@ class Targets:
             raise WorkspaceError(f"no model or route {name!r}", where=where, hint=hint)
         model = config.models.get(name)
         if model is not None and model.embeds and not embeds:
-            raise WorkspaceError(f"model {name!r} gives embeddings, and no answers", where=where)
+            raise WorkspaceError(f"model {name!r} gives only embeddings", where=where)
         if embeds and (model is None or not model.embeds):
             # A route may answer by another model the next time, and vectors of two models have nothing in common.
             what = f"{name!r} is a route" if model is None else f"model {name!r} gives no embeddings"
@@ -288,7 +288,7 @@ def build_checks(specs: Sequence[GraderSpec], environment: GraderEnvironment) ->
     for grader in graders:
         if grader.needs_expected:
             raise WorkspaceError(
-                f"{grader.name!r} compares with what a case expects, and a check must work without that",
+                f"{grader.name!r} needs gold, and a check must work without gold",
                 where=grader.spec.where,
                 hint='checks without gold: "schema", "json", {regex = "…"}, {length = {max_chars = 500}}, …',
             )
@@ -362,7 +362,7 @@ def _require(graders: Iterable[Grader], leaves: Mapping[str, Leaf]) -> None:
                 continue
             hint = f"[models.{name}] in evalh.toml: {advice}" if advice.startswith("params") else advice
             raise WorkspaceError(
-                f"grader {grader.name!r} reads token log-probabilities, and model {name!r} is not asked for any",
+                f"grader {grader.name!r} needs token log-probabilities, and model {name!r} does not return them",
                 where=grader.spec.where,
                 hint=hint,
             )

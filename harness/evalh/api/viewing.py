@@ -184,7 +184,7 @@ class LiveLog(Struct):
             closed = self._closed
         try:
             if closed:
-                raise NotFound("the viewer is ending")
+                raise NotFound("the viewer is stopping")
             yield
         finally:
             with self._lock:
@@ -230,8 +230,8 @@ def _of_gate(looking: Parts, gate_id: str) -> object:
 
 
 def _of_head(looking: Parts, run: RunRow | None, suite: str = "") -> object:
-    # A report weighs its run against the others of the suite, says where prices come from now, and how far the
-    # judges are held against people now.
+    # A report weighs its run against the others of the suite, says where prices come from now, and which judges are
+    # calibrated now.
     config = (looking.root / "evalh.toml").stat()
     judges = () if run is None else standings_of(looking.tree, run.record)
     runs = looking.log.suite_state(suite if run is None else run.record.suite)

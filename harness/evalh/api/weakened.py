@@ -29,14 +29,14 @@ def lost(sides: Sides, pairs: SuitePairs) -> Iterator[Word]:
     for name in pairs.removed:
         yield Word("suites", f"suite {name} was removed: no gate covers its prompt any more")
     for folder in sides.home.gone:
-        yield Word("suites", f"the workspace {folder or '.'} is not this one any more: it was not gated")
+        yield Word("suites", f"the workspace {folder or '.'} is another one: it was not gated")
     if sides.base is None or sides.stranger is not None:
         return
     about = {prompt for name in sides.head.suites() if (prompt := _prompt_of(sides.head, name)) is not None}
     for head, base in pairs.kept.items():
         prompt = _prompt_of(sides.base, base)
         if prompt is not None and prompt not in about and prompt in sides.head.under_test.names():
-            yield Word("suites", f"suite {head} is about another prompt now: no gate covers {prompt} any more")
+            yield Word("suites", f"suite {head} uses another prompt now: no gate covers {prompt} any more")
 
 
 def _prompt_of(parts: Parts, suite: str) -> str | None:
@@ -50,7 +50,7 @@ def weakened(sides: Sides, before: Plan, head: Plan, parts: tuple[str, ...]) -> 
     if "graders" in parts and (reason := "; ".join(_graders(before, head))):
         yield Word("graders", reason)
     if keys := list(eased(before.suite, head.suite)):
-        reason = f"head asks less of the changes after it: {listed(keys)}; of this one the merge base's is asked"
+        reason = f"head's policy is less strict, from the next change on: {listed(keys)}"
         yield Word("policy", reason, ExitCode.INCONCLUSIVE)
     if parts and (unguarded := _not_there(before, head)):
         reason = f"must_pass names cases or tags that this dataset does not have: {listed(unguarded)}"
@@ -94,7 +94,7 @@ def _graders(before: Plan, head: Plan) -> Iterator[str]:
     if gone := [name for name, one in old.items() if name not in new and one.required]:  # the rules tell of the others
         yield f"graders were removed: {listed(gone)}"
     if eased := [name for name, one in old.items() if name in new and one.required and not new[name].required]:
-        yield f"graders are not required any more: {listed(eased)}"
+        yield f"graders are no longer required: {listed(eased)}"
     if edited := [name for name, one in old.items() if name in new and _differs(one, new[name])]:
         yield f"graders were changed: {listed(edited)}"
 
@@ -148,10 +148,10 @@ def unmeasured(sides: Sides, pairs: SuitePairs) -> Iterator[Word]:
     others = (*_other_files(sides, stranger, stranger.tree), *_other_pipelines(sides, stranger))
     differing = sorted({*_other_suites(sides, stranger, pairs), *others})
     if differing:
-        reason = f"what judges and answers is base's; head changes it, which was not measured: {listed(differing)}"
+        reason = f"base's graders and models were used; head changes these, which was not measured: {listed(differing)}"
         yield Word("suites", reason, ExitCode.INCONCLUSIVE)
     if stranger.tip is not None and (since := sorted(_since(sides, stranger, stranger.tip))):
-        reason = f"base judges by something else since head branched off: {listed(since)}; merge it into head"
+        reason = f"base changed these graders since head branched off: {listed(since)}; merge it into head"
         yield Word("suites", reason, ExitCode.INCONCLUSIVE, may_be_allowed=False)
 
 

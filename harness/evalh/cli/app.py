@@ -202,7 +202,7 @@ def asking_options(
     *,
     calls: str = "Most calls in flight.",
     budget: str = "Most that each run may spend.",
-    fresh: str = "Ask again, whatever the log knows.",
+    fresh: str = "Ask again, even if the log has the answer.",
     fresh_first: bool = False,
 ) -> Callable[[F], F]:
     """Add `--concurrency`, `--budget` and `--fresh`: the fields of `AskOptions`."""

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @click.group("baseline", cls=Group)
 def command() -> None:
-    """Keep accepted results in git, so that a gate asks only what is new."""
+    """Keep accepted results in git, so that a gate asks the model only for new cases."""
 
 
 @command.command("accept")
 @click.argument("ref", required=False)
-@click.option("--suite", metavar="NAME", help="The suite.  [default: the workspace's, or the prompt's]")
+@click.option("--suite", metavar="NAME", help="The suite.  [default: the prompt's, or the default suite]")
 @click.option("-m", "--model", metavar="NAME", help="The model.  [default: the suite's]")
 @click.option(
     "--no-outputs",
@@ -26,7 +26,7 @@ def command() -> None:
     callback=opposite,
     help="Keep outputs out of git. The suite can set this too.",
 )
-@click.option("--fresh", is_flag=True, help="Ask the model again, whatever the log knows.")
+@click.option("--fresh", is_flag=True, help="Ask again, even if the log has the answer.")
 @verb
 @takes("AcceptOptions")
 def accept(app: App, options: "AcceptOptions") -> None:

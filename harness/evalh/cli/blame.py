@@ -16,12 +16,12 @@ _DESIGNS = ("in-order", "halving", "single", "all-sets")
 @click.argument("run", required=False, metavar="[RUN]")
 @click.option("--stand-in", metavar="MODEL", help="Replace outputs by this model's instead of by gold.")
 @click.option(
-    "--design", type=click.Choice(_DESIGNS), default=_DESIGNS[0], help="Which outputs are replaced.", show_default=True
+    "--design", type=click.Choice(_DESIGNS), default=_DESIGNS[0], help="Which outputs to replace.", show_default=True
 )
 @click.option("--reruns", type=Count(most=100), default=3, help="Reruns of each case and set.", show_default=True)
 @click.option("--cases", type=Count(), metavar="K", help="Use only the first K bad cases.  [default: all]")
-@asking_options(budget="The most that it may spend.")
-@click.option("--dry-run", is_flag=True, help="Show what it would ask and cost at most. Send nothing.")
+@asking_options(budget="Most that it may spend.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and the worst-case cost; send nothing.")
 @verb
 @takes("BlameOptions")
 def command(app: App, *, options: "BlameOptions", dry_run: bool) -> int:

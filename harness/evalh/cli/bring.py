@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 @click.group("import", cls=Group)
 def command() -> None:
-    """Bring in what other programs recorded, or their suites."""
+    """Import suites, data and recorded calls of other programs."""
 
 
 @command.command("calls")
 @click.argument("file", metavar="FILE")
-@click.option("--as", "name", metavar="NAME", help="What its workflows are called.  [default: the file's name]")
-@click.option("--requests", metavar="FILE", help="Of a batch's output: the batch's input file.")
+@click.option("--as", "name", metavar="NAME", help="Name of the workflows.  [default: the file's name]")
+@click.option("--requests", metavar="FILE", help="For the output of a batch: its input file.")
 @verb
 def calls(app: App, *, file: str, name: str | None, requests: str | None) -> int:
-    """Import recorded calls or workflows: JSON Lines, whose form is found by the first lines.
+    """Import recorded calls or workflows from JSON Lines; the first lines show the format.
 
     OpenAI requests with their answers, the output of batches, LiteLLM's logging payloads, Who&When runs. A file
     that is imported twice is counted once. Exit 1 if a line could not be read; the others are kept.
@@ -44,7 +44,7 @@ def calls(app: App, *, file: str, name: str | None, requests: str | None) -> int
 @click.argument("file", metavar="FILE")
 @verb
 def feedback(app: App, *, file: str) -> int:
-    r"""Import what users did with answers: JSON Lines of {"workflow": ID, "good": true | false}.
+    r"""Import users' votes on answers: JSON Lines of {"workflow": ID, "good": true | false}.
 
     A line may say "kind" (vote, or copied, retried, escalated), "note", "user" and "at". Exit 1 if a line could
     not be read; the others are kept.

@@ -15,16 +15,18 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-_data_only = click.option("--data-only", is_flag=True, help="Write the dataset alone, no first prompt and suite.")
+_data_only = click.option("--data-only", is_flag=True, help="Write only the dataset, no prompt and suite.")
 
 
 def _source_options(function: F) -> F:
     """Add SOURCE and where it is written; the verb is handed a `source` and `options`."""
 
     @click.argument("source", metavar="SOURCE", type=click.Path(path_type=Path))
-    @click.option("--into", type=click.Path(path_type=Path), metavar="FOLDER", help="Where to write.  [default: here]")
-    @click.option("--name", metavar="NAME", help="What prompt, dataset and suite are called.")
-    @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be.")
+    @click.option(
+        "--into", type=click.Path(path_type=Path), metavar="FOLDER", help="Folder to write into.  [default: here]"
+    )
+    @click.option("--name", metavar="NAME", help="Name of the prompt, dataset and suite.")
+    @click.option("--dry-run", is_flag=True, help="Show what would be written; write nothing.")
     def read(app: App, *, source: Path, into: Path | None, **more: Any) -> Any:
         from evalh.api.foreign import SuiteImportOptions
 
@@ -38,7 +40,7 @@ def _source_options(function: F) -> F:
 
 @click.command("rows")
 @verb
-@click.option("--map", "mapping", multiple=True, metavar="NAME=COLUMN,…", help="What columns become. See below.")
+@click.option("--map", "mapping", multiple=True, metavar="NAME=COLUMN,…", help="Names of columns; see above.")
 @_data_only
 @_source_options
 def rows(app: App, *, source: Path, options: "SuiteImportOptions") -> int:
@@ -92,7 +94,7 @@ def inspect(app: App, *, source: Path, options: "SuiteImportOptions") -> int:
 @verb
 @_source_options
 def github_prompt(app: App, *, source: Path, options: "SuiteImportOptions") -> int:
-    """Import .prompt.yml files of GitHub Models: a file, or all below a folder.
+    """Import .prompt.yml files of GitHub Models: a file, or all files in a folder.
 
     Each becomes a prompt, a dataset and a suite. Exit 1 if something that decides was left out.
 
@@ -104,11 +106,11 @@ def github_prompt(app: App, *, source: Path, options: "SuiteImportOptions") -> i
 
 @click.command("openai-evals")
 @verb
-@click.option("--allow-code", is_flag=True, help="Keep graders that are Python programs; they run with your rights.")
+@click.option("--allow-code", is_flag=True, help="Keep programs of the source as graders; they run with your rights.")
 @_data_only
 @_source_options
 def openai_evals(app: App, *, source: Path, options: "SuiteImportOptions") -> int:
-    """Import what OpenAI Evals exported: results of runs (JSON Lines), items, a dump of its API, its promptfoo config.
+    """Import an export of OpenAI Evals: results of runs (JSON Lines), items, a dump of its API, a promptfoo config.
 
     Answers of runs become recordings: today's graders judge them, and no model is asked. Exit 1 if something that
     decides was left out.
@@ -136,12 +138,16 @@ def oaieval(app: App, *, source: Path, options: "SuiteImportOptions") -> int:
 
 @click.command("auto")
 @verb
-@click.option("--map", "mapping", multiple=True, metavar="NAME=COLUMN,…", help="What columns of rows become.")
-@click.option("--allow-code", is_flag=True, help="Keep programs of the source as graders and providers.")
+@click.option("--map", "mapping", multiple=True, metavar="NAME=COLUMN,…", help="Names of columns, as in import rows.")
+@click.option(
+    "--allow-code",
+    is_flag=True,
+    help="Keep programs of the source as graders and providers; they run with your rights.",
+)
 @_data_only
 @_source_options
 def auto(app: App, *, source: Path, options: "SuiteImportOptions") -> int:
-    """Find out what SOURCE is, say so, and import it.
+    """Find out the format of SOURCE, print it, and import SOURCE.
 
     \b
       evalh import auto whatever.json --dry-run

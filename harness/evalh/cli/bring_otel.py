@@ -10,7 +10,7 @@ from evalh.core.errors import ExitCode
 
 @click.command("otel")
 @click.argument("file", type=click.Path(exists=True, path_type=Path))
-@click.option("--content", is_flag=True, help="Keep messages, inputs and outputs, whatever [trace] says.")
+@click.option("--content", is_flag=True, help="Keep messages, inputs and outputs, even if [trace] content is off.")
 @verb
 def otel(app: App, *, file: Path, content: bool) -> int:
     """Import spans and logs: OTLP in JSON, one request a line or one document, or in protobuf; .gz is unpacked.

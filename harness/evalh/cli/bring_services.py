@@ -11,13 +11,15 @@ from evalh.core.errors import ExitCode
 if TYPE_CHECKING:
     from evalh.api.services import ServiceOptions
 
-_SINCE = click.option("--since", type=Since(), metavar="AGE", help="Ask for what began since 24h, 7d or a date.")
-_CONTENT = click.option("--content", is_flag=True, help="Keep messages, inputs and outputs, whatever [trace] says.")
+_SINCE = click.option("--since", type=Since(), metavar="AGE", help="Fetch traces since then: 24h, 7d or a date.")
+_CONTENT = click.option(
+    "--content", is_flag=True, help="Keep messages, inputs and outputs, even if [trace] content is off."
+)
 _VOTES = click.option(
     "--votes",
     multiple=True,
     metavar="NAME",
-    help="Scores of this name are users' votes.  [default: people's, *feedback*]",
+    help="Scores with this name are users' votes.  [default: people's, *feedback*]",
 )
 _FILES = click.argument("files", metavar="[FILE]…", nargs=-1)
 
@@ -31,7 +33,7 @@ _FILES = click.argument("files", metavar="[FILE]…", nargs=-1)
 def langfuse(app: App, *, files: tuple[str, ...], since: str | None, votes: tuple[str, ...], content: bool) -> int:
     """Import Langfuse's traces, observations and scores: over its API, or from files that it exported.
 
-    LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY and LANGFUSE_HOST say whom to ask. A time that is asked for twice is
+    LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY and LANGFUSE_HOST name the server. What is fetched twice is
     counted once. Exit 1 if a line of a file could not be read; the others are kept.
 
     \b
@@ -52,7 +54,7 @@ def langfuse(app: App, *, files: tuple[str, ...], since: str | None, votes: tupl
     envvar=["PHOENIX_PROJECT", "PHOENIX_PROJECT_NAME"],
     default="default",
     show_default=True,
-    help="Project to ask for.",
+    help="Project to fetch.",
 )
 @_VOTES
 @_CONTENT
@@ -62,7 +64,7 @@ def phoenix(
 ) -> int:
     """Import Phoenix's spans and annotations: over its API, or from files of the same form.
 
-    PHOENIX_COLLECTOR_ENDPOINT and PHOENIX_API_KEY say whom to ask. A time that is asked for twice is counted once.
+    PHOENIX_COLLECTOR_ENDPOINT and PHOENIX_API_KEY name the server. What is fetched twice is counted once.
     Exit 1 if a line of a file could not be read; the others are kept.
 
     \b

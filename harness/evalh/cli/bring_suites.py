@@ -19,10 +19,16 @@ def suite_options(function: F) -> F:
     """Add SOURCE and the options that every format has; the verb is handed a `source` and `options`."""
 
     @click.argument("source", metavar="SOURCE", type=click.Path(path_type=Path))
-    @click.option("--into", type=click.Path(path_type=Path), metavar="FOLDER", help="Where to write.  [default: here]")
-    @click.option("--name", metavar="NAME", help="What prompt, dataset and suite are called.")
-    @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be.")
-    @click.option("--allow-code", is_flag=True, help="Keep programs of the source as graders and providers.")
+    @click.option(
+        "--into", type=click.Path(path_type=Path), metavar="FOLDER", help="Folder to write into.  [default: here]"
+    )
+    @click.option("--name", metavar="NAME", help="Name of the prompt, dataset and suite.")
+    @click.option("--dry-run", is_flag=True, help="Show what would be written; write nothing.")
+    @click.option(
+        "--allow-code",
+        is_flag=True,
+        help="Keep programs of the source as graders and providers; they run with your rights.",
+    )
     def read(
         *given: Any, source: Path, into: Path | None, name: str | None, dry_run: bool, allow_code: bool, **more: Any
     ) -> Any:
@@ -39,8 +45,10 @@ def suite_options(function: F) -> F:
 
 
 @click.command("promptfoo")
-@click.option("--verify", is_flag=True, help="Compare each prompt with what Nunjucks itself renders.")
-@click.option("--nunjucks", type=click.Path(path_type=Path), metavar="PATH", help="For --verify: its file or folder.")
+@click.option("--verify", is_flag=True, help="Compare each prompt with the rendering of Nunjucks.")
+@click.option(
+    "--nunjucks", type=click.Path(path_type=Path), metavar="PATH", help="For --verify: the file or folder of Nunjucks."
+)
 @verb
 @suite_options
 def promptfoo(app: App, *, source: Path, options: "SuiteImportOptions", verify: bool, nunjucks: Path | None) -> int:

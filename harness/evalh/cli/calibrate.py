@@ -7,14 +7,14 @@ from evalh.cli.app import App, verb
 
 @click.command("calibrate")
 @click.argument("judge", metavar="JUDGE")
-@click.option("--suite", metavar="SUITE", help="The suite, if several have a grader of that name.")
+@click.option("--suite", metavar="SUITE", help="The suite, if several have this grader.")
 @click.option("--no-save", is_flag=True, help="Print only; do not change reports/calibrations.")
 @click.option(
     "--against",
     type=click.Choice(["labels", "feedback"]),
     default="labels",
     show_default=True,
-    help="What it is compared with: people's labels, or users' votes in production.",
+    help="Compare with people's labels, or with users' votes in production.",
 )
 @verb
 def command(app: App, *, judge: str, suite: str | None, no_save: bool, against: str) -> None:

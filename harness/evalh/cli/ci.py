@@ -34,7 +34,7 @@ def command() -> None:
 
 @command.command("init")
 @click.argument("service", type=click.Choice(list(_NEXT)))
-@click.option("--doubt", type=click.Choice(list(_DOUBTS)), help="What suites do with a change in doubt.")
+@click.option("--doubt", type=click.Choice(list(_DOUBTS)), help="What suites decide about a change in doubt.")
 @click.option("--print", "only_print", is_flag=True, help="Print the file instead of writing it.")
 @verb
 def init(app: App, service: str, *, doubt: str | None, only_print: bool) -> None:
@@ -80,7 +80,7 @@ def _ask() -> str | None:
     """Ask a person what to do with a doubt; None if nobody can be asked."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
-    click.echo("A change may measure worse by chance. What should the gate decide then?", err=True)
+    click.echo("A harmless change may measure worse by chance. What should the gate decide then?", err=True)
     for word, meaning in _DOUBTS.items():
         click.echo(f"  {word:12}  {meaning}", err=True)
     answer: str = click.prompt("doubt", type=click.Choice(list(_DOUBTS)), default=next(iter(_DOUBTS)), err=True)

@@ -22,16 +22,19 @@ _STANDARD_PORT = 4318
     help="Port to listen on.  [default: a free one for COMMAND, else 4318]",
 )
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address. Others than this machine's own need --token."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on. If other machines reach it, --token is needed.",
 )
 @click.option(
     "--token",
     metavar="T",
     envvar="EVALH_COLLECT_TOKEN",
-    help="Take only what shows this bearer token.  [default: $EVALH_COLLECT_TOKEN]",
+    help="Accept only requests with this bearer token.  [default: $EVALH_COLLECT_TOKEN]",
 )
-@click.option("--content", is_flag=True, help="Keep messages, inputs and outputs, whatever [trace] says.")
-@click.option("--forward", metavar="URL", help="Send everything on to this OTLP/HTTP receiver, unchanged.")
+@click.option("--content", is_flag=True, help="Keep messages, inputs and outputs, even if [trace] content is off.")
+@click.option("--forward", metavar="URL", help="Forward everything unchanged to this OTLP/HTTP receiver.")
 @click.argument("command_line", metavar="[-- COMMAND…]", nargs=-1, type=click.UNPROCESSED)
 @verb
 def command(  # noqa: PLR0913 (click's contract)
@@ -44,9 +47,9 @@ def command(  # noqa: PLR0913 (click's contract)
     forward: str | None,
     command_line: tuple[str, ...],
 ) -> int:
-    """Receive spans and logs over OTLP/HTTP, and keep what they say of workflows, steps and model calls.
+    """Receive spans and logs over OTLP/HTTP, and store their workflows, steps and model calls.
 
-    With COMMAND it starts that program with OTEL_EXPORTER_OTLP_ENDPOINT set, passes its exit code on and tells what
+    With COMMAND it starts that program with OTEL_EXPORTER_OTLP_ENDPOINT set, returns its exit code and prints what
     arrived. Without one it receives until Ctrl-C. POST /feedback takes {"workflow": ID, "good": false}.
 
     \b
@@ -59,9 +62,7 @@ def command(  # noqa: PLR0913 (click's contract)
     from evalh.interop.otlp_collector import Protocol
 
     if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token and token):
-        raise UsageError(
-            "a token is written in ASCII, without blanks around it", hint="--token $(openssl rand -hex 16)"
-        )
+        raise UsageError("a token must be ASCII, without blanks around it", hint="--token $(openssl rand -hex 16)")
     options = CollectOptions(
         host=host,
         port=port if port is not None else 0 if command_line else _STANDARD_PORT,
@@ -71,7 +72,7 @@ def command(  # noqa: PLR0913 (click's contract)
         quiet=app.json,
     )
     if command_line and protocol() is Protocol.JSON:
-        hint = "pip install 'evalh[otel]'   Python's exporters send nothing else"
+        hint = "pip install 'evalh[otel]'   Python's exporters send only protobuf"
         print(f"protobuf cannot be read here, so the program is told to send JSON: {hint}", file=sys.stderr)
     collection = collection_for(app.workspace, content=content)
 

@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 @click.command("compare")
 @click.argument("base")
 @click.argument("head", required=False)
-@click.option("--suite", metavar="NAME", help="Suite to compare over. Default: the prompt's, or the default suite.")
+@click.option("--suite", metavar="NAME", help="Suite to compare over.  [default: the prompt's, or the default suite]")
 @click.option(
-    "-m", "--model", "models", multiple=True, metavar="NAME", help="Model for both sides; or two: base, head."
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    help="Model of both sides; give it twice for base and head.",
 )
 @click.option("--trials", type=Count(most=1000), help="Repetitions of each case.")
 @selection_options
@@ -95,7 +100,7 @@ def _next(view: "ComparisonView") -> list[str]:
         lines.append("--confirm   asks again what got worse: regressed, unstable or noise")
     if comparison.regressed and (name := typable(comparison.regressed[0])):
         lines.append(f"evalh show {name}   what was sent, what came back, which grader failed")
-    return [*lines, f"evalh report {view.id}   a page to look at: both outputs of what changed", again]
+    return [*lines, f"evalh report {view.id}   a page: both outputs of each changed case", again]
 
 
 def _exit_code(comparison: "Comparison", fail_on: str | None) -> int:

@@ -26,7 +26,7 @@ from evalh.cli.app import App
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 @click.pass_obj
 def command(app: App, shell: str) -> None:
-    """Print the code that completes verbs, options, suites, versions and ids.
+    """Print the shell code that completes verbs, options, suites, versions and ids.
 
     \b
       bash: eval "$(evalh completion bash)" in ~/.bashrc

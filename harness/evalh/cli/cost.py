@@ -31,7 +31,7 @@ class Since(click.ParamType):  # type: ignore[type-arg] # older clicks are not g
 
 
 @click.command("cost")
-@click.option("--since", type=Since(), metavar="AGE", help="30d, 12h, 4w or a date. Default: everything.")
+@click.option("--since", type=Since(), metavar="AGE", help="Only since then: 30d, 12h, 4w or a date.  [default: all]")
 @click.option(
     "--by",
     type=click.Choice(["suite", "owner", "model", "purpose", "version"]),
@@ -41,7 +41,7 @@ class Since(click.ParamType):  # type: ignore[type-arg] # older clicks are not g
 )
 @verb
 def command(app: App, *, since: str | None, by: str) -> None:
-    """Show the spend on task, judges, critics and retries; what was traced apart.
+    """Show the spend on tasks, judges, critics and retries; traced programs apart.
 
     \b
       evalh cost --since 30d --by owner

@@ -35,13 +35,13 @@ class Shares(click.ParamType):  # type: ignore[type-arg]  # generic in newer cli
 
 @click.group("dataset", cls=Group)
 def command() -> None:
-    """Inspect a dataset, take parts of it, or add a failure to it."""
+    """Show similar cases of a dataset, take parts of it, or add a failure to it."""
 
 
 @command.command("clusters")
 @click.argument("dataset", required=False)
-@click.option("--write", is_flag=True, help="Write the clusters into the dataset's rows.")
-@click.option("--force", is_flag=True, help="With --write: even if the file has uncommitted changes.")
+@click.option("--write", is_flag=True, help="Write the clusters into the rows.")
+@click.option("--force", is_flag=True, help="With --write: also if the file has uncommitted changes.")
 @verb
 def clusters(app: App, *, dataset: str | None, write: bool, force: bool) -> None:
     """Show similar cases: the same text except for names and numbers.
@@ -81,11 +81,11 @@ def clusters(app: App, *, dataset: str | None, write: bool, force: bool) -> None
 
 @command.command("dedupe")
 @click.argument("dataset", required=False)
-@click.option("--write", is_flag=True, help="Remove the rows that repeat an earlier one.")
-@click.option("--force", is_flag=True, help="With --write: even if the file has uncommitted changes.")
+@click.option("--write", is_flag=True, help="Remove rows that repeat an earlier one.")
+@click.option("--force", is_flag=True, help="With --write: also if the file has uncommitted changes.")
 @verb
 def dedupe(app: App, *, dataset: str | None, write: bool, force: bool) -> None:
-    """Show rows with equal inputs, and those whose texts are nearly the same.
+    """Show rows with equal inputs, and rows whose texts are nearly the same.
 
     --write removes rows that repeat an earlier one in everything but the id. If a row with equal inputs expects
     something else, differs in another key or has labels, nothing is written. Rows that are nearly the same stay.
@@ -117,15 +117,15 @@ def dedupe(app: App, *, dataset: str | None, write: bool, force: bool) -> None:
 @command.command("sample")
 @click.argument("dataset")
 @click.option("-n", "number", type=Count(), required=True, metavar="N", help="Clusters to draw.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the draw.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the random draw.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="File to write.")
-@click.option("--whole", is_flag=True, help="Take all cases of a cluster, not one.")
-@click.option("--force", is_flag=True, help="Replace the file.")
+@click.option("--whole", is_flag=True, help="Take all cases of each cluster, not one.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
 @verb
 def sample(  # noqa: PLR0913 (one parameter per option is click's contract)
     app: App, *, dataset: str, number: int, seed: int, output: Path, whole: bool, force: bool
 ) -> None:
-    """Write N cases of a dataset, drawn by chance, into a file.
+    """Write N randomly drawn cases of a dataset into a file.
 
     Similar cases count once: of each cluster drawn, one case is taken. The draw depends on the seed and on names,
     not on the order of rows: a larger N takes the same cases and more.
@@ -142,12 +142,12 @@ def sample(  # noqa: PLR0913 (one parameter per option is click's contract)
 
 @command.command("split")
 @click.argument("dataset")
-@click.option("--parts", "shares", type=Shares(), required=True, help="Names and shares, which sum to 1.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the draw.")
-@click.option("--force", is_flag=True, help="Replace files.")
+@click.option("--parts", "shares", type=Shares(), required=True, help="Names and shares; the shares sum to 1.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the random draw.")
+@click.option("--force", is_flag=True, help="Replace existing files.")
 @verb
 def split(app: App, *, dataset: str, shares: dict[str, Decimal], seed: int, force: bool) -> None:
-    """Write each case of a dataset into the file of one part: NAME-dev.jsonl, NAME-test.jsonl.
+    """Split a dataset into parts, each in its file: NAME-dev.jsonl, NAME-test.jsonl.
 
     Similar cases stay together. Where a case goes depends on the seed and on its cluster's name or its id: after rows
     were added, the others are where they were.
@@ -178,11 +178,11 @@ def _show_parts(app: App, written: "DatasetParts") -> None:
 @command.command("add")
 @click.argument("suite")
 @click.option("--from", "names", multiple=True, metavar="ID", help="A workflow, call or sample that failed; repeats.")
-@click.option("--feedback", type=click.Choice(["bad"]), help="Ask about the workflows that users said were bad.")
+@click.option("--feedback", type=click.Choice(["bad"]), help="Ask about each workflow that users voted bad.")
 @click.option("--since", type=Since(), metavar="AGE", help="With --feedback: 30d, 12h, 4w or a date.")
-@click.option("--expected", metavar="JSON", help="What graders compare with. On a terminal, it is asked for.")
-@click.option("--accept-match", is_flag=True, help="Take inputs that were read back from the messages.")
-@click.option("--trials", type=Count(most=1000), help="Ask the live version so often whether the case fails.")
+@click.option("--expected", metavar="JSON", help="What graders compare with. On a terminal, evalh asks for it.")
+@click.option("--accept-match", is_flag=True, help="Accept inputs that were read back from the messages.")
+@click.option("--trials", type=Count(most=1000), help="Run the case N times with the live version: does it fail?")
 @click.option("--budget", "budget_usd", type=Usd(), help="Most that the trials may spend.")
 @verb
 def add(  # noqa: PLR0913 (one parameter per option is click's contract)
@@ -197,10 +197,10 @@ def add(  # noqa: PLR0913 (one parameter per option is click's contract)
     trials: int | None,
     budget_usd: Decimal | None,
 ) -> None:
-    """Make a case of a failure: its inputs, what functions returned, what should have come out.
+    """Add a case to the dataset from a failure: its inputs, results of functions, the expected output.
 
-    Personal data becomes a like value. The row says where it was found and has the tag `incident`. The recorded
-    answer is judged by the graders that ask nobody. A case with the same inputs is refused.
+    Personal data is replaced by similar values. The row has its source and the tag `incident`. The recorded
+    answer is judged by the graders that ask no model. A case with the same inputs is refused.
 
     \b
       evalh dataset add triage --from last --expected '{"label": "refund"}'
@@ -209,9 +209,9 @@ def add(  # noqa: PLR0913 (one parameter per option is click's contract)
     from evalh.cli.incidents import Questions
 
     if bool(names) == (feedback is not None):
-        raise UsageError("what is added?", hint=f"evalh dataset add {suite} --from ID, or --feedback bad")
+        raise UsageError("which failure?", hint=f"evalh dataset add {suite} --from ID, or --feedback bad")
     if expected is not None and len(names) != 1:
-        raise UsageError("--expected is about one case", hint="name one with --from")
+        raise UsageError("--expected needs one case", hint="name one with --from")
     if since is not None and feedback is None:
         raise UsageError("--since needs --feedback", hint=f"evalh dataset add {suite} --feedback bad --since 24h")
     questions = Questions(app, suite, accept_match=accept_match, trials=trials, budget_usd=budget_usd)

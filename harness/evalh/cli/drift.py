@@ -25,12 +25,12 @@ _MOST = 0.5
     metavar="SHARE",
     help="The rate of false alarms.  [default: 0.01]",
 )
-@asking_options(budget="Most that each suite may spend.", fresh="Ask again what was asked today.", fresh_first=True)
-@click.option("--dry-run", is_flag=True, help="Show what would be asked and the worst-case cost; send nothing.")
+@asking_options(budget="Most that each suite may spend.", fresh="Ask again, even if asked today.", fresh_first=True)
+@click.option("--dry-run", is_flag=True, help="Show the plan and the worst-case cost; send nothing.")
 @verb
 @takes("DriftOptions")
 def command(app: App, options: "DriftOptions", *, dry_run: bool) -> int:
-    """Test whether a hosted model changed since its baseline: moved (1) or not (0).
+    """Test whether a hosted model changed since its baseline: yes (exit 1) or no (exit 0).
 
     Asks the baseline's cases again, with its version and model, and compares the answers with the accepted
     ones by an exact test. Without a suite: every suite with a baseline. Made for a nightly job.

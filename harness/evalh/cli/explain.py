@@ -37,5 +37,5 @@ def _explain_workflow(app: App, name: str | None, workflow: str) -> None:
     from evalh.report.terminal.explain import show_observed
 
     if name is not None:
-        raise UsageError(f"{name!r} and --workflow are two questions", hint=f"evalh explain --workflow {workflow}")
+        raise UsageError(f"{name!r} and --workflow exclude each other", hint=f"evalh explain --workflow {workflow}")
     app.show(observed(app.workspace, workflow), observed_document, show_observed)

@@ -25,18 +25,22 @@ def command() -> None:
 
 @command.command("recorded")
 @click.argument("run_id", metavar="[RUN]", default="last")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write; .gz compresses. Default: stdout.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="File to write; .gz compresses.  [default: stdout]"
+)
 @verb
 def recorded(app: App, run_id: str, output: Path | None) -> None:
     """Write RUN's answers as a recording that `provider = "replay"` reads."""
     from evalh.interop.recording import lines, write
 
     if app.json and output is None:
-        raise UsageError("a recording is not one document: it has one line per answer", hint="--json -o FILE.jsonl")
+        raise UsageError(
+            "a recording has one line per answer, so it cannot be one JSON document", hint="--json -o FILE.jsonl"
+        )
     rows = app.workspace.recording(run_id)
     first = next(rows, None)
     if first is None:  # an empty file would replace a recording that holds some
-        raise UsageError(f"run {run_id!r} holds no answer", hint="name another run; `evalh view` lists them")
+        raise UsageError(f"run {run_id!r} has no answer", hint="name another run; `evalh view` lists them")
     rows = chain([first], rows)
     if output is None:
         for line in lines(rows):
@@ -54,10 +58,10 @@ def recorded(app: App, run_id: str, output: Path | None) -> None:
 @command.command("csv")
 @click.argument("runs", metavar="[RUN]…", nargs=-1)
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for all tables.")
-@click.option("--table", type=click.Choice(_TABLES), help="Print this one table.  [default: samples, without --output]")
+@click.option("--table", type=click.Choice(_TABLES), help="Print this table.  [default: samples, without --output]")
 @verb
 def csv_tables(app: App, *, runs: tuple[str, ...], output: Path | None, table: str | None) -> None:
-    """Write the log's rows of some runs as CSV: samples, verdicts, attempts, cases, runs.
+    """Write the rows of runs as CSV: samples, verdicts, attempts, cases, runs.
 
     A cell that a spreadsheet would take for a formula begins with an apostrophe. For one run as people read it:
     evalh report RUN --format csv.
@@ -76,7 +80,9 @@ def csv_tables(app: App, *, runs: tuple[str, ...], output: Path | None, table: s
         _show_tables(app, exports.write_csv(app.workspace, runs, output))
         return
     if app.json:
-        raise UsageError("a table of CSV is not one document", hint="--json -o FOLDER, or evalh sql --json 'select …'")
+        raise UsageError(
+            "a CSV table cannot be one JSON document", hint="--json -o FOLDER, or evalh sql --json 'select …'"
+        )
     for line in exports.csv_of(app.workspace, runs, LogTable(table or "samples")):
         click.echo(line, nl=False, file=app.answer)
 
@@ -88,9 +94,9 @@ def csv_tables(app: App, *, runs: tuple[str, ...], output: Path | None, table: s
 )
 @verb
 def parquet_tables(app: App, *, runs: tuple[str, ...], output: Path) -> None:
-    """Write the log's rows of some runs as Parquet: samples, verdicts, attempts, cases, runs.
+    """Write the rows of runs as Parquet: samples, verdicts, attempts, cases, runs.
 
-    The newest run where none is named. Needs pip install 'evalh[parquet]'. DuckDB and pandas read the log itself, too:
+    Default: the newest run. Needs pip install 'evalh[parquet]'. DuckDB and pandas read the log itself, too:
     docs/guide/numbers-elsewhere.md.
     """
     from evalh.api import exports
@@ -110,7 +116,7 @@ def parquet_tables(app: App, *, runs: tuple[str, ...], output: Path) -> None:
 )
 @verb
 def inspect_log(app: App, run_id: str, output: Path) -> None:
-    """Write RUN as a log that Inspect reads: inspect view, read_eval_log.
+    """Write RUN as a log for Inspect (inspect view, read_eval_log).
 
     A run with more than 50,000 samples becomes several files.
     """
@@ -151,7 +157,7 @@ def _show_tables(app: App, written: "Sequence[WrittenTable]") -> None:
     type=click.Choice(["both", "spans", "logs"]),
     default="both",
     show_default=True,
-    help="Verdicts as events of spans, which OpenTelemetry deprecated, as log records, or both.",
+    help="Send verdicts as span events (deprecated by OpenTelemetry), as log records, or as both.",
 )
 @verb
 @takes("OtelOptions")

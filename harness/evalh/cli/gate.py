@@ -29,8 +29,8 @@ on your own machine: export the variable and run the same command"""
 
 @click.command("gate")
 @click.argument("suites", nargs=-1, metavar="[SUITE]...")
-@click.option("--base", metavar="REV", help="The branch or commit to merge into.  [default: the workspace's base]")
-@click.option("--head", metavar="REV", help="What to merge.  [default: the work tree]")
+@click.option("--base", metavar="REV", help="Branch or commit to merge into.  [default: the workspace's base]")
+@click.option("--head", metavar="REV", help="Branch or commit to merge.  [default: the work tree]")
 @click.option("-m", "--model", metavar="NAME", help="Ask this model on both sides, instead of each suite's own.")
 @click.option(
     "--trust",
@@ -46,14 +46,16 @@ on your own machine: export the variable and run the same command"""
 @asking_options(
     calls="Most calls in flight on a side.", budget="Most that each side of a suite may spend.", fresh_first=True
 )
-@beside_option("--comment", "Write a comment body, below 64 KB.")
-@click.option("--earlier", type=click.Path(path_type=Path), metavar="FILE", help="This pull request's earlier comment.")
+@beside_option("--comment", "Write a comment for the pull request, below 64 KB.")
+@click.option(
+    "--earlier", type=click.Path(path_type=Path), metavar="FILE", help="The earlier comment of this pull request."
+)
 @beside_option("--junit", "Write JUnit XML.")
 @report_option
 @verb
 @takes("GateOptions")
 def command(app: App, *, options: "GateOptions", comment: Path | None, junit: Path | None, report: Path | None) -> int:
-    """Decide a merge: accept (0), refuse (1), inconclusive (3) or not measurable (4).
+    """Decide a merge: accept (exit 0), refuse (1), inconclusive (3) or not measured (4).
 
     Compares head with the commit where it branched off base. Only suites whose answers or verdicts can change
     are run. Both sides are scored on head's cases with head's graders, in batches, until the decision is sure.
@@ -100,7 +102,7 @@ def _show(app: App, document: "GateDocument") -> None:
     show_gate(app.console, document)
     if document.gate:
         app.hints.print()
-        app.hints.print(f"next: evalh report {document.gate}   a page to look at", style="dim", soft_wrap=True)
+        app.hints.print(f"next: evalh report {document.gate}   a page of this decision", style="dim", soft_wrap=True)
 
 
 def _annotate(app: App, decision: "GateDecision") -> None:

@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 @click.command("grade")
 @click.argument("suite", required=False)
 @click.option("--production", is_flag=True, help="Judge the answers of traced programs.")
-@click.option("--since", type=Since(), metavar="AGE", help="30d, 12h, 4w or a date. Default: everything.")
-@click.option("--against", type=Since(), metavar="AGE", help="Compare with what lies between this and --since.")
-@click.option("--feedback", type=click.Choice(["good", "bad", "none"]), help="Only workflows of which users said this.")
-@click.option("--sample", type=Count(), metavar="N", help="Judge N workflows, drawn by chance.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the draw.")
+@click.option("--since", type=Since(), metavar="AGE", help="Only since then: 30d, 12h, 4w or a date.  [default: all]")
+@click.option("--against", type=Since(), metavar="AGE", help="Compare with the time from this to --since.")
+@click.option("--feedback", type=click.Choice(["good", "bad", "none"]), help="Only workflows with this vote of users.")
+@click.option("--sample", type=Count(), metavar="N", help="Judge N randomly drawn workflows.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the random draw.")
 @click.option("--concurrency", type=Count(most=4096), help="Most calls of judges in flight.  [default: 32]")
 @click.option("--budget", "budget_usd", type=Usd(), help="Most that the judges of each version may spend.")
-@click.option("--at-least", type=RateType(), metavar="RATE", help="Exit 1 below this good rate.")
+@click.option("--at-least", type=RateType(), metavar="RATE", help="Exit 1 if the good rate is lower.")
 @verb
 @takes("GradeOptions")
 def command(app: App, *, options: "GradeOptions", production: bool, at_least: float | None) -> int:
-    """Judge what production answered with a suite's graders. Nobody is asked for the task.
+    """Judge production's answers with a suite's graders. Only judges are asked.
 
     A call counts for the version whose template its messages fit. Graders that compare with gold are left out.
     Rates are weighted by how many workflows each one stands for, and answers of one session count as one cluster.
@@ -45,7 +45,7 @@ def command(app: App, *, options: "GradeOptions", production: bool, at_least: fl
 
     if not production:
         suites = (options.suite,) if options.suite else app.workspace.suites()
-        raise UsageError("what is to be graded?", hint=one_of("evalh grade {} --production", suites))
+        raise UsageError("which answers?", hint=one_of("evalh grade {} --production", suites))
     found = grade(app.workspace, options, progress_for(app))
     app.show(found, graded_document, show_graded)
     return _exit_code(app, found, at_least)

@@ -7,7 +7,7 @@ from evalh.cli.app import App, Count, Group, verb
 
 @click.group("grader", cls=Group)
 def command() -> None:
-    """Try your own graders."""
+    """Try your own graders on outputs of the log."""
 
 
 @command.command("test")
@@ -16,7 +16,7 @@ def command() -> None:
 @click.option("--limit", type=Count(most=100_000), default=100, metavar="N", help="Outputs to judge.  [default: 100]")
 @verb
 def test(app: App, *, file: str, run: str, limit: int) -> int:
-    """Judge outputs of the log with every grader in FILE. Nothing is asked or kept.
+    """Judge outputs of the log with every grader in FILE. No model is asked, nothing is saved.
 
     Parameters come from the suites, otherwise from the defaults. Exit 1 if a grader raises, hangs or returns
     no verdict.

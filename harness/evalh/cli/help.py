@@ -10,7 +10,7 @@ from evalh.core.errors import UsageError
 @click.argument("verbs", nargs=-1, metavar="[VERB]...")
 @click.pass_context
 def command(ctx: click.Context, verbs: tuple[str, ...]) -> None:
-    """Show the help of a verb, as VERB --help does.
+    """Show the help of a verb, like VERB --help.
 
     \b
       evalh help run

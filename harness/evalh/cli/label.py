@@ -22,24 +22,26 @@ _KEYS = "y good · n bad · s skip · u undo · q stop"
 _MEANING = (
     ("y", "good: {yes}"),
     ("n", "bad: {no}"),
-    ("s", "skip: you cannot say; it may be asked again another day"),
-    ("u", "undo: take the last answer back and ask that output again"),
-    ("q", "stop: every answer is saved already"),
+    ("s", "skip: you do not know; it may be asked again later"),
+    ("u", "undo: take back the last answer, and show that output again"),
+    ("q", "stop: all answers are saved"),
 )
 
 
 @click.command("label")
 @click.argument("suite", required=False)
-@click.option("--about", default="good", metavar="GRADER", help="Ask whether the output should pass this grader.")
+@click.option("--about", default="good", metavar="GRADER", help="Label whether an output should pass this grader.")
 @click.option("--run", "runs", multiple=True, metavar="RUN", help="Only outputs of this run; repeats.")
-@click.option("--production", is_flag=True, help="Only production's answers, as evalh grade has judged them.")
+@click.option("--production", is_flag=True, help="Only production's answers that evalh grade has judged.")
 @click.option(
-    "--feedback", type=click.Choice(["good", "bad", "none"]), help="With --production: of which users said this."
+    "--feedback",
+    type=click.Choice(["good", "bad", "none"]),
+    help="With --production: only workflows with this vote of users.",
 )
 @click.option("--author", metavar="NAME", help="Who labels.  [default: git's user.email]")
-@click.option("--number", type=Count(), default=20, show_default=True, help="Most outputs to ask about.")
+@click.option("--number", type=Count(), default=20, show_default=True, help="Most outputs to label.")
 @click.option("--expected", is_flag=True, help="Show what the dataset expects.")
-@click.option("--status", is_flag=True, help="Show the progress of labelling; ask nothing.")
+@click.option("--status", is_flag=True, help="Show how many outputs are labelled; ask nothing.")
 @verb
 def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     app: App,
@@ -115,7 +117,7 @@ def _begin(app: App, work: "Labelling") -> None:
     from evalh.report.terminal.calibration import show_rubrics
 
     show_rubrics(app.console, work.rubrics())
-    yes, no = "you would let it out as it is", "you would not"
+    yes, no = "you would use it as it is", "you would not"
     if work.about != GOOD:
         yes, no = f"it should pass {work.about}", "it should not"
     for key, meaning in _MEANING:

@@ -72,7 +72,9 @@ class Verbs(click.Group):
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("-C", "--workspace", "folder", default=".", metavar="DIR", help="Start looking for evalh.toml here.")
+@click.option(
+    "-C", "--workspace", "folder", default=".", metavar="DIR", help="Folder where the search for evalh.toml starts."
+)
 @click.version_option(package_name="evalh", message="evalh %(version)s")
 @click.pass_context
 def cli(ctx: click.Context, folder: str) -> None:

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 @click.command("matrix")
 @click.argument("names", metavar="[SUITE | RUN…]", nargs=-1)
-@click.option("-p", "--prompt", "prompts", multiple=True, metavar="VERSION", help="Only this version; repeats.")
-@click.option("-m", "--model", "models", multiple=True, metavar="NAME", help="Only this model; repeats.")
-@click.option("--step", metavar="STEP", help="What this step of a pipeline gave, in place of the results.")
-@click.option("--all", "every", is_flag=True, help="All cases, not only those whose verdicts differ.")
-@click.option("--search", metavar="TEXT", help="Only cases with this text: in id, inputs, output or reason.")
+@click.option(
+    "-p", "--prompt", "prompts", multiple=True, metavar="VERSION", help="Only columns of this version; repeats."
+)
+@click.option("-m", "--model", "models", multiple=True, metavar="NAME", help="Only columns of this model; repeats.")
+@click.option("--step", metavar="STEP", help="Show this step's outputs instead of the results.")
+@click.option("--all", "every", is_flag=True, help="Show all cases, not only those whose verdicts differ.")
+@click.option("--search", metavar="TEXT", help="Only cases with this text in id, inputs, output or reason.")
 @click.option(
     "--sort",
     "order",

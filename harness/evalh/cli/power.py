@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @verb
 @takes("PowerOptions")
 def command(app: App, options: "PowerOptions") -> None:
-    """Show which drop a suite detects with 80 % power, and what a smaller one needs.
+    """Show which drop a suite detects with 80 % power, and how many cases a smaller drop needs.
 
     The rate of disagreement between two versions comes from the largest comparison in the log, else from the
     suite's gate. Nothing is run.
@@ -39,5 +39,5 @@ def command(app: App, options: "PowerOptions") -> None:
     from evalh.report.terminal.power import show_power
 
     if options.drop == 0:
-        raise UsageError("no number of cases shows a drop of 0", hint="--drop 0.05")
+        raise UsageError("a drop of 0 cannot be shown", hint="--drop 0.05")
     app.show(planned(app.workspace, options), partial(document_of, PowerDocument), show_power)

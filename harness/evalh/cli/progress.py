@@ -106,7 +106,7 @@ class Line:
         if self._live:
             self._show()
         elif because and not before:
-            self.note(f"{because}: no requests until it can be stored")
+            self.note(f"{because}: no requests until the log can be written")
         elif before and not because:
             self.note("the run continues")
 

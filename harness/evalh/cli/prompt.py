@@ -71,7 +71,7 @@ def diff(app: App, base: str, head: str) -> None:
 @click.argument("name")
 @verb
 def release(app: App, name: str) -> None:
-    """Freeze NAME's draft as the next version; the draft stays. A pipeline's steps get the versions that they use."""
+    """Freeze NAME's draft as the next version, and keep the draft. A pipeline's steps get the versions used."""
     from evalh.api.prompts import measured, release_draft
 
     row = release_draft(app.workspace, name)
@@ -84,10 +84,10 @@ def release(app: App, name: str) -> None:
 
 @command.command("new")
 @click.argument("name")
-@click.option("--step", "steps", multiple=True, metavar="PROMPT", help="A step of a pipeline; give it once for each.")
+@click.option("--step", "steps", multiple=True, metavar="PROMPT", help="A step of the pipeline; repeats.")
 @verb
 def new(app: App, name: str, steps: tuple[str, ...]) -> None:
-    """Start a prompt: write NAME's first draft.prompt; with --step a pipeline of prompts that are there."""
+    """Start a prompt: write NAME's first draft.prompt; with --step, a pipeline of existing prompts."""
     from evalh.api.prompts import start_prompt
 
     row = start_prompt(app.workspace, name, steps)

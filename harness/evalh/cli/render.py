@@ -7,10 +7,10 @@ from evalh.cli.app import App, verb
 
 @click.command("render")
 @click.argument("case_id", metavar="CASE")
-@click.option("-s", "--suite", help="Suite to take the case from. Default: the workspace's.")
-@click.option("-p", "--prompt", "ref", metavar="REF", help="Version to render. Default: the draft, else live.")
+@click.option("-s", "--suite", help="Suite of the case.  [default: the default suite]")
+@click.option("-p", "--prompt", "ref", metavar="REF", help="Version to render.  [default: the draft, else live]")
 @click.option("-m", "--model", metavar="NAME", help="Model whose parameters override the version's.")
-@click.option("--step", metavar="NAME", help="Step of a pipeline. Before it may stand what the row gives.")
+@click.option("--step", metavar="NAME", help="Step of a pipeline. Steps before it take their outputs from the row.")
 @verb
 def command(app: App, case_id: str, suite: str | None, ref: str | None, model: str | None, step: str | None) -> None:
     """Show the request for one case, message by message. Nothing is sent."""

@@ -25,12 +25,12 @@ _FORMS = ("html", "terminal", "markdown", "csv", "junit", "json")
     multiple=True,
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write only a picture; repeats. The file's name says which: tradeoff, history, fails, latency, tokens; .svg"
+    help="Write only a picture; repeats. The file name selects it: tradeoff, history, fails, latency, tokens; .svg"
     " or .png.",
 )
 @verb
 def command(app: App, *, runs: tuple[str, ...], output: Path | None, form: str, figures: tuple[Path, ...]) -> None:
-    """Write a report: one HTML file without a server. Default: the newest run.
+    """Write a report as one HTML file. Default: the newest run.
 
     Without --output it is reports/ID.html in the workspace.
 
@@ -50,7 +50,7 @@ def command(app: App, *, runs: tuple[str, ...], output: Path | None, form: str, 
         page = report.page(app.workspace, runs or ("last",))
         _write(app, {output or _kept(report.kept(app.workspace, name)): [page]})
     elif len(runs) > 1:
-        raise UsageError(f"--format {form} is about one run", hint=f"evalh report {name} --format {form}")
+        raise UsageError(f"--format {form} needs one run", hint=f"evalh report {name} --format {form}")
     elif form in {"terminal", "json"}:
         if output is not None:
             raise UsageError(f"--format {form} is printed", hint=f"evalh report {name} --format {form} > {output}")

@@ -22,12 +22,19 @@ if TYPE_CHECKING:
     "prompts",
     multiple=True,
     metavar="REF",
-    help="Version to run; repeats. Default: the draft, else live.",
+    help="Version to run; repeats.  [default: the draft, else live]",
 )
 @click.option(
-    "-m", "--model", "models", multiple=True, metavar="NAME", help="Model to ask; repeats. STEP=NAME: of one step."
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    help="Model to ask; repeats. STEP=NAME: the model of one step.",
 )
-@click.option("--step", "steps", multiple=True, metavar="STEP=VERSION", help="Another version of a pipeline's step.")
+@click.option(
+    "--step", "steps", multiple=True, metavar="STEP=VERSION", help="Use this version in a step of the pipeline."
+)
 @click.option(
     "--given", multiple=True, metavar="STEP=SOURCE", help="Take a step's outputs from gold (expected) or from a run."
 )
@@ -36,12 +43,12 @@ if TYPE_CHECKING:
 @selection_options
 @asking_options()
 @click.option("--dry-run", is_flag=True, help="Show the plan and the worst-case cost; send nothing.")
-@click.option("--watch", is_flag=True, help="Run again whenever a file is saved, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Run again at each save of a file, until Ctrl-C.")
 @click.option(
     "--at-least",
     type=RateType(),
     metavar="RATE",
-    help="Exit 1 below this good rate, or share of incidents.",
+    help="Exit 1 if the good rate, or the share of good incidents, is lower.",
 )
 @report_option
 @verb
@@ -88,8 +95,8 @@ def _watch(app: App, *, dry_run: bool, fresh: bool) -> int:
     if app.json:
         raise UsageError("--watch prints more than one document", hint="evalh run --json")
     if dry_run or fresh:
-        what = "--dry-run sends nothing" if dry_run else "--fresh would buy every answer again at each save"
-        raise UsageError(f"--watch runs again and again, and {what}", hint="leave one of the two out")
+        what = "--dry-run sends nothing" if dry_run else "--fresh would pay for every answer again at each save"
+        raise UsageError(f"--watch repeats the run, and {what}", hint="leave one of the two out")
     return watch(app, [word for word in sys.argv[1:] if word != "--watch"])
 
 
@@ -118,7 +125,9 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
         spent = (last.stopped_because or "").startswith("the budget")
         goes_on = "continues where this stopped"
         if _forgets(app, last):
-            goes_on = f"asks all again: only with a `revision` in [models.{last.record.model}] are answers kept for it"
+            goes_on = (
+                f"asks everything again: only with a `revision` in [models.{last.record.model}] are answers kept for it"
+            )
         lines.append(f"the same command{' with a larger --budget' if spent else ''} {goes_on}")
     if last.failures:
         name = typable(last.failures[0].case_id) or last.record.id
@@ -126,7 +135,7 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
     if len(results) == 1:
         lines.append(f"evalh show {last.record.id}   this run again")
         if last.summary.all_errors:
-            lines.append("evalh calls --errors   what went wrong on the wire")
+            lines.append("evalh calls --errors   the failed requests")
     lines.append(_to_look_at(results))
     app.hints.print()
     if any(_recorded(app, result) for result in results):
@@ -151,9 +160,9 @@ def _to_look_at(results: "list[RunResult]") -> str:
         names = [result.record.id for result in results]
         if not results[0].record.selection and (suite := typable(suites.pop())):
             names = [suite]  # its newest runs over the whole dataset are these
-        return f"evalh matrix {' '.join(names)} --report matrix.html   every case under each of them, on one page"
+        return f"evalh matrix {' '.join(names)} --report matrix.html   every case under each run, on one page"
     reported = " ".join(result.record.id for result in results)
-    return f"evalh report {reported}   a page to look at: every sample, what to ship"
+    return f"evalh report {reported}   a page: every sample, and what to ship"
 
 
 def _recorded(app: App, result: "RunResult") -> bool:

@@ -7,10 +7,10 @@ from evalh.cli.app import App, verb
 
 @click.command("skill")
 @click.option("--agents", is_flag=True, help="Write a section of AGENTS.md instead of .claude/skills/evalh/SKILL.md.")
-@click.option("--print", "only_print", is_flag=True, help="Print the text instead of writing it.")
+@click.option("--print", "only_print", is_flag=True, help="Print the file instead of writing it.")
 @verb
 def command(app: App, *, agents: bool, only_print: bool) -> None:
-    """Write a skill file for coding agents: how to run, compare and gate, and what not to do.
+    """Write a skill file that tells coding agents how to run, compare and gate.
 
     A file that somebody else wrote is not changed. The same command brings an older text up to date.
 

@@ -18,7 +18,7 @@ _SHOWN = 1000
 
 @click.command("sql")
 @click.argument("query")
-@click.option("--production", is_flag=True, help="Query what was traced instead: docs/reference/production.md.")
+@click.option("--production", is_flag=True, help="Query traced programs instead: docs/reference/production.md.")
 @click.option("--limit", type=Count(), default=_SHOWN, show_default=True, help="Most rows to print.")
 @verb
 def command(app: App, *, query: str, production: bool, limit: int) -> None:

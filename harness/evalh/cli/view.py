@@ -10,10 +10,17 @@ from evalh.core.errors import ExitCode
 
 
 @click.command("view")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on. Default: a free one.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="127.0.0.1 or ::1: only this machine has access.")
-@click.option("--open/--no-open", "opens", default=False, help="Open a browser. Default: print the address.")
-@click.option("--label", "labels", is_flag=True, help="Let the pages write labels, and cases from production.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on.  [default: a free one]")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on: 127.0.0.1 or ::1, for this machine only.",
+)
+@click.option("--open/--no-open", "opens", default=False, help="Open a browser.  [default: print the address]")
+@click.option(
+    "--label", "labels", is_flag=True, help="Allow labels, and cases from production, to be written in the browser."
+)
 @click.option("--author", metavar="NAME", help="Who labels.  [default: git's user.email]")
 @verb
 def command(app: App, *, port: int, host: str, opens: bool, labels: bool, author: str | None) -> int:
@@ -49,7 +56,7 @@ def command(app: App, *, port: int, host: str, opens: bool, labels: bool, author
         try:
             serve(listening, door, Routes(viewing, desk), ready)
         except KeyboardInterrupt:  # the way it is meant to end: nothing is lost
-            print("no longer served", file=sys.stderr)
+            print("stopped", file=sys.stderr)
     return ExitCode.INTERRUPTED
 
 

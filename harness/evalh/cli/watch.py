@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 8  # cases that are named
 _STYLES = {"good": "green", "bad": "red", "ungraded": "yellow"}
-_WAITS = "watching: save a file to run again, Ctrl-C ends; the whole summary: evalh show last"
+_WAITS = "watching: save a file to run again; Ctrl-C stops; the whole summary: evalh show last"
 
 
 def watch(app: App, words: Sequence[str]) -> int:

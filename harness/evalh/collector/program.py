@@ -53,7 +53,7 @@ class StartedProgram:
             hint = "evalh collect -- python app.py"
             raise UsageError(f"there is no command {command[0]!r}", hint=hint) from None
         except PermissionError:
-            raise UsageError(f"{command[0]!r} may not be executed", hint=f"chmod +x {command[0]}") from None
+            raise UsageError(f"{command[0]!r} is not executable", hint=f"chmod +x {command[0]}") from None
         except (OSError, ValueError) as exc:  # not a program for this machine; a NUL in an argument
             raise UsageError(f"{command[0]!r} cannot be started: {exc}") from None
         return cls(process)

@@ -44,7 +44,7 @@ class Answered(Value):
     rejected: int = 0
 
 
-_BUSY = Answered(503, "too much at once: send it again")
+_BUSY = Answered(503, "too many requests: send it again")
 _TOO_LARGE = Answered(413, "the body is too large")
 
 
@@ -148,7 +148,7 @@ class Receiver:
                     if len(body) > most or self._held > _MOST_HELD:
                         return _TOO_LARGE if len(body) > most else _BUSY
         except TimeoutError:
-            return Answered(408, "the body did not come")
+            return Answered(408, "the body did not arrive")
         return None
 
     async def _taken(self, path: str, body: bytes, request: web.BaseRequest) -> Answered:
@@ -186,11 +186,11 @@ class Receiver:
         if self._token is not None:
             given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
             if not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
-                return Answered(401, "a bearer token is needed: Authorization: Bearer …")
+                return Answered(401, "a bearer token is needed: send Authorization: Bearer …")
             return None
         host = request.host.rpartition(":")[0] if not request.host.endswith("]") else request.host
         if not is_loopback((host or request.host).strip("[]").lower()):
-            return Answered(403, "this receiver does not have that name")
+            return Answered(403, "this receiver has another host name")
         return None
 
 

@@ -124,7 +124,7 @@ def listen(options: CollectOptions) -> socket.socket:
     except ValueError:
         raise UsageError(f"{options.host!r} is not an address of this machine", hint="--host 0.0.0.0") from None
     if not is_loopback(host) and not options.token:
-        hint = "--token T: whoever sends must show it, as Authorization: Bearer T"
+        hint = "--token T; senders must then send Authorization: Bearer T"
         raise UsageError(f"other machines can reach {host}: that needs a token", hint=hint)
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET  # noqa: PLR2004 (IPv6)
     try:
@@ -134,9 +134,9 @@ def listen(options: CollectOptions) -> socket.socket:
             hint = "another collector? name another port, or leave out --port to use a free one"
             raise UsageError(f"port {options.port} of {host} is in use", hint=hint) from exc
         if exc.errno in {EACCES, EPERM}:
-            raise UsageError(f"you may not open port {options.port}", hint="use one above 1023") from exc
+            raise UsageError(f"no permission to open port {options.port}", hint="use one above 1023") from exc
         if exc.errno == EADDRNOTAVAIL:
-            raise UsageError(f"this machine has no {host}", hint="leave out --host") from exc
+            raise UsageError(f"this machine has no address {host}", hint="leave out --host") from exc
         raise CannotMeasure(f"cannot listen on {host}:{options.port}: {exc.strerror}") from exc
 
 

@@ -251,7 +251,7 @@ class Dated(IntEnum):
     """Draws that are valid for one day only: whether a model has changed is a question of today."""
 
     CANARY = 0
-    ANEW = 1  # a side whose logged answers no longer count
+    AGAIN = 1  # a side whose logged answers no longer count
     CONFIRM = 2
 
     def draw(self, now: float) -> int:

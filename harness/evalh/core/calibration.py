@@ -108,7 +108,7 @@ class JudgeStanding(Value, kw_only=True):
 
 
 def judge_relative(judges: "tuple[JudgeStanding, ...]") -> tuple[str, ...]:
-    """Say why a verdict is judge-relative: what speaks against each required judge; empty if nothing does."""
+    """Say why a verdict is judge-relative: the doubts about each required judge; empty if there are none."""
     return tuple(why for judge in judges if judge.required and (why := judge.relative) is not None)
 
 

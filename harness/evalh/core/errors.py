@@ -108,7 +108,7 @@ class WorkspaceError(EvalhError):
             if len(every) > MOST_MISTAKES:
                 following = others[MOST_MISTAKES - 1]
                 others[MOST_MISTAKES - 1 :] = [
-                    WorkspaceError("more mistakes follow", where=following.where, hint="correct these first")
+                    WorkspaceError("there are more mistakes", where=following.where, hint="correct these first")
                 ]
             raise WorkspaceError(first.what, where=first.where, hint=first.hint, others=others)
 

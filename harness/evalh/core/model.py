@@ -56,7 +56,7 @@ class ModelSpec(Value, kw_only=True):
 
     @property
     def embeds(self) -> bool:
-        """Whether it gives embeddings, and no answers."""
+        """Whether it gives only embeddings."""
         return self.options.get("api") == EMBEDDINGS
 
     def wrong(self, what: str, hint: str | None = None) -> WorkspaceError:

@@ -33,7 +33,7 @@ class WorkflowDetail(Value, kw_only=True):
 
 
 def said(messages: JsonValue) -> list[tuple[str, str]]:
-    """Return who said what in a call's messages, texts alone; what is not of the log's form is left out."""
+    """Return the role and text of a call's messages, texts alone; what is not of the log's form is left out."""
     found = []
     for message in messages if isinstance(messages, list) else ():
         parts = message.get("parts") if isinstance(message, dict) else None
@@ -127,7 +127,7 @@ class WorkflowQuery(Value, kw_only=True):
 
 
 class FirstFailure(Value):
-    """The earliest step that failed itself, not by a step inside it, and who said so."""
+    """The earliest step that failed itself, not by a step inside it, and what says so."""
 
     step: str
     position: int | None

@@ -82,7 +82,7 @@ class RepairPolicy(Value, kw_only=True):
 class EscalateBy(StrEnum):
     """What the stronger model is asked."""
 
-    ANEW = "anew"  # the same request
+    AGAIN = "again"  # the same request
     VERIFY = "verify"  # the request and the first answer, to confirm or correct
 
 
@@ -91,7 +91,7 @@ class CascadePolicy(Value, kw_only=True):
 
     checks: tuple[GraderSpec, ...]
     escalate_to: str  # a model or route
-    by: EscalateBy = EscalateBy.ANEW
+    by: EscalateBy = EscalateBy.AGAIN
 
 
 class BudgetPolicy(Value, kw_only=True):

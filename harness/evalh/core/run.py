@@ -271,7 +271,7 @@ class RunSummary(Value, kw_only=True):
     graders: tuple[GraderTally, ...]
     errors: Mapping[str, int] = field(default_factory=dict)  # samples without an answer, by error kind
     downstream: Downstream | None = None  # None: the suite states no value
-    latency_parts_ms: Mapping[str, float] | None = None  # means: attempts, waiting, checks; None: not known
+    latency_parts_ms: Mapping[str, float] | None = None  # means: attempts, waiting, checks; None if unknown
     by_the_hour: bool = False  # a price per hour: costs depend on how busy the machine was
     last_attempts: int | None = None  # samples whose latency is the last attempt's alone; None: all, an older evalh's
     clusters: int | None = None  # of cases that are alike, which the intervals count; None: an older evalh did not say

@@ -104,7 +104,7 @@ class PlannedPipeline(Value, kw_only=True, dict=True):
     steps: Mapping[str, PlannedStep]
     given: Mapping[str, Given] = field(default_factory=dict)
     effects: bool = False  # whether functions with effects may be called
-    recorded: Mapping[str, Mapping[str, RecordedStep]] | None = None  # by case and step: nobody is asked
+    recorded: Mapping[str, Mapping[str, RecordedStep]] | None = None  # by case and step: no model is asked
 
     def doubles(self, case: Case, trial: int) -> dict[str, JsonValue]:
         """Return a sample's doubles by step. Those of its row come before those of the run."""

@@ -97,7 +97,7 @@ class SampleRunner(Struct, Generic[U], kw_only=True):
         return self.concurrency
 
     def unknown(self, wanted: Sequence[Wanted]) -> int:
-        """Count the samples that the log holds no answer to. Raises EvalhError."""
+        """Count the samples that the log has no answer to. Raises EvalhError."""
         raise NotImplementedError
 
     def _work(self, wanted_samples: Iterable[Wanted]) -> Iterator[U]:
@@ -136,7 +136,7 @@ class Runner(SampleRunner[Unit], kw_only=True):
     numbers: Iterator[int] = field(default_factory=lambda: count(1))  # of calls
 
     def unknown(self, wanted: Sequence[Wanted]) -> int:
-        """Count the samples that the log holds no answer to. Raises EvalhError."""
+        """Count the samples that the log has no answer to. Raises EvalhError."""
         return sum(unit.answer is None for unit in self._work(wanted))
 
     def _work(self, wanted_samples: Iterable[Wanted]) -> Iterator[Unit]:

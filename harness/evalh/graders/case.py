@@ -29,7 +29,7 @@ from evalh.graders.registry import BUILT_IN
 
 _ROOM = 4096  # graders that are kept
 _ROOM_BYTES = 4_000_000  # and how long their entries may be together
-_REVIEWED = "whoever has reviewed the row runs the gate without --trust base"
+_REVIEWED = "after a review of the row, run the gate without --trust base"
 _SHORT = 64  # a longer entry is known by its digest
 _MOST_NAMES = 200  # in one dataset: each is a line of the run's table
 _MOST_ASKED = 100  # pairs of a model and settings: each is a stack of its own

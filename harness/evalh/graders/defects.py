@@ -297,7 +297,7 @@ def _is_formula(text: str, begin: int, sign: str) -> bool:
         return False
     inside = text[begin + 2 :]
     plain = len(inside) < _SHORT and not _WORD.search(inside)
-    if sign == "$":  # $$ is a price range and a process too: "cheap $, dear $$", "$$ 20"
+    if sign == "$":  # $$ is a price range and a process too: "cheap $, costly $$", "$$ 20"
         alone = not text[text.rfind("\n", 0, begin) + 1 : begin].strip()
         return _FORMULA.search(inside) is not None or (plain and (alone or re.search("[a-z]", inside) is not None))
     return _MATH.search(inside) is not None or (plain and sign != "[")

@@ -185,7 +185,7 @@ def _end_of(text: str, length: int) -> int | None:
 def _matches(
     patterns: Iterable[re.Pattern[str]], counts: Callable[[str], bool]
 ) -> Callable[[str], Iterable[tuple[int, int]]]:
-    """Return what finds a text's places that count; what one pattern has claimed is no other's."""
+    """Return what finds a text's places that count; what one pattern has found, no other one finds again."""
 
     def find(text: str) -> Iterable[tuple[int, int]]:
         spans: list[tuple[int, int]] = []

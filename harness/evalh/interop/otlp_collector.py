@@ -95,7 +95,7 @@ def _headers(variable: str, text: str) -> dict[str, str]:
     found = pairs(variable, text)
     for name, value in found.items():
         if not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
-            raise UsageError(f"{variable}: {name!r} holds a character that no header may hold")
+            raise UsageError(f"{variable}: {name!r} has a character that is not allowed in a header")
         if name.lower() in _OURS:
             raise UsageError(f"{variable}: {name!r} belongs to the transport", hint="leave it out")
     return found

@@ -108,7 +108,7 @@ def refuse_unsendable(headers: Mapping[str, str]) -> None:
             wrong = "holds a variable, and evalh fills none in"
             hint = "a key's variable is named in api_key_env; anything else is written as it is"
         elif not is_header(name, value):
-            wrong = "holds a character that no header may hold"
+            wrong = "has a character that is not allowed in a header"
         elif name.lower() in _FRAMING:
             wrong = "belongs to the transport"
         if wrong is not None:
@@ -171,7 +171,7 @@ class Endpoint(Value):
             raise spec.wrong(f"header {taken!r} is where the key{' from api_key_env' if variables else ''} goes")
         secret = keyed or any(is_secret(name) for name in spec.headers)
         if parts.scheme == "http" and secret and not is_loopback(parts.hostname or ""):
-            what = f"a key would travel to {parts.hostname} unencrypted"
+            what = f"a key would be sent to {parts.hostname} unencrypted"
             raise spec.wrong(what, "use https, or leave api_key_env out where no key is needed")
         return cls(home, spec, parts, variables, header, prefix)
 

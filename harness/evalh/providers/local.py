@@ -125,7 +125,7 @@ class LocalProvider(SpecifiedProvider):
             async with asyncio.timeout(self.spec.timeout_s):
                 return await asyncio.wrap_future(answer)
         except TimeoutError:
-            raise CallError(ErrorKind.TIMEOUT, f"no whole answer within {self.spec.timeout_s:g} s") from None
+            raise CallError(ErrorKind.TIMEOUT, f"no complete answer within {self.spec.timeout_s:g} s") from None
         finally:
             stop.set()
 

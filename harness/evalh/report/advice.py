@@ -50,12 +50,12 @@ def _without_prices(points: Sequence[Point]) -> Iterable[str]:
 
 def _step(before: Point, after: Point) -> str:
     gain = 100 * ((after.summary.good_rate.value or 0) - (before.summary.good_rate.value or 0))
-    cheap, dear = before.summary.cost_per_good or 0.0, after.summary.cost_per_good or 0.0
-    times = dear / cheap if cheap else 0.0
+    cheap, costly = before.summary.cost_per_good or 0.0, after.summary.cost_per_good or 0.0
+    times = costly / cheap if cheap else 0.0
     price = (
         f"{f'{times:,.0f}' if times >= _WHOLE else f'{times:.2g}'} × the price"
         if cheap
-        else f"{dollars(dear)} instead of nothing"
+        else f"{dollars(costly)} instead of nothing"
     )
     hedge = "" if apart(before, after) else " Their intervals overlap: let evalh compare say whether that is real."
     return f"{after.label} buys {gain:.1f} points over {before.label} for {price} of a good output.{hedge}"

@@ -159,7 +159,7 @@ class Breaking(Wrapper):
             raise self._left_alone()
 
     def _left_alone(self) -> CallError:
-        return CallError(ErrorKind.BREAKER_OPEN, f"{self.name} is left alone after too many failures")
+        return CallError(ErrorKind.BREAKER_OPEN, f"{self.name} gets no requests after too many failures")
 
     async def _probe(self, request: Request, call: Call, began: float) -> Completion:
         self._decide(call, "probe", "one request is let through")

@@ -146,7 +146,7 @@ class Repairing(Wrapper):
             case RepairBy.VARY:
                 params = _varied(previous.settings, self.params)
                 if params == previous.settings.params:
-                    return None  # the same request would be no repair
+                    return None  # the same request would not be a repair
                 return Request(previous.messages, replace(previous.settings, params=params), inputs=previous.inputs)
 
 

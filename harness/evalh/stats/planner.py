@@ -222,7 +222,7 @@ def _refused(design: SequentialDesign, drop: float, discordance: float) -> float
 
 @lru_cache(maxsize=256)
 def cases_needed(design: SequentialDesign, discordance: float | None = None, power: float = POWER) -> int | None:
-    """Return how many cases show no worse with this power, if head truly is no different.
+    """Return how many cases show no worse with this power, if head truly does not differ.
 
     A multiple of the batch; None if no practical number suffices (50 times that of a fixed plan).
     """

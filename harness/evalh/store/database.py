@@ -37,8 +37,8 @@ def existing(folder: Path) -> Path:
         if path.exists():
             return path
     except OSError as exc:
-        raise StoreError(f"the log cannot be found: {exc.strerror}", where=str(path), hint=_WHERE) from exc
-    raise NotFound("no runs here yet", where=str(path), hint="evalh run")
+        raise StoreError(f"the folder of the log cannot be read: {exc.strerror}", where=str(path), hint=_WHERE) from exc
+    raise NotFound("no runs yet", where=str(path), hint="evalh run")
 
 
 def prepare(folder: Path) -> Path:
@@ -111,7 +111,7 @@ def explained(exc: sqlite3.Error, path: Path) -> EvalhError:
     where = str(path)
     match _code(exc):
         case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
-            hint = f"move it away ({made_anew(path)}), or rescue what is in it: sqlite3 FILE .recover"
+            hint = f"move it away ({made_again(path)}), or rescue what is in it: sqlite3 FILE .recover"
             return WorkspaceError(f"not a database, or a damaged one ({exc})", where=where, hint=hint)
         case sqlite3.SQLITE_FULL:
             hint = "make room and run the same command again: what is stored is not asked twice"
@@ -138,14 +138,14 @@ def _changed(exc: sqlite3.Error, path: Path) -> EvalhError:
 def damaged(path: Path, why: str) -> WorkspaceError:
     """Return the error of a file that does not hold what it should."""
     log = path.name == FILE
-    hint = f"move it away ({made_anew(path)}); `evalh sql{'' if log else ' --production'}` still reads what is in it"
+    hint = f"move it away ({made_again(path)}); `evalh sql{'' if log else ' --production'}` still reads what is in it"
     what = f"{'the log' if log else 'the file'} is damaged, or another program changed it ({why})"
     return WorkspaceError(what, where=str(path), hint=hint)
 
 
-def made_anew(path: Path) -> str:
+def made_again(path: Path) -> str:
     """Say what makes a new file in place of one that is moved away."""
-    return "evalh run makes a new one" if path.name == FILE else "a new one is made with the next workflow"
+    return "evalh run makes a new one" if path.name == FILE else "the next workflow makes a new one"
 
 
 def stamp(folder: Path) -> object:
@@ -159,7 +159,7 @@ def stamp(folder: Path) -> object:
 
 
 def purge(connection: sqlite3.Connection, path: Path) -> None:
-    """Write the file anew, so that nothing of what was deleted is left in it or beside it.
+    """Write the file again, so that nothing of what was deleted is left in it or beside it.
 
     Raises StoreError where another program still reads what was there before, and sqlite3.Error.
     """

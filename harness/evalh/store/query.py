@@ -51,7 +51,7 @@ class Query:
         if self._cursor.description is None:
             self._connection.close()
             example = "'select * from runs'" if self._path.name == FILE else "--production 'select * from workflows'"
-            raise UsageError("this SQL returns nothing", hint=f"evalh sql {example}")
+            raise UsageError("this SQL returns no rows", hint=f"evalh sql {example}")
         return tuple(column[0] for column in self._cursor.description)
 
     def rows(self) -> Rows:
@@ -71,7 +71,9 @@ class Query:
         if code == sqlite3.SQLITE_INTERRUPT:
             if not self._overdue():
                 raise KeyboardInterrupt from exc
-            return UsageError(f"the query took longer than {self._deadline_s:g} s", hint="narrow it: where run_id = …")
+            return UsageError(
+                f"the query took longer than {self._deadline_s:g} s", hint="narrow the query: where run_id = …"
+            )
         if isinstance(exc, sqlite3.Error) and code in _NOT_THE_QUERYS_FAULT:
             return explained(exc, self._path)
         if code in {sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY}:

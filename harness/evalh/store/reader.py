@@ -299,7 +299,7 @@ def open_reader(folder: Path, *, mend: bool = True) -> Reader:
             if not mend:
                 connection.close()
                 if version == 0:  # another process is creating it at this moment
-                    raise NotFound("no runs here yet", where=str(path), hint="evalh run")
+                    raise NotFound("no runs yet", where=str(path), hint="evalh run")
                 hint = "any other command brings it up to date: evalh show"
                 raise WorkspaceError("this log was written by an older evalh", where=str(path), hint=hint)
             with closing(connect(path)) as writable:

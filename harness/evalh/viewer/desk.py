@@ -64,7 +64,7 @@ class Desk(Struct):
         good = {"good": True, "bad": False}.get(form.get("says", ""))
         note = " ".join(form.get("note", "").split())
         if good is None:
-            raise UsageError("good or bad?", hint="load the page again, and choose one")
+            raise UsageError("good or bad?", hint="reload the page, and choose one")
         if len(note) > _MOST_NOTE:
             raise UsageError(f"a note has at most {_MOST_NOTE:,} characters", hint="go back, and make it shorter")
         about = form.get("about", GOOD)

@@ -27,7 +27,7 @@ def live_page(runs: Sequence[UnderWay], now: float) -> PageAnswer:
         el("p", _EMPTY, id="empty", hidden=bool(runs)),
         el("div", [_card(_told(one, now), one.run.record.id) for one in runs], id="cards"),
         el("template", _card({"fields": blank, "of": 1, "value": 0, "link": ""}, ""), id="card"),
-        el("noscript", el("p", "This page's own script does not run here: load the page again for newer numbers.")),
+        el("noscript", el("p", "This page's own script does not run here: reload the page for newer numbers.")),
     )
     return framed("Under way", main, links=tabs(), here="Under way", script="live.js")
 

@@ -63,9 +63,9 @@ def listen(host: str, port: int) -> socket.socket:
             raise UsageError(f"port {port} of {address} is in use", hint=hint) from exc
         if exc.errno in {EACCES, EPERM}:
             hint = "use one above 1023, or leave out --port"
-            raise UsageError(f"you may not open port {port}", hint=hint) from exc
+            raise UsageError(f"no permission to open port {port}", hint=hint) from exc
         if exc.errno in {EADDRNOTAVAIL, EAFNOSUPPORT}:
-            raise UsageError(f"this machine has no {address}", hint="leave out --host") from exc
+            raise UsageError(f"this machine has no address {address}", hint="leave out --host") from exc
         raise CannotMeasure(f"cannot listen on {address}:{port}: {exc.strerror}") from exc
 
 
@@ -251,7 +251,7 @@ async def _form(request: web.BaseRequest) -> dict[str, str] | Denied:
         return Denied(408, "the form did not arrive")
     except ValueError:
         return Denied(400, "that is not a form")
-    return dict(fields) if len({name for name, _ in fields}) == len(fields) else Denied(400, "a field stands twice")
+    return dict(fields) if len({name for name, _ in fields}) == len(fields) else Denied(400, "a field is given twice")
 
 
 def _refused(refusal: Denied) -> PageAnswer:

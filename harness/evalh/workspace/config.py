@@ -244,13 +244,13 @@ def _clashes(routes: Mapping[str, Route], models: Mapping[str, ModelSpec]) -> It
     for name, route in routes.items():
         if name in models:
             yield WorkspaceError(
-                f"{name!r} is a model already; a route may stand wherever a model may, so their names must differ",
+                f"{name!r} is a model already; a route can be used like a model, so their names must differ",
                 where=route.where,
                 hint=f"the model is at {models[name].where}",
             )
         elif route.repair is not None and route.model in routes:
             yield WorkspaceError(
-                f"route {name!r} would repair what {route.model!r} answers, which is a route with repairs of its own",
+                f"route {name!r} would repair answers of {route.model!r}, a route that repairs them itself",
                 where=route.where,
-                hint=f"declare it where a model is asked: [routes.{route.model}]",
+                hint=f"declare the repair in the inner route: [routes.{route.model}]",
             )

@@ -148,7 +148,7 @@ class WorkTree:
     def _locate(self, path: str) -> Path:
         names = follow(path, path, self._link_at)
         if names is None:
-            raise WorkspaceError("is a symbolic link that leads nowhere", where=path)
+            raise WorkspaceError("is a broken symbolic link", where=path)
         return self._root.joinpath(*names)
 
     def _link_at(self, names: Sequence[str]) -> str | None:

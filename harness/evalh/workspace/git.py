@@ -74,7 +74,7 @@ class _GitFailed(Exception):
 def probe(root: Path) -> "Repository | NoRepository":
     """Look for a usable repository around `root`."""
     if _home(root := root.resolve()) is None:
-        return NoRepository("no git repository around this folder", "git init")
+        return NoRepository("this folder is not in a git repository", "git init")
     if shutil.which(os.environ.get("GIT_PYTHON_GIT_EXECUTABLE", "git")) is None:
         return NoRepository("the git command is not on PATH", "install git", broken=True)
     try:

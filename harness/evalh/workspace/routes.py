@@ -39,11 +39,11 @@ def _kind(word: str, allowed: frozenset[ErrorKind], otherwise: str) -> ErrorKind
 
 
 def _retried(word: str) -> ErrorKind:
-    return _kind(word, RETRYABLE, f"{word!r} is not retried: its cause is in the request or the account")
+    return _kind(word, RETRYABLE, f"{word!r} cannot be retried: its cause is in the request or the account")
 
 
 def _followed(word: str) -> ErrorKind:
-    return _kind(word, _FALLBACK_KINDS, f"the next model cannot help with {word!r}")
+    return _kind(word, _FALLBACK_KINDS, f"a fallback cannot help with {word!r}")
 
 
 Retried: TypeAlias = Annotated[str, AfterValidator(_retried), WithJsonSchema({"enum": sorted(RETRYABLE)})]
@@ -75,7 +75,7 @@ class RetryTable(FileModel):
 class BreakerTable(FileModel):
     """When evalh stops asking a provider for a while."""
 
-    rate: Annotated[float, Words(hint="at 0 every failure would trip it")] = Field(
+    rate: Annotated[float, Words(hint="with 0 every failure would trip it")] = Field(
         _BREAKER.rate, gt=0, le=1, description="The share of failures in the window that opens the breaker."
     )
     min: Count = Field(_BREAKER.min, description="The smallest number of requests in the window.")
@@ -105,7 +105,7 @@ class CascadeTable(FileModel):
 
     checks: Checks
     escalate_to: Annotated[Text, Words(hint='escalate_to = "strong"')] = Field(description="A model or route.")
-    by: EscalateBy = EscalateBy.ANEW
+    by: EscalateBy = EscalateBy.AGAIN
 
 
 class BudgetTable(FileModel):

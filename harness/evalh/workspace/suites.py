@@ -89,7 +89,7 @@ class MustPassRule(FileModel):
     @model_validator(mode="after")
     def _can_pass(self) -> Self:
         if not self.tags and not self.cases:
-            raise Refused("says of no case that it must pass", "must_pass: {tags: [incident]}")
+            raise Refused("names no case", "must_pass: {tags: [incident]}")
         if self.passes is not None and self.passes > self.trials:
             what = f"{self.passes} of {self.trials} trials cannot pass"
             raise Refused(what, f"passes: {self.trials}", ("passes",))
@@ -268,7 +268,7 @@ class SuiteFile(FileModel):
 def _refuse_cases(file: SuiteFile) -> None:
     """Refuse what the graders of rows cannot be: those of a step, of two sides, or counted twice."""
     if [entry.kind for entry in file.graders].count(_CASE) > 1:
-        raise Refused("'case' stands twice: the graders of a row are counted once", "- case, once", ("graders",))
+        raise Refused("'case' is given twice: the graders of a row are counted once", "- case, once", ("graders",))
     elsewhere = [("step_graders", step) for step, entries in file.step_graders.items() if _has_case(entries)]
     for place in [*elsewhere, *([("compare",)] if _has_case(file.compare) else [])]:
         raise Refused("'case' judges a sample's output, by the row's own graders", "graders: [case]", place)

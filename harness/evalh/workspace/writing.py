@@ -49,7 +49,7 @@ def refuse_links(target: Path) -> None:
     for one in (place, *place.parents):
         if one.is_symlink() and (one == place or _checked_out(one.parent)):
             hint = "remove the link, or name the file that it leads to"
-            raise UsageError("is a link; evalh does not write through links", where=str(one), hint=hint)
+            raise UsageError("is a symbolic link; evalh does not write through links", where=str(one), hint=hint)
 
 
 def check_target(target: Path) -> None:
@@ -80,7 +80,7 @@ def unwritable(exc: OSError, target: Path) -> EvalhError:
     if exc.errno in _DISK_FAILURES:
         return CannotMeasure(what, where=str(target), hint="make room and run the same command again")
     folder = next((one for one in target.parents if one.exists()), target.parent)
-    hint = "name a file in a folder that is there and may be written to"
+    hint = "name a file in an existing folder that you can write to"
     return UsageError(what, where=str(target), hint=hint if folder.is_dir() else f"{folder} is not a folder")
 
 

@@ -173,7 +173,7 @@ class _Document:
     def _alias(self, event: "yaml.AliasEvent") -> None:
         name = str(event.anchor)
         if self._awaits_key():
-            raise self._refusal(event, f"*{name} stands where a key must", "write the key out")
+            raise self._refusal(event, f"*{name} is used as a key", "write the key out")
         anchor = self._anchors.get(name)
         if anchor is None:
             inside = any(collection.anchor == name for collection in self._open)
@@ -181,7 +181,7 @@ class _Document:
             raise self._refusal(event, f"*{name} {what}")
         self._aliased += anchor.nodes
         if self._aliased > self._most_aliased:
-            raise self._refusal(event, f"aliases unfold to more than {self._most_aliased:,} values")
+            raise self._refusal(event, f"aliases expand to more than {self._most_aliased:,} values")
         if len(self._open) + anchor.depth > _DEEPEST:
             raise self._refusal(event, f"nested more than {_DEEPEST} levels deep")
         self._place(event, anchor.value, anchor.nodes, anchor.depth)
@@ -194,9 +194,7 @@ class _Document:
                 "write plain YAML without tags; text that begins with ! is quoted",
             )
         if self._awaits_key():
-            raise self._refusal(
-                event, "a mapping or list stands where a key must", "quote text that begins with { or ["
-            )
+            raise self._refusal(event, "a mapping or list is used as a key", "quote text that begins with { or [")
         if len(self._open) >= _DEEPEST:
             raise self._refusal(event, f"nested more than {_DEEPEST} levels deep")
         import yaml

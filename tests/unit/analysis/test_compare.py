@@ -228,7 +228,7 @@ def test_pass_at_k_needs_k_trials() -> None:
     assert pass_at is not None
     assert [estimate.value for estimate in (pass_at.base_any, pass_at.head_any)] == [0.5, 1.0]
     assert [estimate.value for estimate in (pass_at.base_all, pass_at.head_all)] == [0.0, 0.5]
-    with pytest.raises(UsageError, match="pass@3 takes 3 trials of each case; there are 2"):
+    with pytest.raises(UsageError, match="pass@3 needs 3 trials of each case; here are 2"):
         compare(base, head, Method(pass_at=3))
 
 

@@ -111,7 +111,7 @@ def test_counts_stand_beside_their_decision() -> None:
         escalated=Escalated(helped=20, harmed=1, same=8, unknown=1),
     )
 
-    assert found(FULL, tallies, "sent again, 4 attempts").helped == "11 calls had an answer in the end"
+    assert found(FULL, tallies, "sent again, 4 attempts").helped == "11 calls were answered in the end"
     escalation = found(FULL, tallies, "strong is shown")
     assert (escalation.taken, escalation.cost_usd) == (30, Decimal("0.9"))
     assert escalation.helped == "20 bad → good, 1 good → bad, 8 the same, 1 unknown"

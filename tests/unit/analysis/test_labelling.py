@@ -31,7 +31,7 @@ def test_the_order_depends_on_neither_the_runs_nor_the_rows_order() -> None:
     assert ordered(POOL, set(), "another") != ordered(POOL, set(), "seed")
 
 
-def test_whoever_stops_and_goes_on_is_asked_the_same_as_one_who_never_stopped() -> None:
+def test_a_person_who_stops_and_goes_on_is_asked_the_same_as_one_who_never_stopped() -> None:
     whole = ordered(POOL, set(), "seed")
     rest = ordered(POOL, {one.shown for one in whole[:7]}, "seed")
 

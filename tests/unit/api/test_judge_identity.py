@@ -65,7 +65,7 @@ def test_a_judge_is_told_until_it_was_held_against_enough_labels(workspace: Work
     write_calibration(workspace.root, calibration(judge))
 
     assert "tone: this judge is not calibrated (evalh label triage --about tone" in never
-    assert "people and this judge disagree on 3 of 20 labelled outputs: too few to know how it errs" in few
+    assert "people and this judge disagree on 3 of 20 labelled outputs: too few to estimate its errors" in few
     assert uncalibrated(workspace.tree, "triage", graders(workspace)) == ()
 
 
@@ -97,8 +97,8 @@ def test_a_judge_that_is_shown_to_be_worse_than_chance_is_called_so(workspace: W
 @pytest.mark.parametrize(
     ("agreed", "disagreed", "told"),
     [
-        (17, 3, "3 of 20 labelled outputs: too few to know how it errs"),
-        (197, 3, "enough to show that it rarely errs, but not how"),
+        (17, 3, "3 of 20 labelled outputs: too few to estimate its errors"),
+        (197, 3, "enough to show that it is rarely wrong, but not in which way"),
     ]
     + [(10, 10, None)],
 )

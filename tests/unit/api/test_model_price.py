@@ -81,7 +81,7 @@ def test_a_name_that_is_not_a_model_is_told_as_such(tmp_path: Path) -> None:
 def test_times_that_tell_nothing_are_no_price(tmp_path: Path) -> None:
     with chat_server() as (_, model):
         folder = write_workspace(tmp_path, model=f"{model.split('price')[0]}price = {{per_hour = 1}}\n")
-        with pytest.raises(CannotMeasure, match="do not tell"):
+        with pytest.raises(CannotMeasure, match="do not separate"):
             measure_price(Workspace.open(folder), "small", SystemClock())
 
 

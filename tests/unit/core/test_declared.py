@@ -24,7 +24,7 @@ class Table(FileModel):
     trials: int = Field(1, ge=1, le=1000)
     share: float = Field(0.5, gt=0, lt=1)
     price: Decimal | None = Field(None, ge=0)
-    by: Literal["feedback", "anew"] = "feedback"
+    by: Literal["feedback", "retry"] = "feedback"
     stop: bool = True
     names: Texts = Field((), min_length=1)
     prices: dict[str, Decimal] = Field(default_factory=dict)
@@ -81,9 +81,9 @@ def test_a_table_is_read_with_exact_numbers_and_lists_as_tuples() -> None:
         ("share: true", "f:2: 'share' must be a number above 0 and below 1, not true or false"),
         ("price: -1", "f:2: 'price' must be a number of at least 0"),
         ('price: "1"', "f:2: 'price' must be a number of at least 0, not text"),
-        ("by: again", "f:2: 'by' must be feedback or anew, not 'again' (have: anew, feedback)"),
-        ("by: anow", "f:2: 'by' must be feedback or anew, not 'anow' (did you mean 'anew'?)"),
-        ("by: [anew]", "f:2: 'by' must be feedback or anew, not a list"),
+        ("by: other", "f:2: 'by' must be feedback or retry, not 'other' (have: feedback, retry)"),
+        ("by: retri", "f:2: 'by' must be feedback or retry, not 'retri' (did you mean 'retry'?)"),
+        ("by: [retry]", "f:2: 'by' must be feedback or retry, not a list"),
         ("stop: often", "f:2: 'stop' must be true or false, not text"),
         ("names: []", "f:2: 'names' must be a list of texts that is not empty"),
         ("names: a", "f:2: 'names' must be a list of texts that is not empty, not text"),
@@ -165,7 +165,7 @@ def test_of_a_flood_of_mistakes_the_first_are_listed() -> None:
     assert len(listed) == MOST_MISTAKES + 1
     assert listed[0].startswith("f:2: unknown key 'key0'")
     assert listed[MOST_MISTAKES - 1].startswith(f"f:{MOST_MISTAKES + 1}: unknown key")
-    assert listed[-1] == f"f:{MOST_MISTAKES + 2}: more mistakes follow (correct these first)"
+    assert listed[-1] == f"f:{MOST_MISTAKES + 2}: there are more mistakes (correct these first)"
 
 
 def test_a_mistake_fewer_is_listed_whole() -> None:

@@ -93,7 +93,7 @@ PIECES = st.lists(
 @given(pattern=PIECES, text=st.text("aé5४ -_.\n", max_size=12))
 @example(r"\b.", "é-")
 def test_a_pattern_matches_where_the_standard_of_unicode_says(pattern: str, text: str) -> None:
-    """Held against another engine; `\\b\\b` and `$` or `^` beside `\\b` are read alike by both."""
+    """Compared with another engine; `\\b\\b` and `$` or `^` beside `\\b` are read alike by both."""
     word, space = r"\p{L}\p{M}\p{N}\p{Pc}", r"\t\n\f\r \x{85}\p{Z}"
     if re.search(r"\$.*\\b|\\b\^|\|\||\|$", pattern) or text.isascii():
         return

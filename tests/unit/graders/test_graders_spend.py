@@ -17,8 +17,8 @@ def test_an_unknown_latency_is_not_judged(judge) -> None:
 
 def test_an_answer_is_cheap_enough_up_to_the_decimal_that_was_written(judge) -> None:
     assert judge({"cost": {"max_usd": 0.1}}, "", cost_usd="0.1").outcome == "pass"
-    dear = judge({"cost": {"max_usd": 0.1}}, "", cost_usd="0.100000000001")
-    assert (dear.outcome, dear.reason) == ("fail", "0.100000000001 USD; at most 0.1")
+    costly = judge({"cost": {"max_usd": 0.1}}, "", cost_usd="0.100000000001")
+    assert (costly.outcome, costly.reason) == ("fail", "0.100000000001 USD; at most 0.1")
     assert judge({"cost": {"max_usd": 1e-7}}, "", cost_usd="1E-7").reason == "0.0000001 USD; at most 0.0000001"
     assert judge({"cost": {"max_usd": 0}}, "", cost_usd="0").outcome == "pass"
 

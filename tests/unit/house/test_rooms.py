@@ -14,7 +14,7 @@ SMALL = {  # why a shorter file is not part of its neighbour; `cli/` has a modul
     "__main__.py": "Python runs it for `python -m evalh`",
     "starting.py": "runs before everything else, and imports nothing slow",
     "api/otel.py": "finds what interop sends",
-    "analysis/calibration/feedback.py": "users' votes, which are no labels: nothing else here reads them",
+    "analysis/calibration/feedback.py": "users' votes, which are not labels: nothing else here reads them",
     "analysis/calibration/panel.py": "what a run counts of jurors, without people's labels",
     "analysis/history.py": "one picture of the report, as tradeoff is another",
     "core/case.py": "a word of the glossary",

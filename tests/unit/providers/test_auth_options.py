@@ -38,7 +38,7 @@ REFUSED = {
     "auth = 7": "'auth' must be bearer, aws, none or header:NAME",
     "auth = {}": "'auth' needs 'command' or 'aws'",
     "auth = {command = []}": "'command' must be a list: the program and its arguments",
-    'auth = {command = [""]}': "'command' begins with the name of a program",
+    'auth = {command = [""]}': "'command' must begin with the name of a program",
     'auth = {command = "gcloud auth"}': "'command' must be a list: the program and its arguments",
     'auth = {comand = ["x"]}': "unknown key 'comand'",
     'auth = {command = ["x"], ttl_s = 0}': "'ttl_s' must be a number above 0",
@@ -158,7 +158,7 @@ def test_explain_says_by_which_row_a_model_is_priced(tmp_path: Path) -> None:
     ("auth", "told"),
     [
         (f'{{command = ["{sys.executable}", "-c", ""]}}', "its key comes from"),
-        ('{command = ["./token.sh"]}', "its key comes from './token.sh', which is not there"),
+        ('{command = ["./token.sh"]}', "its key comes from './token.sh', which does not exist"),
         ('{aws = "bedrock", region = "us-east-1"}', "AWS_ACCESS_KEY_ID is not set"),
         ('"none"', "no key is sent"),
     ],

@@ -52,7 +52,7 @@ async def talking(service: Service, handle: Any, argv: tuple[str, ...], **auth: 
 
 
 def taking(service: Service, *valid: str) -> Any:
-    """Answer whoever brings one of these tokens; refuse others as the service does."""
+    """Answer requests with one of these tokens; refuse others as the service does."""
 
     async def handle(request: web.Request, seen: Seen) -> web.StreamResponse:
         token = seen.headers.get("authorization", "").removeprefix("Bearer ")

@@ -33,7 +33,7 @@ STORY = "Write a very long story about a lighthouse, a cat and the sea."
 
 @pytest.fixture(scope="session")
 def cache() -> Path:
-    """The user's own cache: the weights are fetched where they are not here yet."""
+    """The user's own cache: the weights are fetched where they are not downloaded yet."""
     folder = cache_dir_of(os.environ)
     weights.pull(NAME, folder)
     return folder

@@ -183,7 +183,7 @@ async def test_a_key_with_line_breaks_around_it_is_sent_without_them() -> None:
 
 
 async def test_a_key_that_no_header_can_hold_is_refused_without_showing_it() -> None:
-    with pytest.raises(Exception, match="TEST_KEY holds a character") as caught:
+    with pytest.raises(Exception, match="TEST_KEY has a character") as caught:
         async with opened(OPENAI, "http://127.0.0.1:9", env={"TEST_KEY": "“sk-quoted”"}):
             pass
 

@@ -186,7 +186,7 @@ async def test_a_body_that_cannot_be_decompressed_is_a_bad_response(
         b"\x00\xff garbage \r\n\r\n",
         head("Content-Length: banana") + b"{}",
     ],
-    ids=["short of its length", "cut chunk", "garbage", "length that is no number"],
+    ids=["short of its length", "cut chunk", "garbage", "length that is not a number"],
 )
 async def test_an_answer_that_is_not_whole_is_a_bad_response(adapter: Transport, answer: bytes) -> None:
     async with raw(answer) as server:

@@ -319,7 +319,7 @@ def test_a_file_that_is_no_gguf_is_refused_with_its_place(content: bytes, tmp_pa
     path = tmp_path / "wrong.gguf"
     path.write_bytes(content)
 
-    with pytest.raises(EvalhError, match="no GGUF") as refused:
+    with pytest.raises(EvalhError, match="not a GGUF") as refused:
         weights.digest_of(path, cache)
 
     assert refused.value.where == str(path)

@@ -54,9 +54,9 @@ def run(
 
 
 def test_the_front_holds_what_nothing_beats_in_both() -> None:
-    cheap, dear, beaten = run("v1", 60, 0.001), run("v2", 90, 0.01), run("v3", 55, 0.002)
+    cheap, costly, beaten = run("v1", 60, 0.001), run("v2", 90, 0.01), run("v3", 55, 0.002)
 
-    chosen = trade_off([cheap, dear, beaten], cheap)
+    chosen = trade_off([cheap, costly, beaten], cheap)
 
     assert [point.label for point in chosen.front] == ["v1 on small", "v2 on small"]
     assert advice(chosen) == [

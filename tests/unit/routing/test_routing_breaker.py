@@ -149,7 +149,7 @@ def test_an_open_breaker_refuses_at_once_where_a_fallback_stands_behind_it() -> 
 
     assert isinstance(refused, CallError)
     assert (refused.kind, at, len(model.asked)) == (ErrorKind.BREAKER_OPEN, 0.0, 4)
-    assert str(refused) == "breaker_open: small is left alone after too many failures"
+    assert str(refused) == "breaker_open: small gets no requests after too many failures"
     assert [(decision.kind, decision.reason) for decision in stage.log.decided] == [
         ("open", "100 % of the last requests failed, the last with network")
     ]
@@ -388,7 +388,7 @@ def test_two_wrappers_of_one_model_share_what_they_saw() -> None:
     assert breaker.state is State.CLOSED
 
 
-def test_a_halt_wakes_whoever_waits_for_a_probe() -> None:
+def test_a_halt_wakes_those_that_wait_for_a_probe() -> None:
     stage, model = Stage(), Model(lines=[DOWN])
     provider = breaking(stage, model)
 

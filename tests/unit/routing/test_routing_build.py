@@ -231,7 +231,7 @@ def test_a_routes_answer_may_come_from_its_last_resort_and_every_step_is_told() 
         assert start.request.settings == target.leaves[model.name].settings
 
 
-def test_the_decision_names_the_answer_in_doubt_whoever_gave_it() -> None:
+def test_the_decision_names_the_answer_in_doubt_whichever_model_gave_it() -> None:
     stage = Stage()
     models = [Model(name="small", lines=[ErrorKind.AUTH]), Model(name="third", lines=["no"])]
     route = Route(name="careful", model="small", fallback=("third",), cascade=cascade("strong"))

@@ -17,7 +17,7 @@ from evalh.routing.checking import Cascading, Examiner
 from unit.routing.staging import Eye, Model, Stage, ask, call, outcome, play, request, settings
 
 
-def cascading(stage: Stage, first: Model, strong: Model, checks: Sequence[Check], by: str = "anew") -> Cascading:
+def cascading(stage: Stage, first: Model, strong: Model, checks: Sequence[Check], by: str = "again") -> Cascading:
     policy = CascadePolicy(checks=(), escalate_to="strong", by=EscalateBy(by))
     return Cascading(first, strong, policy, Examiner(checks, stage.decisions))
 

@@ -341,7 +341,7 @@ def test_tokens_that_earlier_requests_did_not_need_are_no_licence_for_a_rush() -
     assert most_in_a_minute(model.asked_at, lambda k: used[model.cases[k]]) <= 6000 + 100
 
 
-def test_a_halt_wakes_whoever_waits_for_a_rate() -> None:
+def test_a_halt_wakes_those_that_wait_for_a_rate() -> None:
     stage, model = Stage(), Model()
     provider = limited(stage, model, 32, rpm=2)
 

@@ -31,7 +31,7 @@ JSON = GraderSpec(kind="json", name="json")
 SCHEMA = GraderSpec(kind="schema", name="schema")
 
 
-def cascade(to: str = "strong", *checks: GraderSpec, by: EscalateBy = EscalateBy.ANEW) -> CascadePolicy:
+def cascade(to: str = "strong", *checks: GraderSpec, by: EscalateBy = EscalateBy.AGAIN) -> CascadePolicy:
     return CascadePolicy(checks=checks or (JSON,), escalate_to=to, by=by)
 
 

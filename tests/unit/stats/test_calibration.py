@@ -1,4 +1,4 @@
-"""A judge held against people, held to the reference numbers (ppi-python)."""
+"""A judge compared with people, checked by the reference numbers (ppi-python)."""
 
 from math import sqrt
 

@@ -1,4 +1,4 @@
-"""The smallest move that so many cases show: exact, held against its definition and against a simulation."""
+"""The smallest move that so many cases show: exact, checked by its definition and by a simulation."""
 
 from math import comb
 from typing import Any
@@ -66,13 +66,13 @@ def test_a_canary_makes_no_harmless_change_be_refused_more_often() -> None:
     gates, cases, good = 3000, 150, 0.7
     alarms = kept = watched = 0
     for _ in range(gates):
-        base, head, anew_base, anew_head = (dice.random((4, cases)) < good).astype(int)
+        base, head, fresh_base, fresh_head = (dice.random((4, cases)) < good).astype(int)
         again = (dice.random(30) < good).astype(int) - base[dice.permutation(cases)[:30]]
         alarm = mcnemar_exact(int((again > 0).sum()), int((again < 0).sum())) <= 0.05
         as_kept = refused(base, head)
         alarms += alarm
         kept += as_kept
-        watched += refused(anew_base, anew_head) if alarm else as_kept
+        watched += refused(fresh_base, fresh_head) if alarm else as_kept
 
     assert clopper_pearson(alarms, gates).high < 0.05
     assert alarms > 0.01 * gates

@@ -98,7 +98,7 @@ def test_a_newer_evalhs_store_is_refused_and_left_alone(folder: Path) -> None:
     assert database.read_bytes() == before
 
 
-@pytest.mark.parametrize("content", [b"this is no database" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
+@pytest.mark.parametrize("content", [b"this is not a database" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
 def test_a_file_that_is_no_database_is_refused_and_left_alone(folder: Path, content: bytes) -> None:
     folder.mkdir()
     (folder / "evalh.db").write_bytes(content)
@@ -132,7 +132,7 @@ def test_an_empty_file_becomes_a_store(folder: Path) -> None:
 
 
 def test_reading_where_nothing_was_run_says_what_to_type(folder: Path) -> None:
-    with pytest.raises(NotFound, match="no runs here") as told:
+    with pytest.raises(NotFound, match="no runs yet") as told:
         open_reader(folder)
 
     assert told.value.hint == "evalh run"

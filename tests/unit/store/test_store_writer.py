@@ -109,7 +109,7 @@ def test_the_wal_begins_anew_while_the_run_goes_on(folder: Path, monkeypatch: py
             for _ in range(20):
                 store.decide(note)
             store.flush()
-            sizes.append(wal.stat().st_size)  # it never shrinks; what begins anew leaves it as it is
+            sizes.append(wal.stat().st_size)  # it never shrinks; what starts again leaves it as it is
 
         assert (folder / "evalh.db").stat().st_size > 500_000, "copied while the run goes on"
 

@@ -208,7 +208,7 @@ def test_a_workflow_becomes_the_row_that_dataset_add_writes(traced: Path) -> Non
         twice = viewer.post("production/w-1/case", {"suite": "triage", "expected": '{"label": "billing"}'})
 
     row = json.loads((traced / "datasets/triage.jsonl").read_text().splitlines()[-1])
-    assert "1 email: like values stand in their places" in page
+    assert "1 email: replaced by similar values" in page
     assert "ada@lovelace.org" not in page
     assert done.status == 200
     assert "the recorded answer fails equals" in done.text
@@ -234,7 +234,7 @@ def test_a_case_is_made_before_anything_was_run(tmp_path: Path) -> None:
     assert done.status == 200
     assert '"incident-w-1"' in (tmp_path / "datasets/triage.jsonl").read_text()
     assert labels.status == 404
-    assert "no runs here yet" in labels.text
+    assert "no runs yet" in labels.text
 
 
 @pytest.mark.parametrize(

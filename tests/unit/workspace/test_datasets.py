@@ -147,10 +147,10 @@ def test_a_wrong_row_is_refused_with_its_line(tmp_path: Path, line: str, what: s
     [
         ('{"id": 17, "inputs": {}}', 'write "id": "17"'),
         ('{"id": "b", "inputs": {}, "expect": 1}', "did you mean 'expected'?"),
-        ('{"id": "b", "input": {}}', 'it belongs into inputs, an object: "inputs": {"<name>": …}'),
-        ('{"id": "b", "vars": {}}', 'it belongs into inputs, an object: "inputs": {"<name>": …}'),
+        ('{"id": "b", "input": {}}', 'it belongs in inputs, an object: "inputs": {"<name>": …}'),
+        ('{"id": "b", "vars": {}}', 'it belongs in inputs, an object: "inputs": {"<name>": …}'),
         *(
-            (f'{{"id": "b", "inputs": {{}}, "{name}": 1}}', "it belongs into expected")
+            (f'{{"id": "b", "inputs": {{}}, "{name}": 1}}', "it belongs in expected")
             for name in ("expected_output", "ideal", "target", "reference_outputs")
         ),
         ("[", "a dataset has one JSON object on each line; this file spreads over several"),
@@ -240,9 +240,9 @@ def test_a_file_that_changed_is_never_read_as_if_it_had_not(tmp_path: Path) -> N
         path.write_bytes(data)
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # a clock that shows nothing
 
-        with pytest.raises(WorkspaceError, match="has changed while it was in use"):
+        with pytest.raises(WorkspaceError, match="changed while evalh read it"):
             list(found)
-        with pytest.raises(WorkspaceError, match="has changed while it was in use"):
+        with pytest.raises(WorkspaceError, match="changed while evalh read it"):
             found.find("t-3")
 
 
@@ -256,7 +256,7 @@ def test_a_change_while_reading_is_seen(tmp_path: Path) -> None:
         file.seek(len(data) - 20)
         file.write(b"?")
 
-    with pytest.raises(WorkspaceError, match="has changed while it was in use"):
+    with pytest.raises(WorkspaceError, match="changed while evalh read it"):
         list(reading)
 
 

@@ -91,14 +91,14 @@ def test_a_big_cell_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "what", "line"),
     [
-        ("x,y\n1,2\n", "no column is called 'id'", 1),
-        ("\n\nID,x\na,1\n", "no column is called 'id'", 3),
-        ("id,x,x\na,1,2\n", "2 columns are called 'inputs.x'", 1),
-        ("id,x,inputs.x\na,1,2\n", "2 columns are called 'inputs.x'", 1),
-        ("id,id\na,b\n", "2 columns are called 'id'", 1),
-        ("id,\na,1\n", "a cell stands under a column without a name", 2),
+        ("x,y\n1,2\n", "no column 'id'", 1),
+        ("\n\nID,x\na,1\n", "no column 'id'", 3),
+        ("id,x,x\na,1,2\n", "2 columns have the name 'inputs.x'", 1),
+        ("id,x,inputs.x\na,1,2\n", "2 columns have the name 'inputs.x'", 1),
+        ("id,id\na,b\n", "2 columns have the name 'id'", 1),
+        ("id,\na,1\n", "a cell is in a column without a name", 2),
         ("id,,x\na,1,2\n", "a column's name is not complete: ''", 1),
-        ("id,x:json,x\na,1,2\n", "2 columns are called 'inputs.x'", 1),
+        ("id,x:json,x\na,1,2\n", "2 columns have the name 'inputs.x'", 1),
         ("id,expected.a:json,expected.a.b\na,1,2\n", "columns for what is inside it", 1),
         ("id:json\na\n", "the column 'id' is text", 1),
         ("id,n:int\na,1\n", ":int is not a type of cell, in 'n:int'", 1),
@@ -111,8 +111,8 @@ def test_a_big_cell_is_read(tmp_path: Path) -> None:
         ("id,expected.a..b\na,1\n", "a column's name is not complete", 1),
         ("id,expected,expected.a\na,1,2\n", "columns for what is inside it", 1),
         ("id,expected.a.b,expected.a\na,1,2\n", "columns for what is inside it", 1),
-        ("id,expected_output\na,1\n", "it is not clear what the column 'expected_output' is", 1),
-        ("id,inputs\na,1\n", "it is not clear what the column 'inputs' is", 1),
+        ("id,expected_output\na,1\n", "unknown column 'expected_output'", 1),
+        ("id,inputs\na,1\n", "unknown column 'inputs'", 1),
         ("id,x\na,1\n<<<<<<< HEAD\nb,1\n=======\nb,2\n>>>>>>> b\n", "a merge conflict is not settled", 3),
         ("<<<<<<< HEAD\nid,x\n=======\nid,y\n>>>>>>> b\na,1\n", "a merge conflict is not settled", 1),
         ("id\na\n>>>>>>> their side\n", "a merge conflict is not settled: >>>>>>> their side", 3),
@@ -171,7 +171,7 @@ def test_what_spreadsheets_write_is_read(tmp_path: Path, text: str) -> None:
 def test_a_separator_line_is_believed(tmp_path: Path) -> None:
     error = refused(tmp_path, "sep=;\nid,x\na,1\n")
 
-    assert (error.what, error.hint) == ("no column is called 'id'", "have: id,x")
+    assert (error.what, error.hint) == ("no column 'id'", "have: id,x")
 
 
 def test_typed_columns_hold_any_json(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_quote_that_swallows_the_file_is_stopped(tmp_path: Path, monkeypatch: 
 def test_a_name_that_is_nearly_one_of_ours_is_no_input_without_a_word(tmp_path: Path, column: str, meant: str) -> None:
     error = refused(tmp_path, f"id,ticket,{column}\na,b,c\n")
     name = column.strip()
-    assert error.what == f"it is not clear what the column {name!r} is"
+    assert error.what == f"unknown column {name!r}"
     assert error.hint == f"call it {meant}; or inputs.{name} if the prompt uses it"
     assert error.where == "datasets/d.csv:1"
 

@@ -372,7 +372,7 @@ def test_without_a_repository_everything_else_works(tmp_path: Path) -> None:
     found = probe(tmp_path)
 
     assert isinstance(probe(tmp_path), NoRepository)
-    assert found == NoRepository("no git repository around this folder", "git init")
+    assert found == NoRepository("this folder is not in a git repository", "git init")
 
 
 def test_without_the_git_command_the_reason_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,7 +104,7 @@ def test_the_files_own_value_is_left_alone() -> None:
         ({"a(enum)": "string"}, "an enum is a list", "p/a(enum)"),
         ({"a(enum)": []}, "an enum is a list", "p/a(enum)"),
         ({"a(object)": "string"}, "an object is a mapping", "p/a(object)"),
-        ({"a": "string", "a?": "string"}, "'a' is there twice", "p/a?"),
+        ({"a": "string", "a?": "string"}, "'a' exists twice", "p/a?"),
         ({"a": 3}, "a type's name or a mapping", "p/a"),
         ({"a": None}, "a type's name or a mapping", "p/a"),
         ([], "a type's name or a mapping", "p"),

@@ -303,8 +303,8 @@ WRONG = {
     ),
     f"{STEP}output: [extract, extrct, extract]": ("3: no step 'extrct'", "3: the output names 'extract' twice"),
     "steps:\n  a: {prompt: ask_for_id, inputs: {email: c}}\n  b: {prompt: ask_for_id, inputs: {email: a}}\n"
-    "  c: {prompt: ask_for_id, inputs: {email: b}}": ("2: the steps wait for each other: a → c → b → a",),
-    "steps:\n  a: {prompt: ask_for_id, inputs: {email: a}}": ("2: the steps wait for each other: a → a",),
+    "  c: {prompt: ask_for_id, inputs: {email: b}}": ("2: the steps depend on each other in a circle: a → c → b → a",),
+    "steps:\n  a: {prompt: ask_for_id, inputs: {email: a}}": ("2: the steps depend on each other in a circle: a → a",),
     "steps:\n  a: {prompt: ask_for_id, when: inputs.x, inputs: {email: inputs.x}}\n"
     "  b: {prompt: ask_for_id, else: a, inputs: {email: a}}": (
         "3: step 'b' runs only if 'a' was skipped, and reads it: it can never run",
@@ -315,7 +315,7 @@ WRONG = {
         "3: no step 'extrct' | did you mean 'extract'?",
     ),
     f"{STEP}  b: {{prompt: ask_for_id, when: true, inputs: {{email: extract.kind}}}}": ("3: 'when' must be text",),
-    f"{STEP}  b: {{prompt: ask_for_id, inputs: {{email: expected.kind}}}}": ("3: 'expected' is not visible here",),
+    f"{STEP}  b: {{prompt: ask_for_id, inputs: {{email: expected.kind}}}}": ("3: 'expected' is not available here",),
     f"{STEP}  b: {{prompt: ask_for_id, inputs: {{email: }}}}": ("3: 'email' cannot be null here",),
     f"{STEP}  b: {{prompt: ask_for_id, inputs: {{email: {{first: extract}}}}}}": ("3: 'first' must be a list",),
     f"{STEP}  b: {{prompt: ask_for_id, inputs: {{email: {{value: 1, first: []}}}}}}": (
@@ -518,7 +518,7 @@ def test_one_version_is_not_a_prompt_and_a_pipeline(tmp_path: Path, put: Put, ve
     with pytest.raises(WorkspaceError) as caught:
         load(tmp_path, version)
 
-    assert caught.value.what == f"refund@{version} is there twice: as a prompt and as a pipeline"
+    assert caught.value.what == f"refund@{version} exists twice: as a prompt and as a pipeline"
     assert caught.value.what in [one.what for one in prompts(tmp_path).check_all()]
 
 

@@ -93,7 +93,7 @@ def test_all_trials_must_pass_where_nothing_else_is_said(tmp_path: Path) -> None
         ("  require: better\n", "'require' must be not_worse_shown or no_worse, not 'better'", 7),
         ("  target: [dataset]\n", "'target' must be population or dataset, not a list", 7),
         ("  sequential: often\n", "'sequential' must be true or false, not text", 7),
-        ("  must_pass: {trials: 5}\n", "says of no case that it must pass", 7),
+        ("  must_pass: {trials: 5}\n", "names no case", 7),
         ("  must_pass:\n    tags: [a]\n    trials: 3\n    passes: 4\n", "4 of 3 trials cannot pass", 10),
         ("  must_pass:\n    tag: [a]\n", "unknown key 'tag'", 8),
         ("  good_rate: 0.9\n", "'good_rate' must be a mapping, not a number", 7),

@@ -184,8 +184,8 @@ def test_check_reports_every_problem_not_only_the_first(tmp_path: Path, write: W
         "prompts/triage/v03.prompt: is not a version of a prompt",
         "prompts/triage/v1.prompt:2: unknown key 'modle'",
         "prompts/triage/v2.prompt:1: {{#if x}} is not a slot",
-        "prompts/triage: evalh.toml names 'v9' as the live version of prompt 'triage', which is not there",
-        "prompts: evalh.toml names a live version of prompt 'gone', which is not there",
+        "prompts/triage: evalh.toml names 'v9' as the live version of prompt 'triage', which does not exist",
+        "prompts: evalh.toml names a live version of prompt 'gone', which does not exist",
     ]
 
 
@@ -372,7 +372,7 @@ def test_two_releases_at_once_never_replace_one_another(tmp_path: Path, write: W
                 write("triage/v1.prompt", "theirs")
             return super().parse(name, version, text, path)
 
-    with pytest.raises(UsageError, match="already there"):
+    with pytest.raises(UsageError, match="exists already"):
         release(tmp_path, Late(WorkTree(tmp_path), "prompts", {}), "triage")
 
     assert (tmp_path / "prompts/triage/v1.prompt").read_text() == "theirs"

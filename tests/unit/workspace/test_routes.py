@@ -175,7 +175,7 @@ def test_every_kind_that_may_pass_can_be_retried(tmp_path: Path, kind: ErrorKind
 def test_a_kind_that_would_be_met_again_is_refused_under_retry_with_the_reason(tmp_path: Path, kind: ErrorKind) -> None:
     error = refused(tmp_path, f'retry = {{on = ["timeout", "{kind.value}"]}}')
 
-    assert error.what == f"{kind.value!r} is not retried: its cause is in the request or the account"
+    assert error.what == f"{kind.value!r} cannot be retried: its cause is in the request or the account"
     assert error.where == "evalh.toml:3"
     assert error.hint == "may be declared: bad_response, network, overload, rate_limit, timeout"
 
@@ -192,7 +192,7 @@ def test_every_kind_that_another_model_may_not_meet_can_fall_back(tmp_path: Path
 def test_a_kind_that_every_model_would_meet_is_refused_under_fallback(tmp_path: Path, kind: ErrorKind) -> None:
     error = refused(tmp_path, f'fallback_on = ["{kind.value}"]')
 
-    assert (error.what, error.where) == (f"the next model cannot help with {kind.value!r}", "evalh.toml:3")
+    assert (error.what, error.where) == (f"a fallback cannot help with {kind.value!r}", "evalh.toml:3")
     assert str(error.hint).startswith("may be declared: auth, ")
 
 
@@ -229,8 +229,8 @@ def test_a_kind_that_every_model_would_meet_is_refused_under_fallback(tmp_path: 
         ("retry = {cap_s = '3'}", "'cap_s' must be a number of at least 0, not text", None),
         ("retry = {max_wait_s = -0.5}", "'max_wait_s' must be a number of at least 0", None),
         ("retry = {share = 'half'}", "'share' must be a number of at least 0, not text", None),
-        ("breaker = {rate = 1.5}", "'rate' must be a number above 0 and up to 1", "at 0 every failure would trip it"),
-        ("breaker = {rate = 0}", "'rate' must be a number above 0 and up to 1", "at 0 every failure would trip it"),
+        ("breaker = {rate = 1.5}", "'rate' must be a number above 0 and up to 1", "with 0 every failure would trip it"),
+        ("breaker = {rate = 0}", "'rate' must be a number above 0 and up to 1", "with 0 every failure would trip it"),
         ("breaker = {min = 0}", "'min' must be a whole number from 1 to 1,000,000", None),
         ("breaker = {window_s = 'x'}", "'window_s' must be a number of at least 0, not text", None),
         ("breaker = {cooldown_s = -1}", "'cooldown_s' must be a number of at least 0", None),
@@ -269,8 +269,8 @@ def test_a_kind_that_every_model_would_meet_is_refused_under_fallback(tmp_path: 
         ("cascade = {escalate_to = 'x'}", "'checks' is missing", 'checks = ["schema"]'),
         (
             "cascade = {checks = ['json'], escalate_to = 'x', by = 'ask'}",
-            "'by' must be anew or verify, not 'ask'",
-            "have: anew, verify",
+            "'by' must be again or verify, not 'ask'",
+            "have: again, verify",
         ),
         (
             "cascade = {checks = ['json'], escalate_to = 3}",
@@ -319,7 +319,7 @@ def test_a_check_that_needs_gold_is_refused_at_its_line(tmp_path: Path, check: s
     with pytest.raises(WorkspaceError) as caught:
         build_checks(one.repair.checks, grading_environment())
 
-    assert "compares with what a case expects, and a check must work without that" in caught.value.what
+    assert "needs gold, and a check must work without gold" in caught.value.what
     assert caught.value.where == "evalh.toml:3"
     assert "checks without gold" in str(caught.value.hint)
 

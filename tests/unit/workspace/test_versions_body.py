@@ -91,7 +91,7 @@ def test_a_body_may_be_the_history_alone() -> None:
     [
         ('Hi.\n{{role "sytem"}}', "unknown role 'sytem'", 5),
         ("{{history}}\n\n{{ticket}}", "text follows", 6),
-        ('{{history}}\n{{role "user"}}\n{{history}}', "stands twice", 6),
+        ('{{history}}\n{{role "user"}}\n{{history}}', "is given twice", 6),
         ("{{media photo}}", "not a media marker", 4),
         ('\n{{media url="a.png"}}', "not a media marker", 5),
     ],

@@ -1,4 +1,4 @@
-"""A judge beside what users said: how often they agree. Who votes is no sample, so it is never gold."""
+"""A judge beside what users said: how often they agree. Voters do not represent all users, so a vote is never gold."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -136,7 +136,7 @@ def _verdict(
     if not differences.n:
         return ComparisonVerdict.INCONCLUSIVE, _why_nothing(paired)
     if not measured:
-        return ComparisonVerdict.INCONCLUSIVE, "too many samples are ungraded to say anything"
+        return ComparisonVerdict.INCONCLUSIVE, "too many samples are ungraded for a result"
     if identical:
         return ComparisonVerdict.NO_WORSE, "both sides are the same answers: nothing differs"
     return _shown(differences, options.margin)
@@ -329,7 +329,7 @@ def _pass_at(pairs: Sequence[Pair], k: int) -> PassAt:
     sides = ([one.base for one in pairs], [one.head for one in pairs])
     fewest = min(case.trials for cases in sides for case in cases)
     if not 1 <= k <= fewest:
-        raise UsageError(f"pass@{k} takes {k} trials of each case; there are {fewest}", hint=f"--trials {k}")
+        raise UsageError(f"pass@{k} needs {k} trials of each case; here are {fewest}", hint=f"--trials {k}")
     chances = (pass_at_k, pass_hat_k)
     (base_any, base_all), (head_any, head_all) = (
         tuple(_mean([chance(case.trials, case.goods, k) for case in cases], clustered(cases)) for chance in chances)

@@ -218,7 +218,7 @@ class Comparison(Value, kw_only=True):
     preferred: tuple[Preferred, ...] = ()
     downstream: DownstreamComparison | None = None  # None: the suite states no value
     judges: tuple[JudgeStanding, ...] = ()  # models that grade, and whether they are calibrated
-    notices: tuple[str, ...] = ()  # what else speaks against trusting it
+    notices: tuple[str, ...] = ()  # other reasons not to trust it
     incidents: tuple[IncidentPair, ...] = ()  # cases that are incidents on either side: they are in no other number
     differing: tuple[PartDifference, ...] = ()  # also in what may differ, such as the prompt
 

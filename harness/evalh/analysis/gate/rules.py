@@ -150,7 +150,7 @@ def refused_by_chance(rule: MustPass, cases: int, rate: float = 0.99) -> float:
 def _never(rule: Never, measured: RuleInputs) -> Rule:
     name = f"never {rule.grader}"
     if rule.grader not in measured.graders:
-        reason = f"never: head's suite has no grader {rule.grader!r} any more, so nothing can be said"
+        reason = f"never: head's suite has no grader {rule.grader!r} any more, so nothing is known"
         return _settled(name, ExitCode.INCONCLUSIVE, reason)
     # A claim about cases: ten trials of one case, or ten copies of it, are one chance to fail.
     judged = [case for case in measured.head if _outcomes(case, rule.grader)]

@@ -1,7 +1,7 @@
 """One event loop for all asks of a process, on a thread of its own.
 
 All asks share the windows, rates, breakers and budgets of the models, which live on one loop: threads, several loops
-of the program and code without a loop are one service. A forked child begins anew: the parent's loop is not its own.
+of the program and code without a loop are one service. A forked child starts again: the parent's loop is not its own.
 """
 
 import asyncio
@@ -96,7 +96,7 @@ def background() -> Background:
         return _current
 
 
-def _begin_anew() -> None:
+def _start_again() -> None:
     global _current, _lock
     if _current is not None:
         atexit.unregister(_current.close)
@@ -105,4 +105,4 @@ def _begin_anew() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(after_in_child=_start_again)

@@ -233,11 +233,11 @@ def service_of(workspace: str | Path | None) -> WorkspaceService:
         return _services[named]
 
 
-def _begin_anew() -> None:
+def _start_again() -> None:
     global _lock  # noqa: PLW0603 (a forked child has services of its own)
     _services.clear()
     _lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(after_in_child=_start_again)

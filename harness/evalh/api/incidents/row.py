@@ -1,5 +1,6 @@
 """From a recorded execution to a row: inputs that fit the prompt, doubles for functions, and nobody's data."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
@@ -9,7 +10,7 @@ from evalh.analysis.like_values import LikeValues
 from evalh.api.incidents.recorded import Recorded
 from evalh.api.parts import Parts
 from evalh.core.case import ABSENT, Absent, Case
-from evalh.core.errors import EvalhError, UsageError
+from evalh.core.errors import EvalhError, UsageError, one_of
 from evalh.core.prompt import PromptRef, PromptVersion
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
@@ -78,15 +79,14 @@ def _fitting(parts: Parts, recorded: Recorded, version: PromptVersion) -> Fittin
     if own or len(different) == 1:
         return (own or fits)[0]
     if fits:
-        calls = ", ".join(one.id for one in recorded.calls)
         what = f"the inputs of several steps fit {version.label}: {', '.join(one.whose for one in fits)}"
-        raise UsageError(what, hint=f"name the call: --from {calls}")
+        raise UsageError(what, hint=one_of("--from {}", [one.id for one in recorded.calls]))
     matched = next(_matched(parts, recorded, version), None)
     if matched is not None:
         return matched
-    what = f"nothing recorded of {recorded.name} fits the inputs of {version.label}"
-    why = "; ".join(misfits) or "no inputs were recorded"
-    hint = f"{why}; trace.workflow(…, inputs={{…}}) or the inputs of its step keep them"
+    what = f"no recorded inputs of {recorded.name} fit {version.label}"
+    why = "; ".join(misfits) or f"none were recorded; {version.label} needs {', '.join(sorted(version.variables))}"
+    hint = f"evalh show {shlex.quote(recorded.name)}   {why}; trace.workflow(…, inputs={{…}}) records them"
     raise UsageError(what, hint=hint)
 
 
@@ -94,7 +94,8 @@ def _problem(version: PromptVersion, inputs: Mapping[str, JsonValue]) -> str | N
     """Say why inputs do not fit a version; None if they do."""
     missing = check_inputs(version, inputs)
     if missing:
-        return f"has no {', '.join(missing)}"
+        has = ", ".join(sorted(inputs)) or "nothing"
+        return f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing (it has: {has})"
     if version.input_schema is None:
         return None
     violation = Contract(version.input_schema, version.input_defaults).violation(inputs)

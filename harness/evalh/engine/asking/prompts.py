@@ -1,4 +1,4 @@
-"""Asking one prompt: its inputs are held against its schema, its answer against what it says of its output."""
+"""Asking one prompt: its inputs are checked by its schema, its answer by what it says of its output."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -67,7 +67,7 @@ class PromptAsking:
     def prepare(self, asked: AskRequest) -> Request:
         """Return what will be sent. Raises InvalidInputs."""
         if asked.given:
-            what = f"{self.version.label} is one prompt: it has no steps to give"
+            what = f"{self.version.label} is a single prompt: it has no steps to give"
             raise InvalidInputs(what, hint="given= is for pipelines")
         refuse_inputs(self.version, asked.inputs, self._inputs)
         try:

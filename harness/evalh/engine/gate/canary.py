@@ -111,7 +111,7 @@ class Canary(Struct, kw_only=True):
         if self.moved:
             worse = any(one.exit is ExitCode.NO for one in tested)
             what = "the model changed" if worse else "the model changed, not your prompt"
-            after = "head is worse nevertheless" if worse else "head is compared with that"
+            after = "head is still worse" if worse else "head is compared with that"
             yield Finding("canary", ExitCode.YES, f"{what}: {self._told()}; base was asked again, and {after}")
         elif self.move is not None and self.move.verdict is DriftVerdict.UNMEASURED:
             yield Finding("canary", ExitCode.CANNOT_MEASURE, self._told())

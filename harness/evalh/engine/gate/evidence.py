@@ -41,7 +41,7 @@ def unguarded(rule: MustPass | None, incidents: Sequence[Case]) -> Iterator[str]
     free = [case.id for case in incidents if rule is None or not rule.takes(case.id, case.tags)]
     if free:
         whose = f"{len(free)} of {len(incidents)} incidents ({listed(free, 3)})"
-        told = f"no rule holds {whose}, and they are in no rate: nothing would show that one is lost"
+        told = f"no rule checks {whose}, and they count in no rate: a lost one would not be noticed"
         yield f"{told}; gate: must_pass: {{tags: [{INCIDENT}]}}"
 
 

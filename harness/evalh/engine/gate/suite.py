@@ -132,7 +132,7 @@ class SuiteGate:
 
     async def _restart(self) -> None:
         """Ask both sides again with the model as it is today; answers of another model prove nothing."""
-        self._draw, self._clusters_done, self._tests = Dated.ANEW.draw(self._began), 0, self._unstarted_tests
+        self._draw, self._clusters_done, self._tests = Dated.AGAIN.draw(self._began), 0, self._unstarted_tests
         self._open_sides()
         await self._run_sessions(self._ask_in_batches(), [self._head, self._base])
 

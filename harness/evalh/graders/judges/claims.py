@@ -25,7 +25,7 @@ _FILLERS = frozenset(
     be a an the this that it answer output response reply gets deserves now clearly therefore thus still
     """.split()  # noqa: SIM905 (a table reads better)
 )
-_BOUNDARIES = frozenset("<>~\u2248\u2264\u2265")  # "less than 4" is no 4
+_BOUNDARIES = frozenset("<>~\u2248\u2264\u2265")  # "less than 4" is not 4
 _CHECKS, _CROSSES = frozenset("\u2705\u2714\u2713\U0001f44d"), frozenset("\u274c\u2718\u2717\U0001f44e")
 _DOUBTS = frozenset(
     """

@@ -132,7 +132,7 @@ class Candidates(Value):
 
     values: tuple[Decimal, ...] = ()
     believed: bool = False  # the first is what is read; the others are only named where it does not fit
-    doubt: bool = False  # it may be no number at all
+    doubt: bool = False  # it may not be a number at all
 
 
 class How(Value):
@@ -305,7 +305,7 @@ CJK_SIGNS = "".join((*_CJK_DIGITS, *_CJK_UNITS))
 """What such a number is made of besides digits."""
 _CJK_NUMBER = rf"(?:[0-9]++(?:,[0-9]{{3}})*+(?:\.[0-9]++)?|[{''.join(_CJK_DIGITS)}]++)"
 _CJK_UNIT = f"[{''.join(_CJK_UNITS)}]"
-# Two parts at least, the first of them with its unit. Koreans put a blank between them.
+# Two parts at least, the first of them with its unit. Koreans put a space between them.
 CJK_PATTERN = rf"(?:{_CJK_NUMBER})?{_CJK_UNIT}++(?:(?:(?<=[가-힣]) )?{_CJK_NUMBER}{_CJK_UNIT}*+)++"
 _CJK_PART = re.compile(rf"({_CJK_NUMBER})({_CJK_UNIT}*+)")
 

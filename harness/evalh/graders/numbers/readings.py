@@ -195,7 +195,7 @@ class NumberReading(Value):
     written: str
     values: tuple[Decimal, ...]
     believed: bool = False  # the first value is read; the others only keep it from being called wrong
-    doubt: str = ""  # why it may be no number, or not the one that is asked for: it cannot pass then
+    doubt: str = ""  # why it may not be a number, or not the one that is asked for: it cannot pass then
     literal: str = ""  # how it stands, where only its marks leave a choice
     mark: bool = False  # it may only count the items of a list, or refer to a source
 

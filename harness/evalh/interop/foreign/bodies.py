@@ -60,7 +60,7 @@ def without_keys(text: str, where: str, sheet: ProofSheet) -> str:
     end = 0
     for start, key in keys_in(text):
         why = "the source holds what looks like a key; it was not copied"
-        do = "revoke it: whoever can read the source has it"
+        do = "revoke it: everyone who can read the source has it"
         sheet.add(Fidelity.NOTE, where, "a literal key", why, do=do)
         begun = text.index(key, start)
         parts += [text[end:begun], REMOVED]

@@ -141,7 +141,7 @@ class Survey:
         return column
 
     def _guessed(self, free: Sequence[str], have: set[ColumnRole]) -> list[OwnColumn]:
-        """Guess by names what is no input: each role once, but outputs and what is inside `expected`."""
+        """Guess by names what is not an input: each role once, but outputs and what is inside `expected`."""
         found: list[OwnColumn] = []
         others = ColumnRole.INPUT in have or any(map(_is_lifted, free))  # that are inputs
         left = sorted((name for name in free if not _is_lifted(name)), key=lambda name: (_bare(name) != name, name))

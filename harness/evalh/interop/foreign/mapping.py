@@ -63,7 +63,7 @@ def text_of_output(record: Mapping[str, JsonValue], column: OwnColumn, *, blank:
 
 
 def says(value: JsonValue, *, blank: bool = False) -> bool:
-    """Whether a value says something: it is there, is not null, and is no blank text unless that counts."""
+    """Whether a value says something: it is there, is not null, and is not a blank text unless that counts."""
     return value is not ABSENT and value is not None and (blank or not isinstance(value, str) or bool(value.strip()))
 
 

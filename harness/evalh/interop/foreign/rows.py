@@ -66,7 +66,7 @@ class _OwnRows:
 
     def __init__(self, source: Path, columns: Columns) -> None:
         self._source, self._columns = source, columns
-        self._blank = kind_of(source) not in (".csv", ".tsv")  # an empty cell is no answer, an empty text is one
+        self._blank = kind_of(source) not in (".csv", ".tsv")  # an empty cell is not an answer, an empty text is one
 
     def cases(self, sheet: ProofSheet) -> Iterator[Row]:
         """Yield the cases; `sheet` is told of rows that cannot be read."""
@@ -115,7 +115,7 @@ def _key(columns: Columns) -> str:
 
 
 def _tell(sheet: ProofSheet, survey: Survey, columns: Columns, where: str) -> None:
-    """Tell whether something is expected, and which inputs are empty in some rows."""
+    """Whether something is expected, and which inputs are empty in some rows."""
     if not columns.of(ColumnRole.EXPECTED):
         do = "--map expected=COLUMN"
         what = f"no column is named as the right answer, such as expected, label or answer: {do} says which one it is"

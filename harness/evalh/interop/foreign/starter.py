@@ -37,7 +37,7 @@ class Golds:
     def __init__(self, *, inside: bool = False) -> None:
         self.count = 0
         self.kinds: Counter[str] = Counter()
-        self.fields: dict[str, Golds] = {}  # of objects that are no field themselves
+        self.fields: dict[str, Golds] = {}  # of objects that are not a field themselves
         self.order = InOrder()
         self._inside = inside
         self._values: dict[bytes, JsonValue] | None = {}  # None: too many, or too long, to be labels

@@ -152,7 +152,7 @@ def _is_redacted(said: Any) -> bool:
 
 
 def _fields(payload: Row, answer: Any, begun: float | None, *, failed: bool) -> dict[str, Any]:
-    """Return what the payload itself says of the attempt. Its zeros for a failed call are no counts."""
+    """Return what the payload itself says of the attempt. For a failed call its zeros are not counts."""
     if failed:
         return {}
     fields: dict[str, Any] = {}

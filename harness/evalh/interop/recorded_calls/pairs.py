@@ -1,4 +1,4 @@
-"""One recorded call: a request and what came back, as records. Whoever wrote the line, here it is one thing."""
+"""One recorded call: a request and what came back, as records, in one form whatever program wrote the line."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

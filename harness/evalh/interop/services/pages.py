@@ -55,7 +55,7 @@ def checked(address: str, variable: str, *, with_key: bool) -> str:
     if parts.username is not None or parts.query:
         raise UsageError(f"{variable} holds more than an address", hint="keys have variables of their own")
     if with_key and parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise UsageError(f"the key would travel to {parts.hostname} unencrypted", hint=f"{variable}=https://…")
+        raise UsageError(f"the key would be sent to {parts.hostname} unencrypted", hint=f"{variable}=https://…")
     return parts.geturl().rstrip("/")
 
 

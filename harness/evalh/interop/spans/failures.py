@@ -69,7 +69,7 @@ def _status(told: JsonValue) -> int | None:
 
 
 def kind_of_failure(span: ReceivedSpan) -> str | None:
-    """Return the log's kind of a failure; None: not known."""
+    """Return the log's kind of a failure; None if unknown."""
     status = status_of(span)
     if status in _BY_STATUS:
         return str(_BY_STATUS[status])

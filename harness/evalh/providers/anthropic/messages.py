@@ -131,7 +131,7 @@ class Messages:
             format_ = {"type": "json_schema", "schema": narrowed(typed(schema))}
             return {"output_config": {**(given if isinstance(given, Mapping) else {}), "format": format_}}
         if settings.tools or schema.get("type") != "object":
-            raise unsupported(HOME.kind, 'a schema as a tool beside other tools, or one whose root is no "object"')
+            raise unsupported(HOME.kind, 'a schema as a tool beside other tools, or one whose root is not an "object"')
         tool = {"name": OUTPUT_TOOL, "description": "Give the answer.", "input_schema": schema}
         return {"tools": [tool], "tool_choice": {"type": "tool", "name": OUTPUT_TOOL}}
 

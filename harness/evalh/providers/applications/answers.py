@@ -92,7 +92,7 @@ class AnswerReader:
             value = found(document, one.path)
             if value not in _EMPTY and value not in ([], {}):
                 said = value if isinstance(value, str) else _dumped(value)[:4096]
-                raise CallError(ErrorKind(one.kind), f"the application says at {one.path!r}: {shown(said)}")
+                raise CallError(ErrorKind(one.kind), f"the application reports at {one.path!r}: {shown(said)}")
 
 
 def json_of(body: bytes) -> JsonValue:
@@ -135,7 +135,7 @@ def text_of(value: JsonValue, path: str, document: JsonValue) -> str:
     if value is None:
         keys = [shown(key)[:40] for key in document][:_KEYS] if isinstance(document, Mapping) else []
         has = f"it has {', '.join(keys)}" if keys else f"it is {_name(document)}"
-        raise CallError(ErrorKind.BAD_RESPONSE, f"the answer has nothing at {path!r}: {has}")
+        raise CallError(ErrorKind.BAD_RESPONSE, f"the answer has no value at {path!r}: {has}")
     return plain(_dumped(value))
 
 

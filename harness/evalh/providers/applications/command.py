@@ -57,7 +57,7 @@ class Options(CodeOptions):
     @classmethod
     def _is_fixed(cls, command: tuple[str, ...]) -> tuple[str, ...]:
         if not command[0].strip():
-            raise Refused("'command' begins with the name of a program", _ARGV)
+            raise Refused("'command' must begin with the name of a program", _ARGV)
         for number, argument in enumerate(command):
             if "{{" in argument or "\0" in argument:
                 what = "an argument of 'command' holds a slot: an input could become an option of the program"
@@ -93,7 +93,7 @@ class CommandApplication(Application):
         named = self._options.env_allow
         for name in named:
             if not self._outside.get(name):
-                what = f"model {self.name!r} hands {name} to its program, and it is not set"
+                what = f"model {self.name!r} passes {name} to its program, and it is not set"
                 raise KeyMissing(what, where=self.spec.where or None, hint=f"export {name}=…")
         self._env = {name: self._outside[name] for name in (*_ALWAYS, *named) if name in self._outside}
         self.redact = Redactor(self._env[name] for name in named if is_secret(name))

@@ -100,7 +100,7 @@ class HttpApplication(Application):
         self._secret = {name: value for name, value in options.headers.items() if is_secret(name)}
         parts = address_of(options.url, "url", _URL)
         if parts.scheme == "http" and (self._secret or options.headers_env) and not is_loopback(str(parts.hostname)):
-            raise spec.wrong(f"a key would travel to {parts.hostname} unencrypted", "use https")
+            raise spec.wrong(f"a key would be sent to {parts.hostname} unencrypted", "use https")
         open_headers = {name.lower(): value for name, value in options.headers.items() if name not in self._secret}
         self.identity = {**self.identity, "headers": dict(sorted(open_headers.items()))}
         self.key_variables = tuple(options.headers_env.values())
@@ -134,7 +134,7 @@ class HttpApplication(Application):
             what = f"model {self.name!r} sends the header {name}, and {variable} is not set"
             raise KeyMissing(what, where=where, hint=f"export {variable}=…")
         if not is_header(name, value):
-            what = f"model {self.name!r}: {variable} holds a character that no header may hold"
+            what = f"model {self.name!r}: {variable} has a character that is not allowed in a header"
             raise UsageError(what, where=where, hint=f"set {variable} to the header's value alone, on one line")
         return value
 

@@ -58,7 +58,7 @@ def credentials_read(printed: bytes, now: float) -> Granted:
         raise ValueError("JSON without AccessKeyId and SecretAccessKey")
     values = tuple(filter(None, (key, secret, text_at(document, "SessionToken"))))
     if not all(map(is_key, values)):
-        raise ValueError("credentials with a character that no header may hold")
+        raise ValueError("credentials with a character that is not allowed in a header")
     return Granted(values, ends_of(document, now))
 
 

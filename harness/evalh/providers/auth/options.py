@@ -47,7 +47,7 @@ class AuthTable(FileModel):
         if self.aws is None and self.command is None:
             raise Refused("'auth' needs 'command' or 'aws'", _COMMAND)
         if self.command is not None and not self.command[0].strip():
-            raise Refused("'command' begins with the name of a program", _COMMAND, at=("command",))
+            raise Refused("'command' must begin with the name of a program", _COMMAND, at=("command",))
         if self.aws is None and self.region is not None:
             raise Refused("'region' belongs to 'aws'", _AWS, at=("region",))
         if self.aws is not None and self.region is None:

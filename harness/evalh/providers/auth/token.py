@@ -98,7 +98,7 @@ class KeyProgram:
     def _ended(self, task: "asyncio.Task[Granted]") -> None:
         self._running = None
         if not task.cancelled():
-            task.exception()  # whoever waited has it; it may be that nobody did
+            task.exception()  # the waiting tasks have it; perhaps there are none
 
     def taken(self, granted: Granted) -> None:
         """Note that a server took this."""
@@ -169,7 +169,7 @@ def token_of(printed: bytes, now: float) -> Granted:
     else:
         granted = Granted((_line(printed),))
     if not is_key(granted.values[0]):
-        raise ValueError("a token with a character that no header may hold")
+        raise ValueError("a token with a character that is not allowed in a header")
     return granted
 
 

@@ -98,7 +98,7 @@ def _failure(exc: Exception, url: str, timeout_s: float) -> CallError:
         case aiohttp.ConnectionTimeoutError():
             text = f"no connection to {host} within {transport.CONNECT_TIMEOUT_S:g} s"
         case TimeoutError():
-            kind, text = ErrorKind.TIMEOUT, f"no whole answer from {host} within {timeout_s:g} s"
+            kind, text = ErrorKind.TIMEOUT, f"no complete answer from {host} within {timeout_s:g} s"
         case aiohttp.ClientPayloadError():
             kind, text = ErrorKind.BAD_RESPONSE, f"{host} ended the answer before it was whole"
         case aiohttp.ClientHttpProxyError():

@@ -160,7 +160,7 @@ class DirectTransport:
                 connection = await self._reach(place)
         except TimeoutError:
             if patience_s < transport.CONNECT_TIMEOUT_S:
-                what = f"no whole answer from {place.netloc} within {timeout_s:g} s"
+                what = f"no complete answer from {place.netloc} within {timeout_s:g} s"
                 raise unreached(what, ErrorKind.TIMEOUT) from None
             raise unreached(f"no connection to {place.netloc} within {patience_s:g} s") from None
         except ssl.SSLCertVerificationError as exc:

@@ -82,7 +82,7 @@ class Connection(asyncio.Protocol):
 
     def give_up(self, timeout_s: float) -> None:
         """End the request that takes too long."""
-        self._fail(CallError(ErrorKind.TIMEOUT, f"no whole answer from {self._netloc} within {timeout_s:g} s"))
+        self._fail(CallError(ErrorKind.TIMEOUT, f"no complete answer from {self._netloc} within {timeout_s:g} s"))
 
     def release(self) -> None:
         """Let go after a request: what was not read to its end cannot be used again."""

@@ -103,7 +103,7 @@ def _failure(exc: Exception, url: str, timeout_s: float) -> CallError:
         case httpx.ConnectTimeout():
             text = f"no connection to {host} within {CONNECT_TIMEOUT_S:g} s"
         case httpx.TimeoutException() | TimeoutError():
-            return CallError(ErrorKind.TIMEOUT, f"no whole answer from {host} within {timeout_s:g} s")
+            return CallError(ErrorKind.TIMEOUT, f"no complete answer from {host} within {timeout_s:g} s")
         case httpx.RemoteProtocolError() | httpx.ReadError() | httpx.DecodingError():
             return _cut_off(exc, host)
         case httpx.ProxyError():

@@ -61,7 +61,7 @@ class Embeddings:
     def assembler(self, settings: Settings) -> "_Vectors":
         """Return what reads the one vector: it comes whole. Raises CallError."""
         if settings.stream:
-            raise unsupported(_NAME, "a stream: take `stream` out of its params")
+            raise unsupported(_NAME, "a stream: remove `stream` from its params")
         return _Vectors()
 
     refusal = staticmethod(refusal_of)

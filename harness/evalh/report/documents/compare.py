@@ -21,7 +21,7 @@ from evalh.report.documents.document import Document, document_of
 
 
 class JudgeDocument(Value, kw_only=True):
-    """A judge on whose verdicts a result rests, and how far people's labels speak for it."""
+    """A judge on whose verdicts a result rests, and whether it is calibrated with people's labels."""
 
     judge: str
     required: bool

@@ -106,7 +106,7 @@ class BaselineState(Value, kw_only=True):
     date: str
     good_rate: float | None
     stale: tuple[str, ...]
-    outputs: bool | None  # whether they are kept; None: not known
+    outputs: bool | None  # whether they are kept; None if unknown
     again: str | None  # what accepts a stale one again; None: it is fresh, or cannot be read
 
 

@@ -1,7 +1,7 @@
 """HTML and SVG, escaped by construction: text is escaped where it enters, and nothing else can enter.
 
 There is no template and no raw string to forget: an element is built from a name, attributes and children. A child that
-is no `Markup` is text. What could run or load (event handlers, styles, addresses outside the page) cannot be written.
+is not `Markup` is text. What could run or load (event handlers, styles, addresses outside the page) cannot be written.
 """
 
 import re

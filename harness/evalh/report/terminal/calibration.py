@@ -62,7 +62,9 @@ def show_feedback(console: Console, found: FeedbackAgreement) -> None:
     console.print(StyledText.assemble((found.judge, "bold"), f" · suite {found.suite} · compared with users' votes"))
     console.print()
     share = f"{found.voted:,} of {plural(found.workflows, 'workflow')}"
-    console.print(StyledText(f"users who voted: {share}; not a sample, and never gold", "yellow"))
+    console.print(
+        StyledText(f"users who voted: {share}; they do not represent all users, and votes are never gold", "yellow")
+    )
     cells = found.confusion
     console.print(
         f"of {found.both:,} that are judged and have a vote, both agree on {cells.both_good + cells.both_bad:,}"
@@ -186,7 +188,7 @@ def _points(estimate: Estimate) -> str:
 
 
 def _doubts(calibration: Calibration, outputs: str) -> list[str]:
-    """Say what speaks against the judge, and against the intervals of its agreement."""
+    """Warn about the judge, and about the intervals of its agreement."""
     table, lines = calibration.confusion, []
     if calibration.agreement is not None and calibration.agreement.worse_than_chance:
         lines.append(
@@ -194,9 +196,9 @@ def _doubts(calibration: Calibration, outputs: str) -> list[str]:
         )
     if table.labelled and table.disagreements < FEWEST_DISAGREEMENTS:
         few = (
-            "too few to know how it errs"
+            "too few to estimate its errors"
             if calibration.few_labels
-            else "enough to show that it rarely errs, but not how it errs"
+            else "enough to show that it is rarely wrong, but not in which way"
         )
         lines.append(
             f"people and the judge disagree on {table.disagreements} of {table.labelled} labelled {outputs}: {few};"

@@ -18,7 +18,7 @@ _SWITCHES = {
 _WHY = {
     "unreadable": "could not be read",
     "too large": "were too large: their content is missing",
-    "full": "came while no room was left",
+    "full": "came while the disk was full",
     "disk": "could not be written",
     "redaction": "could not be redacted: their content is missing",
 }
@@ -28,7 +28,7 @@ def show_collected(console: Console, found: CollectedDocument) -> None:
     """Print what arrived."""
     _counts(console, found, "collected")
     if found.dropped:
-        console.print(StyledText(f"{plural(found.dropped, 'span')} had nothing to do with models", "dim"))
+        console.print(StyledText(f"{plural(found.dropped, 'span')} did not concern models", "dim"))
     _lost(console, found)
     if found.forwarding is not None:
         console.print(StyledText(_forwarded(found)), soft_wrap=True)
@@ -98,7 +98,7 @@ def _forwarded(found: CollectedDocument) -> str:
 def _advice(found: CollectedDocument) -> list[str]:
     if not found.calls and not found.workflows:
         return [
-            "nothing of a model arrived: is the program instrumented? docs/reference/collect.md",
+            "no model calls arrived: is the program instrumented? docs/reference/collect.md",
             "what evalh.trace records is written without spans: evalh trace list",
         ]
     lines = ["next: evalh show last"]

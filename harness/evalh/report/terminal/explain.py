@@ -24,7 +24,7 @@ def show_explained(console: Console, routes: Sequence[tuple[str, Tallies | None,
 
 def _show_route(console: Console, name: str, tallies: Tallies | None, statements: Sequence[Statement]) -> None:
     runs = 0 if tallies is None else tallies.runs
-    seen = "part of the above, and counted there" if tallies is None else "it was not run yet"
+    seen = "part of the above, and counted there" if tallies is None else "it did not run yet"
     if tallies is not None and runs:
         seen = f"last {runs} run{'s' * (runs > 1)}: {tallies.calls} calls sent, {tallies.from_log} answered by the log"
     console.print(StyledText.assemble((name, "bold"), (f"  {seen}", "dim")))
@@ -65,7 +65,7 @@ def show_observed(console: Console, observed: tuple[Sequence[WorkflowDetail], Se
     console.print(StyledText.assemble((names, "bold"), (counted, "dim")))
     if len(seen_here) < len(details):
         asked = plural(len(details) - len(seen_here), "workflow")
-        console.print(StyledText(f"{asked} of evalh.ask left out: evalh explain tells how its route decides", "dim"))
+        console.print(StyledText(f"{asked} of evalh.ask left out: evalh explain shows how its route decides", "dim"))
     for seen, group in groupby(observations, key=lambda one: one.seen is Sighting.NOT_VISIBLE):
         console.print()
         console.print(StyledText("not visible" if seen else "seen", "bold"))
@@ -75,7 +75,7 @@ def show_observed(console: Console, observed: tuple[Sequence[WorkflowDetail], Se
                 _show_observation(console, one)
     if seen_here and all(one.seen is Sighting.NOT_VISIBLE for one in observations):
         console.print()
-        seen_well = "no request was sent again, and every answer that was used was held"
+        seen_well = "no request was sent again, and every answer that was used was checked"
         console.print(StyledText(f"nothing {'in what is visible' if observations else 'else'}: {seen_well}"))
 
 

@@ -42,7 +42,7 @@ def _lines(row: AddedRow) -> Iterator[tuple[str, str]]:
         yield "note", note
     if row.replaced:
         counts = ", ".join(f"{count} {kind}" for kind, count in row.replaced.items())
-        yield "personal", f"{counts}: like values stand in their places"
+        yield "personal", f"{counts}: replaced by similar values"
     if row.near:
         yield "near", f"{', '.join(row.near)}: nearly the same text"
 
@@ -54,9 +54,9 @@ def _recorded(standing: Standing, verdicts: Sequence[RecordedVerdict]) -> Styled
         return StyledText.assemble(("red", "bold red"), f"       the recorded answer fails {why}")
     if standing is Standing.GOOD:
         return StyledText(
-            "not red   the recorded answer passes every grader: none of them sees what was wrong", "yellow"
+            "not red   the recorded answer passes every grader: none of them notices the failure", "yellow"
         )
-    return StyledText("not red   no grader that asks nobody can tell: evalh run judges it", "yellow")
+    return StyledText("not red   no grader without a model can decide: evalh run judges it", "yellow")
 
 
 def show_live(console: Console, live: LiveTrials) -> None:

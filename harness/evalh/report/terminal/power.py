@@ -17,7 +17,7 @@ _SOURCES = {
 
 def show_power(console: Console, plan: Power) -> None:
     """Print a plan: what the suite sees, what more would take, what that costs."""
-    seen = "too few to show any drop"
+    seen = "too few cases to show a drop"
     if plan.detectable_drop is not None:
         seen = f"80 % power to show a drop of {points(plan.detectable_drop)}"
     console.print(StyledText(f"{safe(plan.suite)}, {in_clusters(plan.cases, plan.clusters)}: ").append(seen, "bold"))
@@ -36,13 +36,13 @@ def show_power(console: Console, plan: Power) -> None:
     console.print(table)
     if plan.thin:
         console.print()
-        console.print(StyledText(f"a margin of {margin} is finer than {plan.cases} cases can resolve", "yellow"))
+        console.print(StyledText(f"a margin of {margin} is too small for {plan.cases} cases", "yellow"))
     if plan.with_trials:
         console.print()
         console.print(_trials(plan))
     elif plan.trials == 1:
         console.print()
-        console.print(StyledText("to see what more trials of each case are worth, compare once with --trials 3", "dim"))
+        console.print(StyledText("to learn whether more trials help, compare once with --trials 3", "dim"))
 
 
 def tested(comparison: Comparison) -> list[str]:
@@ -50,7 +50,7 @@ def tested(comparison: Comparison) -> list[str]:
     lines = []
     if comparison.p_value is not None and not comparison.identical:
         drop, cases = comparison.detectable_drop, in_clusters(comparison.n, comparison.clusters)
-        shown = "too few to show any drop"
+        shown = "too few cases to show a drop"
         if drop is not None:
             shown = f"80 % power to show a drop of {100 * drop:.1f} points, if cases differ as often as here"
         lines.append(f"p {p_text(comparison.p_value)} ({comparison.test}) · {cases}: {shown}")

@@ -13,7 +13,7 @@ _VOTED = {Voted.GOOD: "  voted good", Voted.BAD: "  voted bad", Voted.NONE: "  n
 
 def show_graded(console: Console, graded: GradedProduction) -> None:
     """Print the rate of each version, what changed, and what was left out."""
-    console.print(StyledText.assemble((graded.suite, "bold"), ": production's answers, nobody was asked"))
+    console.print(StyledText.assemble((graded.suite, "bold"), ": production's answers, only judges were asked"))
     console.print()
     _show_rates(console, graded)
     for one in graded.versions:
@@ -35,7 +35,7 @@ def _show_rates(console: Console, graded: GradedProduction) -> None:
         table.add_row(*_cells(one, _VOTED[voted]))
     console.print(table)
     if graded.by_feedback:
-        console.print(StyledText("users who vote are no sample of those who do not", "dim"))
+        console.print(StyledText("users who vote do not represent those who do not", "dim"))
 
 
 def _show_rest(console: Console, graded: GradedProduction) -> None:
@@ -48,7 +48,7 @@ def _show_rest(console: Console, graded: GradedProduction) -> None:
         console.print(StyledText(told, "yellow"))
     if graded.without_gold:
         names = ", ".join(one_line(name, 30) for name in graded.without_gold)
-        console.print(StyledText(f"not used, for production has no gold: {names}", "dim"))
+        console.print(StyledText(f"not used, because production has no gold: {names}", "dim"))
     for one in graded.versions:
         if one.run is not None:
             console.print(StyledText(f"evalh show {one.run}   {one.version}: what failed, and why", "dim"))

@@ -44,7 +44,7 @@ class ProductionReader(LogReader):
         """Open it. Raises NotFound if nothing was traced yet, StoreError, WorkspaceError."""
         path = folder / FILE
         if not path.exists():
-            raise NotFound("nothing was traced here yet", where=str(path), hint=_HINT)
+            raise NotFound("no workflows are traced yet", where=str(path), hint=_HINT)
         try:
             connection = connect_reading(path)
             version = schema_version(connection, path)
@@ -52,7 +52,7 @@ class ProductionReader(LogReader):
             raise explained(exc, path) from exc
         if version == 0:
             connection.close()
-            raise NotFound("nothing was traced here yet", where=str(path), hint=_HINT)
+            raise NotFound("no workflows are traced yet", where=str(path), hint=_HINT)
         return cls(connection, path)
 
     def find(self, name: str) -> WorkflowDetail | TracedItem | None:
@@ -73,7 +73,7 @@ class ProductionReader(LogReader):
         begun = "select id from workflows where substr(id, 1, length(:name)) = :name order by id limit 3"
         ids = [restored(row["id"]) for row in self._rows(begun, {"name": asked})]
         if len(ids) > 1:
-            raise NotFound(f"{name!r} begins several workflows", hint=", ".join(ids))
+            raise NotFound(f"{name!r} is the beginning of several workflows", hint=", ".join(ids))
         return self.detail(ids[0]) if ids else None
 
     def detail(self, workflow: str) -> WorkflowDetail:

@@ -129,13 +129,13 @@ class Csv:
             del cells[self._width :]  # under the columns without a name
         if self._width < len(cells) <= self._width + self._nameless:
             cell = next(cell for cell in cells[self._width :] if cell)
-            hint = f"name the column of {cell[:40]!r} in the header, or empty it"
-            raise WorkspaceError("a cell stands under a column without a name", where=where, hint=hint)
+            hint = f"name the column of {cell[:40]!r} in the header, or empty the cell"
+            raise WorkspaceError("a cell is in a column without a name", where=where, hint=hint)
         if len(cells) != self._width:
             raise WorkspaceError(
                 f"has {len(cells)} cells where the header has {self._width}",
                 where=where,
-                hint=f"cells with {_SPOKEN.get(self._delimiter, repr(self._delimiter))} stand in double quotes",
+                hint=f"cells with {_SPOKEN.get(self._delimiter, repr(self._delimiter))} must be in double quotes",
             )
         case_id = cells[self._id]
         if not case_id.strip():
@@ -270,8 +270,8 @@ def _refuse_header(columns: "Sequence[Column]", where: str) -> None:
     if "id" not in names:
         near = next((name for name in names if _bare(name) in ("id", "ids", "caseid")), None)
         have = ", ".join(name[:60] for name in names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
-        hint = f"call the column {near!r} id" if near else f"have: {have}"
-        raise WorkspaceError("no column is called 'id'", where=where, hint=hint)
+        hint = f"rename the column {near!r} to id" if near else f"have: {have}"
+        raise WorkspaceError("no column 'id'", where=where, hint=hint)
     inside: dict[str, Any] = {}
     for name in names:
         _refuse_name(name, where)
@@ -280,7 +280,7 @@ def _refuse_header(columns: "Sequence[Column]", where: str) -> None:
     counted = Counter(map(_full_name, names))
     for name, times in counted.items():
         if times > 1:
-            raise WorkspaceError(f"{times} columns are called {name!r}", where=where)
+            raise WorkspaceError(f"{times} columns have the name {name!r}", where=where)
     for column in columns:
         if column.json and column.name in ("id", "tags"):
             raise WorkspaceError(f"the column {column.name!r} is text", where=where, hint=f"call it {column.name}")
@@ -292,7 +292,7 @@ def _refuse_name(name: str, where: str) -> None:
         raise WorkspaceError(f"a CSV file cannot hold graders, as the column {name!r} would", where=where, hint=hint)
     if (meant := _meant(name)) is not None:
         hint = f"call it {meant}; or inputs.{name} if the prompt uses it"
-        raise WorkspaceError(f"it is not clear what the column {name!r} is", where=where, hint=hint)
+        raise WorkspaceError(f"unknown column {name!r}", where=where, hint=hint)
     if not name or name in (_INPUTS, _EXPECTED) or (name.startswith(_EXPECTED) and "" in name.split(".")):
         raise WorkspaceError(f"a column's name is not complete: {name!r}", where=where)
     stem, _, kind = name.rpartition(":")

@@ -147,7 +147,7 @@ class Dataset:
             raise WorkspaceError(f"cannot be read: {exc.strerror or exc}", where=self._name) from exc
 
     def _changed(self) -> WorkspaceError:
-        return WorkspaceError("has changed while it was in use", where=self._name, hint="run the command again")
+        return WorkspaceError("changed while evalh read it", where=self._name, hint="run the command again")
 
 
 def open_dataset(tree: Tree, config: Config, name: str) -> Dataset:
@@ -171,7 +171,7 @@ def open_dataset(tree: Tree, config: Config, name: str) -> Dataset:
         raise _packed(packed, label(tree, packed))
     for lost in map(PurePosixPath, paths):
         if lost.name in tree.names(str(lost.parent)):
-            raise WorkspaceError("is not a file: a folder, or a link that leads nowhere", where=label(tree, str(lost)))
+            raise WorkspaceError("is not a file: a folder, or a broken link", where=label(tree, str(lost)))
     if name.endswith(_SUFFIXES):
         hint = f"did you mean {stem}?" if tree.exists(stem) else "the path starts at the workspace's root"
         raise NotFound(f"no dataset {name!r}", where=label(tree, name), hint=hint)

@@ -75,7 +75,7 @@ class Hashes:
         self._buckets[key & (_BUCKETS - 1)].append(key)
 
     def repeated(self) -> Callable[[str], bool] | None:
-        """Return what tells whether an id's hash came more than once; None: no hash did."""
+        """Return a test whether an id's hash came more than once; None if no hash did."""
         twice = frozenset(
             key
             for bucket in self._buckets

@@ -127,7 +127,7 @@ def strict_case(span: ByteRange, name: str) -> Case:
     row = _object(text, where)
     for key in row:
         if key not in _KEYS:
-            hint = f"it belongs into {_FOREIGN[key]}" if key in _FOREIGN else did_you_mean(key, _KEYS)
+            hint = f"it belongs in {_FOREIGN[key]}" if key in _FOREIGN else did_you_mean(key, _KEYS)
             raise WorkspaceError(f"unknown key {key!r}", where=where, hint=hint)
     case_id = row.get("id")
     if isinstance(case_id, int) and not isinstance(case_id, bool):

@@ -177,7 +177,7 @@ def read_baseline(tree: Tree, path: str) -> Baseline | None:
     outputs = _outputs(tree, path, name)
     check_once(name, rows, outputs if header.get("outputs") else ())  # it says more than a digest that does not fit
     if header["digest"] != _digest(header, rows, outputs if header.get("outputs") else ()):
-        what = "was edited, or its outputs were: its digest does not fit"
+        what = "it or its outputs were edited: the digest does not match"
         raise WorkspaceError(what, where=f"{name}:1", hint=MEND)
     outputs = outputs if header.get("outputs") else []
     check_shapes(name, header, rows, outputs)

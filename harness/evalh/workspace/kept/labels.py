@@ -60,7 +60,7 @@ def _read(tree: Tree, path: str, author: str) -> Iterator[Label]:
         try:
             row = msgspec.convert(parse(line), _Row, strict=True)
         except (NotStrictJson, msgspec.ValidationError) as exc:
-            hint = "a label is written by `evalh label`; take the line out, or put it back as it was"
+            hint = "a label is written by `evalh label`; remove the line, or restore it"
             raise WorkspaceError(f"is not a label: {exc}", where=f"{path}:{number}", hint=hint) from None
         yield Label(
             case_id=row.case,
@@ -80,7 +80,7 @@ class LabelFile:
     def __init__(self, root: Path, datasets_dir: str, suite: str, author: str) -> None:
         """Find the file. Raises UsageError for a name that makes none."""
         if not author or author.startswith(".") or not all(sign.isalnum() or sign in "._-@+" for sign in author):
-            raise UsageError(f"{author!r} cannot be an author's name", hint="--author ada: letters, digits, . _ - @ +")
+            raise UsageError(f"{author!r} is not an author's name", hint="--author ada: letters, digits, . _ - @ +")
         self.path = root / folder_of(datasets_dir, suite) / f"{author}{_SUFFIX}"
 
     def add(self, label: Label) -> int:

@@ -157,7 +157,7 @@ class BodyParser(Value):
             where = f"{path}:{section.line + piece.line + exc.line - 2}"
             if self._compiles("".join(token.source for token in tokens if _marker(token) is None)):
                 raise WorkspaceError(
-                    "a role, history or media marker stands inside a block",
+                    "a role, history or media marker is inside a block",
                     where=where,
                     hint="markers are read before the template is filled; close the block before the marker",
                 ) from None
@@ -297,9 +297,9 @@ def _refuse_new_tags(tokens: Sequence[Token]) -> None:
             and right.source.startswith(("{", "%", "#"))
         ):
             raise WorkspaceError(
-                "text that ends with { or \\ stands right before a tag",
+                "text that ends with { or \\ is right before a tag",
                 where=f"{left.path}:{left.line}",
-                hint="put a blank between them",
+                hint="put a space between them",
             )
 
 
@@ -331,7 +331,7 @@ def _split(tokens: Sequence[Token], path: str, first_line: int) -> tuple[Section
             continue
         role = None
         if any(section.role is None for section in sections):
-            raise _wrong(token, "{{history}} stands twice")
+            raise _wrong(token, "{{history}} is given twice")
         sections.append(Section(None, "", token.anchor))
     sections += _section(role, section_tokens)
     if not sections:

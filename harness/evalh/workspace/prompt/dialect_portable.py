@@ -82,9 +82,9 @@ def _next(text: str, start: int, line: int) -> tuple[int, TokenKind]:
             continue
         if text[match.end() - 1] != "{":
             here = line + text.count("\n", start, match.end())
-            raise BodyError(f"{text[match.end() - 2 : match.end()]} begins logic of Jinja2", here, _OPT_IN)
+            raise BodyError(f"{text[match.end() - 2 : match.end()]} starts Jinja2 logic", here, _OPT_IN)
         if slashes and text.startswith("{{!", match.end(1)):
-            raise BodyError("a backslash stands right before a comment", line, "put a blank between them")
+            raise BodyError("a backslash is right before a comment", line, "put a space between them")
         return match.end(1), TokenKind.TEXT
     return len(text), TokenKind.TEXT
 

@@ -121,5 +121,5 @@ class FrontMatter(FileModel):
         names = [tool.name for tool in self.tools]
         for place, name in enumerate(names):
             if name in names[:place]:
-                raise Refused(f"tool {name!r} is there twice", at=("tools", place))
+                raise Refused(f"tool {name!r} exists twice", at=("tools", place))
         return self

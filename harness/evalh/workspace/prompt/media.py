@@ -98,7 +98,7 @@ def media_from(tree: Tree, path: str) -> Media:
     try:
         data = tree.read(path)
     except FileNotFoundError:
-        raise WorkspaceError("there is no such file", where=path, hint="paths start at the workspace's root") from None
+        raise WorkspaceError("no such file", where=path, hint="paths start at the workspace's root") from None
     content_type = content_type_of(data, path)
     if content_type is None:
         known = "png, jpeg, gif, webp, heic, avif, pdf, wav, mp3, ogg, flac, mp4, webm"

@@ -126,7 +126,7 @@ class _Picoschema:
                 continue
             name, optional, kind, description = self._key(key, place)
             if name in properties:
-                raise self._wrong(f"property {name!r} is there twice", place)
+                raise self._wrong(f"property {name!r} exists twice", place)
             schema = self._property(kind, value, place)
             properties[name] = {**schema, "description": description} if description else schema
             if optional:

@@ -47,7 +47,7 @@ class Prompts:
         configured = self._live.get(name)
         if configured is not None and configured not in versions:
             raise NotFound(
-                f"evalh.toml names {configured!r} as the live version of prompt {name!r}, which is not there",
+                f"evalh.toml names {configured!r} as the live version of prompt {name!r}, which does not exist",
                 where=label(self.tree, self._home(name)),
                 hint=f"have: {', '.join(versions)}",
             )
@@ -120,7 +120,7 @@ class Prompts:
         both = [f"{self._home(name)}/{version}{suffix}" for suffix in (SUFFIX, PIPELINE_SUFFIX)]
         if all(self.tree.exists(path) for path in both):
             raise WorkspaceError(
-                f"{name}@{version} is there twice: as a prompt and as a pipeline",
+                f"{name}@{version} exists twice: as a prompt and as a pipeline",
                 where=label(self.tree, both[1]),
                 hint=f"keep one of the two; the other: {both[0]}",
             )
@@ -157,7 +157,7 @@ class Prompts:
             yield from self.check(name)
         for name in sorted(self._live.keys() - set(self.names())):
             yield WorkspaceError(
-                f"evalh.toml names a live version of prompt {name!r}, which is not there",
+                f"evalh.toml names a live version of prompt {name!r}, which does not exist",
                 where=label(self.tree, self.folder),
                 hint=did_you_mean(name, self.names()),
             )

@@ -121,7 +121,7 @@ def bound(reference: Reference, where: str, scope: Scope) -> SourcePart:
 
 
 _OTHER_WORDS = {
-    "expected": "a step cannot see the gold: it would answer with it",
+    "expected": "a step cannot see the gold: it could copy it",
     "null": "write none",
     "nil": "write none",
     "undefined": "write none; or `x.y is defined`",
@@ -136,7 +136,7 @@ _OTHER_WORDS = {
 def _unknown(reference: Reference, where: str, scope: Scope) -> WorkspaceError:
     name = reference.source
     if name == "expected":
-        return WorkspaceError("'expected' is not visible here", where=where, hint=_OTHER_WORDS[name])
+        return WorkspaceError("'expected' is not available here", where=where, hint=_OTHER_WORDS[name])
     what = f"no step {name!r}"
     hint = _OTHER_WORDS.get(name) or did_you_mean(name, scope)
     if name not in _OTHER_WORDS and not reference.path:
@@ -150,7 +150,7 @@ def _unknown(reference: Reference, where: str, scope: Scope) -> WorkspaceError:
 def truth(value: JsonValue) -> bool:
     """Return whether a value is true, as in Jinja. Raises Incomparable for text that looks like a condition."""
     if isinstance(value, str) and value.strip().casefold() in _SAYS_NO:
-        raise Incomparable(f"the text {value.strip()!r} would always be true: compare it with a text")
+        raise Incomparable(f"the text {value.strip()!r} is always true: compare it with another text")
     return bool(value)
 
 
@@ -165,7 +165,7 @@ def compared(left: JsonValue, name: str, right: JsonValue) -> bool:
     if type(left) is not type(right) or type(left) not in _ORDERED:
         kind = _refuse_types(left, right)
         if kind not in ("a number", "text"):
-            raise Incomparable(f"{kind} has no order: only numbers and texts can be ordered")
+            raise Incomparable(f"{kind} cannot be ordered: only numbers and texts can")
     return _ORDERS[name](left, right)
 
 

@@ -89,9 +89,7 @@ def release(root: Path, prompts: Prompts, name: str) -> Path:
     path = f"{draft.path.rpartition('/')[0]}/{version}{suffix}"
     if prompts.parse(name, version, frozen, path).digest != draft.digest:
         what = "with its partials" if draft.pipeline is None else "with its steps' versions"
-        raise WorkspaceError(
-            f"{what} written out the draft would say something else", where=draft.path, hint="write them out"
-        )
+        raise WorkspaceError(f"{what} written out, the draft would change", where=draft.path, hint="write them out")
     return _write(root, path, frozen)
 
 
@@ -145,7 +143,7 @@ def _write(root: Path, path: str, text: str) -> Path:
         with new_file(target, replace=False) as file:
             file.write(text.encode())
     except FileExistsError as exc:
-        raise UsageError("is already there", hint="somebody was faster; look at it") from exc
+        raise UsageError("exists already", hint="another process wrote it; look at it") from exc
     return target
 
 

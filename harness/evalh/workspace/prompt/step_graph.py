@@ -38,7 +38,7 @@ def _circle(waiting: Mapping[str, StepSpec]) -> WorkspaceError:
     first = min(circle, key=list(waiting).index)
     start = circle.index(first)
     turned = [*circle[start:-1], *circle[:start], first]
-    what = f"the steps wait for each other: {' → '.join(turned)}"
+    what = f"the steps depend on each other in a circle: {' → '.join(turned)}"
     return WorkspaceError(what, where=waiting[first].where, hint="a step can read only steps that run before it")
 
 

@@ -100,7 +100,7 @@ def _read_rows(request: ImportRequest, transfer: Transfer) -> None:
         known = [passed for _, passed in given if passed is not None]
         rate = f", {sum(known)} of {len(known)} passed" if known else ""
         told = f"mean {sum(score for score, _ in given) / len(given):.4g} over {len(given)}{rate}"
-        why = f"{told}: a machine's grades, so they are no labels"
+        why = f"{told}: a machine's grades, so they are not labels"
         sheet.add(Fidelity.NOTE, first_where, f"grades of {run}: {grader}", why, subject=Subject.GRADER)
 
 

@@ -1,4 +1,4 @@
-"""Providers that are no models: a service with an address, a program, a function."""
+"""Providers that are not models: a service with an address, a program, a function."""
 
 import json
 import re

@@ -116,7 +116,7 @@ class AssertionReader:
         if entry.kind == "embedding_similarity":
             raise NoEntryError("a similarity of meaning has no opposite that is decided by a threshold")
         if entry.params.pop("throws", None) is not None:
-            entry = entry.nearly("an exception is no verdict; promptfoo fails the output")
+            entry = entry.nearly("an exception is not a verdict; promptfoo fails the output")
         return GraderEntry(
             kind="not", params={"grader": entry.document()}, status=entry.status, why=entry.why, do=entry.do
         )

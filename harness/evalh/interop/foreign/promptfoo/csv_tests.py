@@ -145,7 +145,7 @@ def assertion_of_cell(cell: str, where: str) -> dict[str, Any]:
 
 
 def split_list(text: str, where: str) -> list[str]:
-    """Split a text at its commas; a part may stand in double quotes. Raises WorkspaceError."""
+    """Split a text at its commas; a part may must be in double quotes. Raises WorkspaceError."""
     parts: list[str] = []
     place = 0
     while True:

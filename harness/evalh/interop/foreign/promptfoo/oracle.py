@@ -24,7 +24,7 @@ from evalh.workspace.yaml import parse_yaml
 _BUILD = "nunjucks/browser/nunjucks.min.js"
 _LARGEST = 2 * 2**20
 _LIMITS = Limits(seconds=3.0, memory=256 << 20, stack=2 << 20, result=32 << 20)
-_TOGETHER = 200  # prompts of one call: the engine reads Nunjucks anew for each
+_TOGETHER = 200  # prompts of one call: the engine reads Nunjucks again for each
 _SHOWN = 120
 _INSTALL = "npm install nunjucks, and name its folder: --nunjucks node_modules/nunjucks"
 Said = list[tuple[str, str]]

@@ -190,7 +190,7 @@ class SourceFiles:
             return
         self._told.add(where)
         why = "the source holds what looks like a key; it was not copied"
-        do = "revoke it: whoever can read the source has it. Put the new one into an environment variable"
+        do = "revoke it: everyone who can read the source has it. Put the new one into an environment variable"
         self._sheet.add(Fidelity.NOTE, where, "a literal key", why, do=do)
 
 

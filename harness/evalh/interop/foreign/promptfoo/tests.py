@@ -42,7 +42,7 @@ class ForeignTest(Struct, kw_only=True):
 class TestReader:
     """Reads tests, scenarios and what they inherit."""
 
-    __test__ = False  # pytest's: this is no test of ours
+    __test__ = False  # pytest's: this is not a test
 
     def __init__(self, sheet: ProofSheet) -> None:
         self._sheet = sheet
