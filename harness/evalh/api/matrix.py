@@ -79,9 +79,14 @@ def newest(parts: Parts, suite: str) -> list[RunRow]:
 
 def matrix_page(parts: Parts, runs: Sequence[RunRow], *, linked: bool = False) -> str:
     """Return the HTML page of these runs side by side; `linked`: the viewer serves the pages of the runs, too."""
+    return page_of(parts, rows_of(parts, runs, linked=linked))
+
+
+def rows_of(parts: Parts, runs: Sequence[RunRow], *, linked: bool = False) -> MatrixRows:
+    """Read the cells of these runs, which is most of the work of a page. Those of a finished run stay as they are."""
     rows = MatrixRows(runs, linked)
     _fold(parts, runs, [rows])
-    return _page(parts, rows)
+    return rows
 
 
 def matrix_of(
@@ -97,7 +102,7 @@ def matrix_of(
         raise NotFound(f"no step {step!r}", hint=hint)
     matrix, rows = Matrix([MatrixColumn(run, step) for run in runs]), MatrixRows(runs)
     _fold(parts, runs, [matrix, rows] if page else [matrix])
-    return matrix, _page(parts, rows) if page else None
+    return matrix, page_of(parts, rows) if page else None
 
 
 def _fold(parts: Parts, runs: Sequence[RunRow], into: Sequence[Matrix | MatrixRows]) -> None:
@@ -108,7 +113,8 @@ def _fold(parts: Parts, runs: Sequence[RunRow], into: Sequence[Matrix | MatrixRo
                 one.add(place, story)
 
 
-def _page(parts: Parts, rows: MatrixRows) -> str:
+def page_of(parts: Parts, rows: MatrixRows) -> str:
+    """Return the HTML page of these cells, with what the suite's runs say now about which version to ship."""
     first = rows.runs[0]
     return matrix_html(rows.runs, rows, trade_off(parts.log.suite_runs(first.record.suite), first))
 

@@ -18,6 +18,7 @@ from evalh.api.production import poisoned, production, with_grades
 from evalh.core.errors import NotFound
 from evalh.core.log import RunRow, UnderWay
 from evalh.report.documents.gate import kept_gate
+from evalh.report.html.matrix_data import MatrixRows
 
 if TYPE_CHECKING:
     from evalh.core.production import WorkflowDetail, WorkflowList, WorkflowQuery
@@ -61,11 +62,27 @@ class Kept:
                 self._pages.popitem(last=False)
 
 
+class KeptCells:
+    """The cells of the matrix that was read last, which the page is built of again when only other runs came."""
+
+    def __init__(self) -> None:
+        self._last: MatrixRows | None = None
+
+    def of(self, looking: Parts, runs: Sequence[RunRow]) -> MatrixRows:
+        """Return the cells of these runs. A run that goes on is read each time."""
+        last = self._last  # one assignment, one read: threads may only build twice
+        if last is not None and list(last.runs) == list(runs) and all(run.finished_at is not None for run in runs):
+            return last
+        self._last = rows = matrix.rows_of(looking, runs, linked=True)
+        return rows
+
+
 class LiveLog(Struct):
     """A workspace seen from outside, by several threads at once."""
 
     parts: Parts
     _kept: Kept = field(default_factory=Kept)
+    _cells: KeptCells = field(default_factory=KeptCells)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _merging: threading.Lock = field(default_factory=threading.Lock)
     _readers: "set[LogReader]" = field(default_factory=set)
@@ -119,7 +136,8 @@ class LiveLog(Struct):
             runs = matrix.newest(looking, suite) if suite is not None else matrix.runs_of(looking, run_ids)
             state = [_of_head(looking, run) for run in runs]
             name = f"matrix {' '.join(run.record.id for run in runs)}"
-            return self._kept.get(name, state, lambda: matrix.matrix_page(looking, runs, linked=True).encode())
+            cells = self._cells
+            return self._kept.get(name, state, lambda: matrix.page_of(looking, cells.of(looking, runs)).encode())
 
     def compared(self, base: str, head: str) -> bytes:
         """Return the page of a comparison of two runs; nothing is written. Raises NotFound, EvalhError."""
