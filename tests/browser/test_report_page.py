@@ -93,7 +93,7 @@ def test_a_button_copies_the_output_whole_or_selects_it(report: Path, browser: B
     page.get_by_role("button", name="Copy: Output").get_by_text("Copied").wait_for()
 
     assert page.evaluate("navigator.clipboard.readText()") == '{"label": "bug"}'
-    page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error('refused'))")
+    page.evaluate("void (navigator.clipboard.writeText = () => Promise.reject(new Error('refused')))")
     page.get_by_role("button", name="Copy: Inputs: ticket").click()
     page.get_by_role("button", name="Copy: Inputs: ticket").get_by_text("Selected").wait_for()
     assert page.evaluate("getSelection().toString()").strip() == "order 7"
