@@ -150,7 +150,7 @@ def _part(kind: str, part: PartComparison) -> Markup:
 
 def _result(part: PartComparison) -> Markup:
     if not part.shown:
-        return el("span", "not shown", class_="dim")
+        return el("span", "inconclusive", class_="dim")
     better = (part.difference.value or 0.0) > 0
     return el("span", "better" if better else "worse", class_="good" if better else "bad")
 
