@@ -303,7 +303,7 @@
     if (extra.e !== undefined && column.step === undefined) return [el("p", "ungraded", `no answer: ${text(extra.e)}`)];
     const first = visible[0], other = first !== column && trials(row, first);
     const before = other ? output(telling(other, first), first) : null;
-    const head = el("h3", "", "Output", copier("Output", came));
+    const head = el("h3", "", "Output ", copier("Output", came));
     const shownText = el("div", "text", ...(before === null || before === came ? [came || "(empty)"] : differ(before, came)[1]));
     shownText.dir = "auto";
     const clipped = column.step === undefined && Array.isArray(texts[trial[1]]) ? texts[trial[1]][1] : 0;

@@ -39,7 +39,7 @@ const evalhParts = (page) => {
       const shownText = el("div", "text", whole(text));
       shownText.dir = "auto";
       const head = several || name !== title.toLowerCase() ? `${title}: ${name}` : title;
-      return [el("h3", "", head, copier(head, whole(text))), shownText,
+      return [el("h3", "", head, " ", copier(head, whole(text))), shownText,
         Array.isArray(text) ? el("span", "clip", `Only the beginning: ${text[1].toLocaleString("en")} characters in all; the log has them: evalh show`) : null];
     }).filter(Boolean);
   }
