@@ -132,7 +132,7 @@ def test_a_suite_whose_gate_does_not_guard_incidents_is_told_how(recorded: Path)
     suite.write_text(suite.read_text() + "gate: {must_pass: {tags: [incident]}}\n")
     write(recorded, workflow("w-2", inputs={"ticket": "another"}, output="x"))
 
-    assert "must_pass: {tags: [incident]} in the suite keeps it good" in told
+    assert "must_pass: {tags: [incident]} in the suite keeps it passing" in told
     assert "must_pass" not in add(recorded, "--from", "w-2", *GOOD).err
 
 

@@ -141,6 +141,39 @@ def test_the_keyboard_alone_reaches_every_cell_and_what_is_in_it(matrix: Path, b
     assert page.locator("#help").is_visible()
 
 
+def test_a_key_leads_to_the_next_cell_that_is_not_good_and_back(matrix: Path, browser: Browser) -> None:
+    page = browser.open(matrix, hash_="#show=all&sort=dataset").page
+    place = lambda: page.get_attribute("#grid", "aria-activedescendant")  # noqa: E731
+    words = lambda: page.locator(f"#{place()} .mark").inner_text()  # noqa: E731
+    seen = []
+    for _ in range(8):
+        page.keyboard.press("n")
+        assert words().startswith("bad")
+        seen.append(place())
+
+    assert len(set(seen)) == 8
+    page.keyboard.press("p")
+    assert place() == seen[-2]
+    for _ in range(20):
+        page.keyboard.press("p")
+    assert place() == seen[0]
+
+
+def test_rows_that_a_grader_failed_are_filtered_and_linked_to(matrix: Path, browser: Browser) -> None:
+    page = browser.open(matrix).page
+    page.check("input[value=all]", force=True)
+    page.select_option("#grader", "equals")
+    failed = int(page.inner_text("#n-all"))
+
+    assert 0 < failed < 400
+    assert failed == int(page.inner_text("#n-differs")) + int(page.inner_text("#n-none"))
+    address = page.evaluate("location.hash")
+    assert "grader=equals" in address
+    assert browser.open(matrix, hash_=address).page.inner_text("#n-all") == str(failed)
+    page.select_option("#grader", "schema")
+    assert page.inner_text("#n-all") == "0"
+
+
 def test_a_link_opens_the_same_filter_columns_and_cell(matrix: Path, browser: Browser) -> None:
     page = browser.open(matrix, hash_="#show=all&q=t-00&sort=worst&hide=0.3&cell=2~t-0035").page
     page.locator("#detail h2").wait_for()
@@ -246,6 +279,9 @@ def test_ticked_runs_lead_to_their_comparison_and_to_their_matrix(workspace: Pat
         page.locator("#sides").wait_for()
         assert "triage@v3" in page.inner_text("h1")
         assert "/compare/" in page.url
+        page.get_by_role("link", name="All runs").click()
+        assert page.url == viewer.door.url
+        page.go_back()
         page.go_back()
         assert page.inner_text("#ticked").startswith("2 runs ticked")
         page.locator(".tick input").nth(2).check()
@@ -264,6 +300,16 @@ def test_ticked_runs_lead_to_their_comparison_and_to_their_matrix(workspace: Pat
         page.locator(".matrices a").click()
         page.locator(".grid .line").first.wait_for()
         assert len(heads(page)) == 1 + 6
+
+
+def test_no_link_of_the_bar_is_cut_on_a_phone(workspace: Path, browser: Browser) -> None:
+    with viewing(workspace) as viewer:
+        for path in ("", "suite/triage", "production", "live"):
+            page = browser.visit(f"{viewer.door.url}{path}", **PHONE).page
+            for link in page.locator(".top nav a").all():
+                box = link.bounding_box()
+                assert box is not None
+                assert 0 <= box["x"] < box["x"] + box["width"] <= 390, (path, link.inner_text())
 
 
 def test_a_phone_shows_every_runs_good_rate(workspace: Path, browser: Browser) -> None:

@@ -161,7 +161,7 @@ def test_a_sample_tells_where_it_went_wrong_and_what_was_handed_on(report: Path,
     assert "skipped" in skipped
     page.locator("#detail .step summary", has_text="order").click()
     order = page.locator("#detail .step", has_text="steps/orders.py:find").inner_text()
-    assert "Handed in: order_id = extract.order_id, which carried something bad\n1003" in order
+    assert "Handed in: order_id = extract.order_id, which carried something bad Copy\n1003" in order
     assert '{"id": 1003, "state": "late"}' in order
     assert opened.quiet(), opened
 

@@ -72,6 +72,34 @@ def test_keys_move_search_and_explain_themselves(report: Path, browser: Browser)
     assert page.locator("#help").is_visible()
 
 
+def test_a_key_leads_to_the_next_sample_that_is_not_good(report: Path, browser: Browser) -> None:
+    page = browser.open(report, hash_="#sort=dataset").page
+    page.check("input[value=all]", force=True)
+    chosen = []
+    for key in "nnnp":
+        page.keyboard.press(key)
+        chosen.append(page.inner_text("#detail .head b"))
+
+    assert chosen == ["t-0007", "t-0014", "t-0021", "t-0014"]
+    page.keyboard.press("p")
+    page.keyboard.press("p")
+    assert page.inner_text("#detail .head b") == "t-0007"
+
+
+def test_a_button_copies_the_output_whole_or_selects_it(report: Path, browser: Browser) -> None:
+    opened = browser.open(report, permissions=["clipboard-read", "clipboard-write"])
+    page = opened.page
+    page.get_by_role("button", name="Copy: Output").click()
+    page.get_by_role("button", name="Copy: Output").get_by_text("Copied").wait_for()
+
+    assert page.evaluate("navigator.clipboard.readText()") == '{"label": "bug"}'
+    page.evaluate("void (navigator.clipboard.writeText = () => Promise.reject(new Error('refused')))")
+    page.get_by_role("button", name="Copy: Inputs: ticket").click()
+    page.get_by_role("button", name="Copy: Inputs: ticket").get_by_text("Selected").wait_for()
+    assert page.evaluate("getSelection().toString()").strip() == "order 7"
+    assert opened.quiet(), opened
+
+
 def test_a_link_leads_to_its_sample(report: Path, browser: Browser) -> None:
     opened = browser.open(report, hash_="#case=t-0049")
 

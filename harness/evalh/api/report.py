@@ -35,21 +35,21 @@ FOLDER = "reports"
 _LAST = "last"
 
 
-def page(parts: Parts, names: Sequence[str]) -> str:
+def page(parts: Parts, names: Sequence[str], *, linked: bool = False) -> str:
     """Return the HTML page about these runs, about one comparison or one gate; several runs of a suite are a matrix.
 
-    Raises NotFound, UsageError.
+    `linked`: the viewer serves it, so it leads back to the list of runs. Raises NotFound, UsageError.
     """
     match _named(parts, names[0]) if len(names) == 1 else None:
         case ComparisonRow() as compared:
-            return comparison_page(parts, view_of(parts, compared, examples=0))
+            return comparison_page(parts, view_of(parts, compared, examples=0), linked=linked)
         case GateRow() as decided:
-            return gate_page(parts, kept_gate(decided))
+            return gate_page(parts, kept_gate(decided), linked=linked)
         case None:
             runs = {run.record.id: run for run in map(parts.log.run, names)}
             if len(runs) > 1 and len({run.record.suite for run in runs.values()}) == 1:
                 return matrix_page(parts, runs_of(parts, names))
-            rows = Rows()
+            rows = Rows(linked=linked)
             return html([_reported(parts, run, rows, number) for number, run in enumerate(runs.values())], rows)
 
 
@@ -106,9 +106,9 @@ class Beside(Value):
     stories: Mapping[tuple[str, int], SampleStory]
 
 
-def comparison_page(parts: Parts, view: ComparisonView) -> str:
+def comparison_page(parts: Parts, view: ComparisonView, *, linked: bool = False) -> str:
     """Return the HTML page about a comparison."""
-    rows, comparison, head = Rows(), view.comparison, None
+    rows, comparison, head = Rows(linked=linked), view.comparison, None
     if comparison.head.run is not None:
         beside = _beside(parts, comparison, comparison.base.run)
         head = _reported(parts, parts.log.run(comparison.head.run), rows, 0, beside)
@@ -125,9 +125,9 @@ def _beside(parts: Parts, comparison: Comparison | ComparisonDocument, base: str
     return Beside(changed, {key: story for key, story in _stories(parts, base) if key[0] in changed})
 
 
-def gate_page(parts: Parts, gate: GateDocument) -> str:
+def gate_page(parts: Parts, gate: GateDocument, *, linked: bool = False) -> str:
     """Return the HTML page about a gate's decision, from its document."""
-    rows = Rows()
+    rows = Rows(linked=linked)
     suites: dict[str, str] = {}  # by head's run
     for suite in gate.suites:
         compared = suite.comparison

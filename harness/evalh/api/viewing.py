@@ -128,7 +128,7 @@ class LiveLog(Struct):
         """Return the page that `evalh report ID` writes, of a run, comparison or gate. Raises NotFound, EvalhError."""
         with self.looking() as looking:
             state = _STATES[kind](looking, id_)
-            return self._kept.get(id_, state, lambda: report.page(looking, [id_]).encode())
+            return self._kept.get(id_, state, lambda: report.page(looking, [id_], linked=True).encode())
 
     def matrix(self, suite: str | None, run_ids: Sequence[str]) -> bytes:
         """Return the page of runs side by side: a suite's newest, or these. Raises NotFound, UsageError, EvalhError."""
@@ -145,9 +145,11 @@ class LiveLog(Struct):
             runs = _exactly(looking.log, base), _exactly(looking.log, head)
             state = [_of_head(looking, run) for run in runs]
             name = f"compare {base} {head}"
-            return self._kept.get(
-                name, state, lambda: report.comparison_page(looking, of_saved(looking, *runs)).encode()
-            )
+
+            def build() -> bytes:
+                return report.comparison_page(looking, of_saved(looking, *runs), linked=True).encode()
+
+            return self._kept.get(name, state, build)
 
     def workflows(self, query: "WorkflowQuery", limit: int, offset: int) -> "WorkflowList":
         """Return a part of the workflows that were traced. Raises NotFound if nothing was, EvalhError."""

@@ -110,7 +110,7 @@ class Questions:
     def _suggest(self, row: "AddedRow") -> None:
         lines = [f"git diff {row.dataset}; evalh run {self._adding.suite.name} --case {row.id}"]
         if not self._adding.guarded(row.id):
-            lines.append("gate: must_pass: {tags: [incident]} in the suite keeps it good in later changes")
+            lines.append("once it passes, gate: must_pass: {tags: [incident]} in the suite keeps it passing")
         for line in lines:
             self._app.hints.print(f"next: {line}", style="dim", soft_wrap=True, markup=False)
 

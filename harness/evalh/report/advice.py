@@ -17,7 +17,7 @@ def advice(chosen: TradeOff) -> list[str]:
     if len(chosen.points) == 1:
         only = chosen.points[0]
         which = "this version on this model" if only.here else only.label
-        return [f"Only {which} was measured by these cases and graders: there is nothing to choose."]
+        return [f"Only {which} was measured with these cases and graders: there is nothing to choose between."]
     front = chosen.front
     if not front:
         return [*_without_prices(chosen.points)]
@@ -57,7 +57,7 @@ def _step(before: Point, after: Point) -> str:
         if cheap
         else f"{dollars(costly)} instead of nothing"
     )
-    hedge = "" if apart(before, after) else " Their intervals overlap: let evalh compare say whether that is real."
+    hedge = "" if apart(before, after) else " Their intervals overlap: evalh compare tests whether that is real."
     return f"{after.label} buys {gain:.1f} points over {before.label} for {price} of a good output.{hedge}"
 
 
@@ -65,5 +65,7 @@ def _close_second(best: Point, others: Sequence[Point]) -> list[str]:
     close = [point for point in others if point is not best and not apart(point, best)]
     if not close:
         return []
-    names = ", ".join(point.label for point in close[:3])
-    return [f"The interval of {names} overlaps with it: let evalh compare say whether the difference is real."]
+    names = [point.label for point in close[:3]]
+    several = f"The intervals of {', '.join(names[:-1])} and {names[-1]} overlap"
+    which = several if len(names) > 1 else f"The interval of {names[0]} overlaps"
+    return [f"{which} with it: evalh compare tests whether the difference is real."]

@@ -45,7 +45,7 @@ def case_page(form: CaseForm) -> PageAnswer:
         told.append(("given", ", ".join(prepared.given)))
     if prepared.replaced:
         counts = ", ".join(f"{count} {kind}" for kind, count in prepared.replaced.items())
-        told.append(("personal", f"{counts}: replaced by similar values"))
+        told.append(("personal", f"{counts}: replaced by made-up values of the same kind"))
     told += [("note", note) for note in prepared.notes]
     main = join(top, el("section", el("h2", "Asked"), inputs), facts(told), _form(form))
     return framed("make a case", main, links=tabs(_DEPTH), here="Production", script="label.js")
@@ -57,7 +57,7 @@ def _form(form: CaseForm) -> Markup:
     answered = el("section", el("h2", "What it answered"), el("pre", "" if completion is None else completion.text))
     parts: list[Child] = [el("input", type="hidden", name="suite", value=form.suite)]
     if prepared.fitting.guessed:
-        words = " The inputs were read back from the messages. They are right."
+        words = " The inputs were read back from the messages; I checked that they are right."
         parts.append(
             el("p", el("label", el("input", type="checkbox", name="matched", value="yes", required=True), words))
         )
@@ -76,13 +76,13 @@ def added_page(workflow: str, suite: str, added: AddedCase, *, guarded: bool) ->
         why = "; ".join(f"{one.grader}: {one_line(one.verdict.reason, 160)}" for one in failed)
         said = el("p", el("strong", "red", class_="bad"), f": the recorded answer fails {why}")
     elif added.standing is Standing.GOOD:
-        words = "not red: the recorded answer passes every grader; none of them notices the failure"
+        words = "not red: the recorded answer passes every grader, so none of them sees what was wrong"
         said = el("p", words, class_="ungraded")
     else:
-        said = el("p", "not shown red: no grader without a model can decide", class_="ungraded")
+        said = el("p", "not known to be red: only a grader that asks a model could tell", class_="ungraded")
     near = el("p", f"Nearly the same text: {', '.join(added.near)}") if added.near else None
     commands = [f"git diff {added.dataset}", f"evalh run {suite} --case {added.id}"]
-    rule = "gate: must_pass: {tags: [incident]} in the suite keeps it good in later changes."
+    rule = "Once it passes, gate: must_pass: {tags: [incident]} in the suite keeps it passing."
     top = el(
         "header",
         el("h1", f"Added {added.id}"),

@@ -29,9 +29,10 @@ _SHORT = 24  # characters of the short name of an output
 
 def switched_off(depth: int) -> PageAnswer:
     """Say how to let the pages write."""
-    lines: list[Child] = ["They write labels, and cases from production, if the viewer is started so:"]
-    lines.append(el("code", "evalh view --label"))
-    lines.append("In a terminal, without the viewer: evalh label SUITE, and evalh dataset add SUITE --from WORKFLOW.")
+    lines: list[Child] = ["To write labels, or cases from production, start the viewer with:"]
+    lines.append(el("pre", "evalh view --label"))
+    lines.append("Or, in a terminal:")
+    lines.append(el("pre", "evalh label SUITE\nevalh dataset add SUITE --from WORKFLOW"))
     return message("These pages are read-only", lines, depth=depth, status=403)
 
 

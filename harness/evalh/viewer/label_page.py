@@ -111,12 +111,12 @@ def _abouts(work: Labelling) -> Markup:
     links = [
         [" ", el("a", name, href=asking(place(work.suite.name), about=name))] for name in names if name != work.about
     ]
-    return el("p", "Label by one grader, or the whole output:", links, class_="note")
+    return el("p", "Label what one grader judges, or the whole output:", links, class_="note")
 
 
 def _files(work: Labelling) -> Markup:
     path = work.file.path
-    return el("p", "Your answers are in ", el("code", "/".join(path.parts[-4:])), ", for git.", class_="note")
+    return el("p", "Your labels are in ", el("code", "/".join(path.parts[-4:])), ". Commit the file.", class_="note")
 
 
 def _who(author: str) -> Markup:

@@ -14,7 +14,6 @@ from evalh.report.html.markup import Child, Markup, el, join, place
 from evalh.report.html.parts import interval, section
 from evalh.report.terminal.gate import decision_word
 from evalh.report.text import one_line, percent, plural, short_cost_per_good
-from evalh.report.words import cost_range
 from evalh.viewer.frame import PageAnswer, framed, sorted_table, tabs
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What an id in an address looks like; anything else names nothing."""
 
 _MOST_FOLDED = 50
-_STATES = {RunStatus.COMPLETE: "good", RunStatus.RUNNING: "ungraded", RunStatus.STOPPED: "bad"}
 
 
 def list_page(name: str, found: "Overview") -> PageAnswer:
@@ -43,7 +41,7 @@ def list_page(name: str, found: "Overview") -> PageAnswer:
         links.append(("Gates", "#gates"))
         parts.append(_gates(found.gates))
     links += tabs()[1:]
-    return framed(name, join(parts), links=links, script="list.js")
+    return framed(name, join(parts), links=links, here="Runs", script="list.js")
 
 
 def nothing_yet(name: str) -> PageAnswer:
@@ -56,7 +54,7 @@ def nothing_yet(name: str) -> PageAnswer:
         el("p", "Then load this page again, or ", el("a", "watch the run", href=place("live")), " while it goes on."),
         class_="verdict",
     )
-    return framed(name, top, links=tabs()[1:])
+    return framed(name, top, links=tabs(), here="Runs")
 
 
 def linked(kind: str, id_: str, words: Child) -> Child:
@@ -74,7 +72,7 @@ def _counts(found: "Overview") -> str:
     suites = len({run.record.suite for run in found.runs})
     left = found.runs_in_all - len(found.runs)
     older = f" The {left:,} oldest are only in the table runs: evalh sql." if left else ""
-    one = " Equal ones stand in one row." if found.runs_in_all > 1 else ""
+    one = " Runs with equal answers share a row." if found.runs_in_all > 1 else ""
     return f"{plural(found.runs_in_all, 'run')} of {plural(suites, 'suite')}.{one}{older}"
 
 
@@ -85,10 +83,11 @@ def _matrices(found: "Overview") -> Markup | None:
     )
     several = [suite for suite, count in sorted(columns.items()) if count > 1]
     links = [[" ", linked("suite", suite, suite)] for suite in several]
-    return el("p", "Every case under every version and model:", links, class_="matrices") if links else None
+    words = ": every case under every version and model."
+    return el("p", "Matrix of", links, words, class_="matrices") if links else None
 
 
-_HEADS = ("", "version", "good rate", "model", "95 % interval", "cost per good", "95 % interval", "samples", "state")
+_HEADS = ("", "version", "good rate", "model", "95 % interval", "cost per good", "samples", "state")
 _HEADS_BESIDE = ("suite", "began (UTC)", "run")
 
 
@@ -124,7 +123,6 @@ def _run(row: FoldedRun) -> Markup:
         el("td", record.model),
         el("td", None if rate is None else _interval(rate), class_="dim"),
         _number(None if cost is None else short_cost_per_good(cost), cost),
-        el("td", None if cost is None else cost_range(cost.low, cost.high), class_="dim"),
         el("td", done, class_="num", data_v=record.planned if summary is None else summary.samples),
         _state(run),
         el("td", record.suite),
@@ -135,7 +133,10 @@ def _run(row: FoldedRun) -> Markup:
 
 def _others(row: FoldedRun) -> Markup | None:
     """List the runs that a row stands for; what they show is on its page already."""
-    told = [f"{len(row.same):,} the same" if row.same else "", f"{len(row.added):,} added" if row.added else ""]
+    told = [
+        plural(len(row.same), "equal run") if row.same else "",
+        f"{len(row.added):,} added" if row.added else "",
+    ]
     if not any(told):
         return None
     runs = sorted([*row.same, *row.added], key=lambda run: run.record.id, reverse=True)
@@ -160,11 +161,10 @@ def _number(text: str | None, estimate: Estimate | None) -> Markup:
 
 
 def _state(run: RunRow) -> Markup:
-    class_ = _STATES.get(run.status, "bad")
     if run.status is RunStatus.RUNNING:
-        return el("td", el("a", "under way", href=place("live")), class_=class_)
+        return el("td", el("a", "under way", href=place("live")))
     reason = f": {one_line(run.reason, 60)}" if run.reason and run.reason != run.status.value else ""
-    return el("td", f"{run.status.value}{reason}", class_=class_)
+    return el("td", f"{run.status.value}{reason}", class_="dim" if run.status is RunStatus.COMPLETE else "ungraded")
 
 
 def _comparisons(rows: Sequence[ComparisonRow]) -> Markup:

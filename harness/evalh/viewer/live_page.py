@@ -12,8 +12,8 @@ from evalh.report.words import verdict
 from evalh.viewer.frame import PageAnswer, framed, tabs
 from evalh.viewer.list_page import ID
 
-_EMPTY = "Nothing is under way. Type evalh run in a terminal: it appears here when it begins."
-_HOW = "The numbers follow the log. The title of a run leads to its report, of what was evaluated so far or of all."
+_EMPTY = "No run is under way. Type this in a terminal; the run appears here when it begins:"
+_HOW = "The numbers are updated every second. The title of a run leads to its report, also before it ends."
 _FIELDS = {"rate": "Good rate", "cost": "Cost per good output", "spent": "Spent", "pace": "Pace"}
 
 
@@ -24,7 +24,7 @@ def live_page(runs: Sequence[UnderWay], now: float) -> PageAnswer:
         el("header", el("h1", "Under way"), el("p", _HOW, class_="note"), class_="verdict"),
         el("p", "", id="trouble", role="alert", class_="bad"),
         el("p", "", id="ended", role="status", class_="hidden"),
-        el("p", _EMPTY, id="empty", hidden=bool(runs)),
+        el("div", el("p", _EMPTY), el("pre", "evalh run"), id="empty", hidden=bool(runs)),
         el("div", [_card(_told(one, now), one.run.record.id) for one in runs], id="cards"),
         el("template", _card({"fields": blank, "of": 1, "value": 0, "link": ""}, ""), id="card"),
         el("noscript", el("p", "This page's own script does not run here: reload the page for newer numbers.")),

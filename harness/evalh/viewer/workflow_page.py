@@ -188,7 +188,7 @@ def _judged(detail: WorkflowDetail, places: dict[str, int]) -> Markup | None:
         return None
     left = len(detail.grades) + len(detail.scores) + len(detail.feedback) - len(rows)
     more = el("p", f"{left:,} more: evalh sql --production.", class_="note") if left else None
-    caption = el("caption", "What was said of it", class_="hidden")
+    caption = el("caption", "Scores and feedback", class_="hidden")
     return el("div", el("table", caption, el("tbody", rows), class_="verdicts"), more, class_="judged")
 
 
@@ -220,7 +220,7 @@ def _said(word: str, class_: str, name: str, by: str, of: Child, text: str | Non
 def _keys() -> list[Child]:
     pairs = (("j k", " next, previous   "), ("f", " next failed   "), ("Enter", " read it"))
     told = [[el("kbd", key), words] for key, words in pairs]
-    return ["Keys: ", told, " · Bars: grey a step, blue a call, red failed."]
+    return ["Keys: ", told, " · Bars: grey is a step, blue a call, red a failure."]
 
 
 # -- the rows

@@ -237,7 +237,7 @@ def _scores(scores: Sequence[Score]) -> Markup | None:
 
 
 def _without_content() -> Markup:
-    return el("p", "No content: it is off, or what traced it did not send any.", class_="note")
+    return el("p", "No content: recording it is off, or the program that traced it sent none.", class_="note")
 
 
 def _readable(value: object) -> str:

@@ -132,7 +132,7 @@ def test_versions_of_the_same_content_are_one_point_and_no_advice_compares_them(
 
     assert [(point.label, point.here) for point in chosen.points] == [("v3 = draft on small", True)]
     assert advice(chosen) == [
-        "Only this version on this model was measured by these cases and graders: there is nothing to choose."
+        "Only this version on this model was measured with these cases and graders: there is nothing to choose between."
     ]
 
 

@@ -208,7 +208,7 @@ def test_a_workflow_becomes_the_row_that_dataset_add_writes(traced: Path) -> Non
         twice = viewer.post("production/w-1/case", {"suite": "triage", "expected": '{"label": "billing"}'})
 
     row = json.loads((traced / "datasets/triage.jsonl").read_text().splitlines()[-1])
-    assert "1 email: replaced by similar values" in page
+    assert "1 email: replaced by made-up values of the same kind" in page
     assert "ada@lovelace.org" not in page
     assert done.status == 200
     assert "the recorded answer fails equals" in done.text

@@ -9,7 +9,7 @@ from evalh.core.run import Downstream, DownstreamComparison, Estimate
 from evalh.core.strict_json import JsonValue
 from evalh.report.documents.compare import ComparisonDocument, DownstreamDocument
 from evalh.report.html.markup import Child, Markup, el, join
-from evalh.report.html.parts import SIDES, figure, row, section, shown_json, side_row, table
+from evalh.report.html.parts import SideLine, figure, row, section, shown_json, sides_table, table
 from evalh.report.terminal.compare import (
     ComparisonView,
     doubts,
@@ -22,6 +22,11 @@ from evalh.report.terminal.compare import (
 from evalh.report.text import in_clusters, limit, plural, short_cost_per_good
 from evalh.report.words import Pointer, anchor, consequences_line, cost_range, worth
 
+_TESTS = {
+    "mcnemar-exact": "McNemar's exact test",
+    "mcnemar-midp": "McNemar's mid-p test",
+    "sign-flip": "a sign-flip test",
+}
 _PARTS_SHOWN = 20
 _OPEN = 6  # messages of a block that are shown without a click
 
@@ -42,10 +47,11 @@ def numbers(comparison: Comparison) -> Markup:
     ratio = comparison.cost_per_good_ratio
     times = "unknown" if ratio.value is None else f"{ratio.value:.2f} ×"
     between = "" if ratio.low is None or ratio.high is None else f"[{ratio.low:.2f}, {ratio.high:.2f}]"
-    p_value = "" if comparison.p_value is None else f"p = {comparison.p_value:.3g}, {comparison.test}"
+    test = _TESTS.get(comparison.test, comparison.test)
+    p_value = "" if comparison.p_value is None else f"p = {comparison.p_value:.3g} by {test}"
     counts = f"{comparison.losses:,} worse, {comparison.wins:,} better, {comparison.ties:,} the same"
     drop = comparison.detectable_drop
-    seen = "" if drop is None else "the drop shown with 80 % power, if cases differ as often as here"
+    seen = "" if drop is None else "the smallest drop found with 80 % power, if cases differ as often as here"
     return el(
         "dl",
         figure(
@@ -94,15 +100,15 @@ def changes(comparison: Comparison | ComparisonDocument) -> dict[str, Sequence[s
 
 def sides(comparison: Comparison) -> Markup:
     """Show both sides beside each other, and the difference by grader and by tag."""
-    rows = [
-        side_row(f"{name}: {one.prompt}", one.model, one.good_rate, one.cost_per_good_usd, one.latency_p50_ms)
+    both = [
+        SideLine(f"{name}: {one.prompt}", one.model, one.good_rate, one.cost_per_good_usd, one.latency_p50_ms)
         for name, one in (("base", comparison.base), ("head", comparison.head))
     ]
     return section(
         "sides",
         "Both sides",
-        el("p", comparison.reason, class_="note"),
-        table("Both sides", SIDES, rows),
+        el("p", f"{comparison.reason[:1].upper()}{comparison.reason[1:]}.", class_="note"),
+        sides_table("Both sides", both),
         None if comparison.downstream is None else net(comparison.downstream, *labels(comparison)),
         _parts("grader", comparison.graders),
         _parts("tag", sorted(comparison.tags, key=lambda tag: tag.wins - tag.losses)) if comparison.tags else None,
@@ -129,16 +135,24 @@ def _net(name: str, side: Downstream) -> Markup:
 
 
 def _parts(kind: str, parts: Sequence[PartComparison]) -> Markup:
-    heads = (kind, "worse", "better", "cases", "difference", "p, adjusted", "")
+    heads = (kind, "worse", "better", "cases", "difference", "p, adjusted", "result")
     rows = [_part(kind, part) for part in parts[:_PARTS_SHOWN]]
     return join(el("h3", f"By {kind}"), table(f"Difference by {kind}", heads, rows))
 
 
 def _part(kind: str, part: PartComparison) -> Markup:
     p_value = "" if part.p_adjusted is None else f"{part.p_adjusted:.3g}"
-    counts = [f"{count:,}" for count in (part.losses, part.wins, part.n)]
+    numbers = [*(f"{count:,}" for count in (part.losses, part.wins, part.n)), points(part.difference), p_value]
     name = el("a", part.name, href=anchor(**{kind: part.name}))
-    return row(name, *counts, points(part.difference), p_value, "shown" if part.shown else "", class_="num")
+    cells = [el("td", number, class_="num") for number in numbers]
+    return el("tr", el("th", name, scope="row"), cells, el("td", _result(part)))
+
+
+def _result(part: PartComparison) -> Markup:
+    if not part.shown:
+        return el("span", "inconclusive", class_="dim")
+    better = (part.difference.value or 0.0) > 0
+    return el("span", "better" if better else "worse", class_="good" if better else "bad")
 
 
 def prompt_diff(difference: PromptDiff | None) -> Markup:

@@ -21,18 +21,19 @@ def confusion_section(confusion: LabelConfusion, suffix: str, of: str) -> Markup
     upright = len(confusion.said) <= _UPRIGHT
     table = el(
         "div",
-        captioned("LabelConfusion matrix", [corner, *heads, *last], [*rows, _right(confusion)]),
+        captioned("Confusion matrix", [corner, *heads, *last], [*rows, _right(confusion)]),
         class_="confusion" if upright else "confusion turned",
     )
     note = (
-        f"Rows: the gold label, which {confusion.grader} compares with. Columns: what the output says. found: the share"
-        " of a label's samples that were given it. right: the share of the samples given a label that have it."
+        f"Rows: the gold label that {confusion.grader} expects. Columns: the label in the output. The column “found”:"
+        " of the samples with this gold label, the share whose output says so. The row “right”: of the outputs that"
+        " say so, the share that is right."
     )
     return section(
         f"confusion{suffix}",
         f"Which labels {of} confuses",
         _worst(confusion),
-        scrollable(table, f"LabelConfusion matrix{suffix}", len(rows)),
+        scrollable(table, f"Confusion matrix{suffix}", len(rows)),
         el("p", note, class_="note"),
     )
 

@@ -39,6 +39,7 @@ _OUTCOMES = {Outcome.FAIL: 0, Outcome.ERROR: 1, Outcome.ABSTAIN: 2, Outcome.PASS
 class Rows(Struct):
     """Builds the rows of a page, sample by sample."""
 
+    linked: bool = False  # the viewer serves the page: the list of runs is above it
     rows: list[JsonValue] = field(default_factory=list)
     tags: dict[str, int] = field(default_factory=dict)
     graders: dict[str, int] = field(default_factory=dict)  # of steps too

@@ -8,7 +8,7 @@ from evalh.report.documents.gate import FindingDocument, GateDocument, SuiteDocu
 from evalh.report.documents.prompts import difference_of
 from evalh.report.html.comparison import changes, differing, net
 from evalh.report.html.markup import Child, Markup, el
-from evalh.report.html.parts import SIDES, facts, figure, look_at, section, side_row, table
+from evalh.report.html.parts import SideLine, facts, figure, look_at, section, sides_table, table
 from evalh.report.terminal.compare import points
 from evalh.report.terminal.gate import (
     RELATIVE,
@@ -112,11 +112,11 @@ def _suite(suite: SuiteDocument, base: str) -> list[Child]:
         el("h3", f"{suite.suite}: {_decision(suite)}"),
         el("p", sides, class_="note"),
         el("p", told, class_="note") if (told := incidents_line(suite)) is not None else None,
-        table(f"Rules of {suite.suite}", ("rule", "says", "found", "cases"), rows),
+        table(f"Rules of {suite.suite}", ("rule", "says", "found", "which cases"), rows),
     ]
     if (compared := suite.comparison) is not None:
         both = [_side("base", compared.sides.base), _side("head", compared.sides.head)]
-        parts.append(table(f"Sides of {suite.suite}", SIDES, both))
+        parts.append(sides_table(f"Sides of {suite.suite}", both))
         if compared.downstream is not None:
             parts.append(net(compared.downstream, suite.base or compared.base, suite.head, f" of {suite.suite}"))
     return [*parts, [el("p", notice, class_="note") for notice in suite.notices]]
@@ -133,9 +133,9 @@ def _finding(finding: FindingDocument) -> Markup:
     )
 
 
-def _side(name: str, side: SideDocument) -> Markup:
+def _side(name: str, side: SideDocument) -> SideLine:
     latency_ms = side.latency_ms.latency_p50_ms
-    return side_row(f"{name}: {side.prompt}", side.model, side.good_rate, side.cost_per_good_usd, latency_ms)
+    return SideLine(f"{name}: {side.prompt}", side.model, side.good_rate, side.cost_per_good_usd, latency_ms)
 
 
 def provenance(gate: GateDocument, runs: Sequence[str]) -> Markup:

@@ -5,17 +5,16 @@ from datetime import UTC, datetime
 from evalh.analysis.history import History, Moment
 from evalh.report.charts.history import history_chart
 from evalh.report.html.markup import Markup, el
-from evalh.report.html.parts import captioned, scrollable, section
+from evalh.report.html.parts import NUMBERS, captioned, scrollable, section
 from evalh.report.text import limits, percent, plural, short_cost_per_good
 from evalh.report.words import cost_range
 
 _HEADS = ("measured", "version", "commit", "model", "good rate", "95 % interval", "cost per good", "95 % interval")
-_NUMBERS = frozenset({"good rate", "cost per good"})
 
 
 def history(past: History) -> Markup:
     """Show the good rate and the cost per good output as they were measured, oldest first."""
-    columns = [el("th", word, scope="col", class_="num" if word in _NUMBERS else None) for word in (*_HEADS, "run")]
+    columns = [el("th", word, scope="col", class_="num" if word in NUMBERS else None) for word in (*_HEADS, "run")]
     picture = history_chart(past)
     words = (
         None

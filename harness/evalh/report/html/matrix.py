@@ -19,6 +19,7 @@ _MOST_NAMED = 2
 _KEYS = {
     "← ↑ ↓ → or h k j l": "move from cell to cell",
     "Enter": "open the cell, close it",
+    "n p": "next, previous cell that is not good",
     "d": "only cases whose verdicts differ, or all",
     "o": "next order",
     "/": "search",
@@ -26,7 +27,13 @@ _KEYS = {
     "Esc": "close, leave the search",
     "?": "these keys",
 }
-_FEW = (("Enter", " opens a cell, "), ("d", " shows what differs, "), ("/", " searches, "), ("?", " all keys."))
+_FEW = (
+    ("Enter", " opens a cell, "),
+    ("n", " goes to the next that is not good, "),
+    ("d", " shows what differs, "),
+    ("/", " searches, "),
+    ("?", " all keys."),
+)
 
 
 def top(runs: Sequence[RunRow], rows: MatrixRows) -> Markup:
@@ -103,9 +110,9 @@ def cells(rows: MatrixRows) -> Markup:
     return section(
         "matrix",
         "Every case",
+        el("p", "", id="count", role="status", class_="note"),
         el("noscript", el("p", "The cells need this page's own script. Without it: evalh matrix.")),
         _filters(rows),
-        el("p", "", id="count", role="status", class_="note"),
         el("div", id="grid", role="grid", tabindex=0, aria_label="Cases by version and model", class_="grid"),
         el("article", id="detail", aria_label="The chosen cell", tabindex=-1, hidden=True),
         el("p", _left_out(rows), class_="note"),
@@ -124,12 +131,13 @@ def _filters(rows: MatrixRows) -> Markup:
     ]
     words = "search ids, inputs, outputs, reasons"
     search = el("input", type="search", id="q", placeholder=words, autocomplete="off", spellcheck="false")
-    tags = rows.tags()
+    tags, graders = rows.tags(), rows.graders()
     return el(
         "form",
         el("fieldset", el("legend", "Cases", class_="hidden"), radios, class_="segments"),
         _label("Search", search),
         _label("Tag", _select("tag", {"": "any tag", **{tag: tag for tag in tags}})) if tags else None,
+        _label("Grader", _select("grader", {"": "any grader", **{name: f"{name} missed" for name in graders}})),
         _label("Order", _select("sort", _ORDERS)),
         el("details", el("summary", "Columns"), el("div", id="columns"), class_="columns"),
         id="filters",

@@ -48,6 +48,7 @@ class MatrixRows(Struct):
         sample = story.sample
         good = sample.standing is Standing.GOOD
         cost = usd(plus(sample.cost_usd, sample.cached_cost_usd))
+        self._inside.of_samples |= dict.fromkeys(inert(graded.grader) for graded in sample.verdicts)
         said = [self._inside.verdict(graded, told=not good) for graded in sample.verdicts]
         trial: list[JsonValue] = [
             STANDINGS[sample.standing],
@@ -134,6 +135,10 @@ class MatrixRows(Struct):
     def tags(self) -> list[str]:
         """Return the tags of the cases."""
         return sorted(self._inside.tags)
+
+    def graders(self) -> list[str]:
+        """Return the graders of whole samples."""
+        return list(self._inside.of_samples)
 
     def document(self) -> str:
         """Return the page's data as JSON text."""

@@ -17,7 +17,7 @@ from evalh.report.html import matrix, sections
 from evalh.report.html.confusion import confusion_section
 from evalh.report.html.data import Rows, document
 from evalh.report.html.history import history
-from evalh.report.html.markup import Child, Markup, data, el, join, own, own_digest, whole_page
+from evalh.report.html.markup import Child, Markup, data, el, join, own, own_digest, place, whole_page
 from evalh.report.html.matrix_data import MatrixRows
 from evalh.report.html.parts import look_at, row
 from evalh.report.html.samples import samples
@@ -84,13 +84,14 @@ def matrix_html(runs: Sequence[RunRow], rows: MatrixRows, chosen: TradeOff) -> s
     title = f"{runs[0].record.suite}: {plural(len(runs), 'version and model', 'versions and models')}"
     stepped = any(run.record.steps for run in runs)
     scripts, styles = _scripts("matrix.js", stepped=stepped), [*_styles(stepped=stepped), asset("matrix.css")]
-    parts = [_bar(title, _MATRIX), el("main", matrix.main(runs, rows, chosen)), matrix.keys()]
+    parts = [_bar(title, _MATRIX, linked=rows.linked), el("main", matrix.main(runs, rows, chosen)), matrix.keys()]
     body = join(el("a", "Skip to the cells", href="#matrix", class_="skip"), parts, _live(rows.document(), scripts))
     return whole_page(title, styles, body, _policy(scripts, styles))
 
 
-def _bar(title: str, places: Mapping[str, str]) -> Markup:
-    links = el("nav", [el("a", words, href=f"#{name}") for name, words in places.items()], aria_label="Parts")
+def _bar(title: str, places: Mapping[str, str], *, linked: bool) -> Markup:
+    back = el("a", "All runs", href=place("..", "")) if linked else None
+    links = el("nav", back, [el("a", words, href=f"#{name}") for name, words in places.items()], aria_label="Parts")
     return el("div", el("b", "evalh"), el("span", title, class_="title"), links, class_="top")
 
 
@@ -105,7 +106,7 @@ def _document(
     scripts, styles = _scripts("page.js", stepped=stepped), _styles(stepped=stepped)
     body = join(
         el("a", "Skip to the samples", href="#samples", class_="skip") if live else None,
-        _bar(title, places),
+        _bar(title, places, linked=shown[0].linked),
         el("main", main),
         _help() if live else None,
         _live(document(*shown), scripts) if live else None,
@@ -155,7 +156,12 @@ def _verdict(one: RunReport) -> Markup:
 
 
 def _help() -> Markup:
-    keys = {"j k": "next, previous sample", "/": "search", "g": "to the samples"}
+    keys = {
+        "j k": "next, previous sample",
+        "n p": "next, previous sample that is not good",
+        "/": "search",
+        "g": "to the samples",
+    }
     keys |= {"Esc": "leave the search, clear it", "?": "these keys"}
     rows = [row(el("kbd", key), words) for key, words in keys.items()]
     close = el("form", el("button", "Close", value="close"), method="dialog")

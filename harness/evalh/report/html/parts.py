@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from evalh.core.run import Estimate
 from evalh.core.strict_json import JsonValue
@@ -10,7 +11,11 @@ from evalh.report.html.markup import Attribute, Child, Markup, el
 from evalh.report.text import limits, milliseconds, percent, short_cost_per_good
 from evalh.report.words import Pointer, cost_range
 
-SIDES = ("side", "model", "good rate", "95 % interval", "cost per good", "95 % interval", "median latency")
+_SIDES = ("side", "model", "good rate", "95 % interval", "cost per good", "95 % interval", "median latency")
+NUMBERS = frozenset({"good rate", "good", "cost per good", "net cost per good", "samples", "median latency"})
+NUMBERS |= {"worse", "better", "cases", "difference", "p, adjusted"}
+"""Columns of numbers: their heads stand above them, to the right."""
+
 _TALL = 14  # rows of a table that is not moved up and down
 
 
@@ -27,8 +32,13 @@ def scrollable(child: Child, name: str, rows: int = 0) -> Markup:
 
 def table(name: str, heads: Sequence[str | Markup], rows: Sequence[Markup]) -> Markup:
     """Build a table that scrolls sideways; a head may be a finished cell, and one without words is empty."""
-    cells = [head if isinstance(head, Markup) else el("th", head, scope="col") if head else el("td") for head in heads]
+    cells = [head if isinstance(head, Markup) else _head(head) if head else el("td") for head in heads]
     return scrollable(captioned(name, cells, rows), name)
+
+
+def _head(head: str, child: Child = None, **attributes: Attribute) -> Markup:
+    class_ = "num" if head in NUMBERS else None
+    return el("th", head if child is None else child, scope="col", class_=class_, **attributes)
 
 
 def captioned(name: str, heads: Sequence[Markup], rows: Sequence[Markup]) -> Markup:
@@ -41,16 +51,44 @@ def row(head: Child, *cells: Child, class_: str | None = None) -> Markup:
     return el("tr", el("th", head, scope="row"), [el("td", cell, class_=class_) for cell in cells])
 
 
-def sort_button(head: str, **attributes: Attribute) -> Markup:
+def sort_button(head: str) -> Markup:
     """Build the head of a column that the page's script sorts by."""
-    button = el("button", head, type="button", class_="sort")
-    return el("th", button, scope="col", aria_sort="none", **attributes)
+    return _head(head, el("button", head, type="button", class_="sort"), aria_sort="none")
 
 
-def side_row(name: str, model: str, rate: Estimate, cost: Estimate, latency_ms: float | None) -> Markup:
-    """Build a line of a table of `SIDES`."""
-    costs = (short_cost_per_good(cost), cost_range(cost.low, cost.high))
-    return row(name, model, percent(rate.value), interval(rate), *costs, milliseconds(latency_ms))
+class SideLine(NamedTuple):
+    """What a table shows of base or head."""
+
+    name: str
+    model: str
+    rate: Estimate
+    cost: Estimate
+    latency_ms: float | None
+
+
+def sides_table(name: str, sides: Sequence[SideLine]) -> Markup:
+    """Show base and head, one below the other; a column that neither fills is left out."""
+    lines: list[tuple[Child, ...]] = [
+        (
+            side.model,
+            percent(side.rate.value),
+            interval(side.rate) if limits(side.rate) else "",
+            short_cost_per_good(side.cost),
+            cost_range(side.cost.low, side.cost.high),
+            milliseconds(side.latency_ms),
+        )
+        for side in sides
+    ]
+    filled = [place for place in range(len(lines[0])) if any(line[place] for line in lines)]
+    rows = [
+        el("tr", el("th", side.name, scope="row"), [_side_cell(_SIDES[place + 1], line[place]) for place in filled])
+        for side, line in zip(sides, lines, strict=True)
+    ]
+    return table(name, [_SIDES[0], *(_SIDES[place + 1] for place in filled)], rows)
+
+
+def _side_cell(head: str, child: Child) -> Markup:
+    return el("td", child, class_="num" if head in NUMBERS else "dim" if head.endswith("interval") else None)
 
 
 def figure(name: str, value: str, more: Child) -> Markup:
@@ -59,8 +97,8 @@ def figure(name: str, value: str, more: Child) -> Markup:
 
 
 def interval(rate: Estimate) -> list[Child]:
-    """Show the limits of a rate, and draw them."""
-    return [limits(rate), interval_bar(rate)]
+    """Draw the limits of a rate, and write them."""
+    return [interval_bar(rate), limits(rate)]
 
 
 def facts(rows: Sequence[tuple[str, Child]]) -> Markup:

@@ -13,7 +13,13 @@ _STANDINGS = {"all": "all", "missed": "not good", "bad": "bad", "ungraded": "ung
 _ORDERS = {"dataset": "dataset order", "latency": "slowest first", "cost": "most expensive first"}
 _ORDERS |= {"attempts": "most attempts first"}
 _CHANGES = {"": "any change or none", "regressed": "regressed", "fixed": "fixed", "unstable": "unstable"}
-_KEYS = (("j", " "), ("k", " next and previous, "), ("/", " search, "), ("?", " all of them."))
+_KEYS = (
+    ("j", " "),
+    ("k", " next and previous, "),
+    ("n", " next that is not good, "),
+    ("/", " search, "),
+    ("?", " all keys."),
+)
 
 
 def samples(rows: Rows, *, several: bool, compared: bool = False) -> Markup:
@@ -21,10 +27,10 @@ def samples(rows: Rows, *, several: bool, compared: bool = False) -> Markup:
     return section(
         "samples",
         "Samples",
+        el("p", "", id="count", role="status", class_="note"),
         el("noscript", el("p", "The list of samples needs this page's own script. Without it: evalh show ID.")),
         _filters(rows, several=several, compared=compared),
         el("p", "", id="chosen", class_="note") if rows.shapes else None,
-        el("p", "", id="count", role="status", class_="note"),
         el(
             "div",
             el("div", id="list", role="listbox", tabindex=0, aria_label="Samples"),

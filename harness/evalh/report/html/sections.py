@@ -95,15 +95,10 @@ def trade_offs(chosen: TradeOff) -> Markup:
     )
 
 
-_NUMBERS = frozenset({"good rate", "cost per good", "samples", "median latency"})
-
-
 def _points(points: Sequence[Point]) -> Markup:
     heads = ["version", "model", "good rate", "95 % interval", "cost per good", "95 % interval", "samples"]
     columns = [
-        el("th", head, scope="col")
-        if head.endswith("interval")
-        else sort_button(head, class_="num" if head in _NUMBERS else None)
+        el("th", head, scope="col") if head.endswith("interval") else sort_button(head)
         for head in [*heads, "median latency", "run"]
     ]
     return el("table", el("thead", el("tr", columns)), el("tbody", [_point(point) for point in points]))
@@ -140,7 +135,11 @@ def failing(failings: Failings, suffix: str, of: str) -> Markup:
         f"fails{suffix}",
         f"Where {of} fails",
         scrollable(_heat(heat), "Graders by tag"),
-        el("p", f"{heat.tags_left_out} rarer tags are not shown; the samples' filter has them all.", class_="note")
+        el(
+            "p",
+            f"Not shown: {plural(heat.tags_left_out, 'rarer tag')}. The filter of the samples has all tags.",
+            class_="note",
+        )
         if heat.tags_left_out
         else None,
         el("div", _reasons(failings), _distributions(failings), class_="pair"),

@@ -42,7 +42,7 @@ def _lines(row: AddedRow) -> Iterator[tuple[str, str]]:
         yield "note", note
     if row.replaced:
         counts = ", ".join(f"{count} {kind}" for kind, count in row.replaced.items())
-        yield "personal", f"{counts}: replaced by similar values"
+        yield "personal", f"{counts}: replaced by made-up values of the same kind"
     if row.near:
         yield "near", f"{', '.join(row.near)}: nearly the same text"
 
@@ -56,7 +56,7 @@ def _recorded(standing: Standing, verdicts: Sequence[RecordedVerdict]) -> Styled
         return StyledText(
             "not red   the recorded answer passes every grader: none of them notices the failure", "yellow"
         )
-    return StyledText("not red   no grader without a model can decide: evalh run judges it", "yellow")
+    return StyledText("not red   only a grader that asks a model could tell: evalh run asks it", "yellow")
 
 
 def show_live(console: Console, live: LiveTrials) -> None:

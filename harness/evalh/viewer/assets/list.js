@@ -41,7 +41,7 @@
     clear.textContent = "Clear";
     clear.addEventListener("click", () => { for (const one of [...ticked]) { one.firstChild.checked = false; tick(one, false); } });
     const several = `${ticked.length} ${ticked.length === 1 ? "run" : "runs"} ticked`;
-    const parts = suites.size > 1 ? [`${several}, of several suites: tick runs of one.`] : ticked.length < 2 ? [`${several}: tick another one.`] : [`${several}: `, link("Matrix", `matrix/${ids}`)];
+    const parts = suites.size > 1 ? [`${several}, of different suites: tick runs of one suite.`] : ticked.length < 2 ? [`${several}: tick another one.`] : [`${several}: `, link("Matrix", `matrix/${ids}`)];
     if (ticked.length === 2 && suites.size === 1) parts.push(" ", link(`Compare ${ticked[0].dataset.name} → ${ticked[1].dataset.name}`, `compare/${ids}`));
     bar.replaceChildren(...parts, " ", clear);
     bar.hidden = !ticked.length;

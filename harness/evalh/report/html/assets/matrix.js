@@ -2,7 +2,7 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const page = JSON.parse($("evalh-data").textContent);
-  const { STANDINGS, el, svg, whole, ms, usd, group, aloud, differ, verdicts } = evalhParts(page);
+  const { STANDINGS, el, svg, whole, ms, usd, copier, group, aloud, differ, verdicts } = evalhParts(page);
   const steps = page.flows ? evalhSteps(page, { el, svg, ms, usd, whole, group, verdicts }) : null; // steps
   const PRINTED = 300, NOT_GRADED = 3;
   const { rows, texts } = page, grid = $("grid"), detail = $("detail");
@@ -66,6 +66,13 @@
     return (row) => row[0].toLowerCase().includes(q) || row[2].some((one) => has[one[1]]) || row[3].some((one) => has[one[1]]) || visible.some((column) => { const found = trials(row, column); return found && found.some(inTrial); });
   }
 
+  // Rows on which this grader did not pass in one of the columns that are shown.
+  function missedBy(grader) {
+    if (grader < 0) return () => true;
+    const missed = page.verdicts.map((set) => set.some((verdict) => verdict[0] === grader && verdict[1] !== 3));
+    return (row) => visible.some((column) => column.step === undefined && (trials(row, column) || []).some((trial) => missed[trial[2]]));
+  }
+
   function judge(row) {
     let good = 0, judged = 0, bad = 0;
     for (const column of visible) {
@@ -109,7 +116,8 @@
   function filter() {
     look();
     const q = value("q").trim().toLowerCase().split(/\s+/).join(" "), tag = page.tags.indexOf(value("tag")), fits = searched(q);
-    const found = rows.filter((row) => (tag < 0 || row[1].includes(tag)) && fits(row));
+    const failing = missedBy(page.graders.indexOf(value("grader")));
+    const found = rows.filter((row) => (tag < 0 || row[1].includes(tag)) && failing(row) && fits(row));
     for (const name in kinds) $(`n-${name}`).textContent = found.filter(kinds[name]).length.toLocaleString("en");
     shown = found.filter(kinds[show()]);
     const by = order(value("sort"));
@@ -138,7 +146,7 @@
 
   function frame() {
     const narrow = innerWidth < 760, beside = !detail.hidden && innerWidth >= 1100;
-    const first = narrow ? 120 : beside ? 190 : 250, least = narrow ? 190 : beside ? 160 : 220;
+    const first = narrow ? 120 : beside ? 180 : 250, least = narrow ? 190 : beside ? 140 : 220;
     grid.style.setProperty("--columns", `${first}px ${visible.map(() => `minmax(${least}px, 1fr)`).join(" ")}`);
     grid.style.setProperty("--printed", `1.2fr ${visible.map(() => "1fr").join(" ")}`);
     grid.style.setProperty("--width", `max(100%, ${first + least * visible.length}px)`);
@@ -186,7 +194,7 @@
   }
 
   function line(row, index) {
-    const expected = row[3].length ? el("span", "gold", "expected ", el("code", "", row[3].map((one) => text(one[1])).join(" · ").slice(0, 160))) : null;
+    const expected = row[3].length ? el("span", "gold", el("span", "", "expected "), el("code", "", row[3].map((one) => text(one[1])).join(" · ").slice(0, 160))) : null;
     const first = el("div", "first", el("b", "", row[0]), el("span", "cut", row[2].map((one) => text(one[1]).slice(0, 300)).join(" · ")), expected);
     first.setAttribute("role", "rowheader");
     const base = visible.length ? sameness(row, visible[0]) : null;
@@ -244,6 +252,16 @@
     remember();
   }
 
+  // The next cell that is not good, row by row.
+  function miss(step) {
+    const wide = visible.length;
+    if (!shown.length || !wide) return;
+    for (let next = at[0] * wide + at[1] - 1 + (step < 0 && !at[1] ? 1 : 0) + step; next >= 0 && next < shown.length * wide; next += step) {
+      const row = Math.floor(next / wide), column = next % wide;
+      if ((standingOf(shown[row], visible[column]) ?? NOT_GRADED) < 2) return move(row - at[0], column + 1 - at[1]);
+    }
+  }
+
   // -- the chosen cell, whole
 
   function open(asked) {
@@ -285,10 +303,11 @@
     if (extra.e !== undefined && column.step === undefined) return [el("p", "ungraded", `no answer: ${text(extra.e)}`)];
     const first = visible[0], other = first !== column && trials(row, first);
     const before = other ? output(telling(other, first), first) : null;
+    const head = el("h3", "", "Output ", copier("Output", came));
     const shownText = el("div", "text", ...(before === null || before === came ? [came || "(empty)"] : differ(before, came)[1]));
     shownText.dir = "auto";
     const clipped = column.step === undefined && Array.isArray(texts[trial[1]]) ? texts[trial[1]][1] : 0;
-    return [shownText, before !== null && before !== came ? el("p", "note", `Marked: what ${first.name} does not have.`) : null,
+    return [head, shownText, before !== null && before !== came ? el("p", "note", `Marked: what ${first.name} does not have.`) : null,
       clipped ? el("p", "clip", `Only the beginning: ${clipped.toLocaleString("en")} characters in all; evalh show ${row[0]}`) : null].filter(Boolean);
   }
 
@@ -305,7 +324,7 @@
   function remember() {
     const set = new URLSearchParams();
     if (show() !== "all") set.set("show", show());
-    for (const name of ["q", "tag", "sort"]) if (value(name) && value(name) !== "disagreement") set.set(name, value(name));
+    for (const name of ["q", "tag", "grader", "sort"]) if (value(name) && value(name) !== "disagreement") set.set(name, value(name));
     const off = [...hidden].filter((index) => columns[index].step === undefined), on = columns.flatMap((column, index) => column.step !== undefined && !hidden.has(index) ? [index] : []);
     if (off.length) set.set("hide", off.join("."));
     if (on.length) set.set("steps", on.join("."));
@@ -318,7 +337,7 @@
     if (!hash.includes("=")) return;
     const asked = new URLSearchParams(hash);
     $("q").value = asked.get("q") || "";
-    if ($("tag")) $("tag").value = asked.get("tag") || "";
+    for (const name of ["tag", "grader"]) if ($(name)) $(name).value = asked.get(name) || "";
     $("sort").value = asked.get("sort") || "disagreement";
     if ($("sort").selectedIndex < 0) $("sort").value = "disagreement";
     const kind = document.querySelector(`input[name=show][value="${CSS.escape(asked.get("show") || "all")}"]`);
@@ -359,7 +378,7 @@
   const pick = () => { const box = document.querySelector(".columns"); box.open = !box.open; (box.open ? boxes[0] : grid).focus(); };
   const arrows = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1], j: [1, 0], k: [-1, 0], l: [0, 1], h: [0, -1] };
   const leaps = { PageDown: 6, PageUp: -6, Home: -Infinity, End: Infinity };
-  const keys = { "/": () => { $("q").focus(); $("q").select(); }, d: () => only(show() === "differs" ? "all" : "differs"), o: next, c: pick, "?": () => $("help").showModal(), g: () => { $("matrix").scrollIntoView(); grid.focus({ preventScroll: true }); } };
+  const keys = { n: () => miss(1), p: () => miss(-1), "/": () => { $("q").focus(); $("q").select(); }, d: () => only(show() === "differs" ? "all" : "differs"), o: next, c: pick, "?": () => $("help").showModal(), g: () => { $("matrix").scrollIntoView(); grid.focus({ preventScroll: true }); } };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || $("help").open) return;
     if (event.key === "Escape") return escape(event);

@@ -2,7 +2,7 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const page = JSON.parse($("evalh-data").textContent);
-  const { STANDINGS, el, svg, whole, ms, usd, group, aloud, differ, verdicts } = evalhParts(page);
+  const { STANDINGS, el, svg, whole, ms, usd, copier, group, aloud, differ, verdicts } = evalhParts(page);
   const ROW = 56, PRINTED = 300;
   const rows = page.rows, list = $("list"), detail = $("detail");
   const controls = ["change", "tag", "grader", "gold", "said", "run", "sort", "q"].filter((name) => $(name));
@@ -131,9 +131,9 @@
   function both(row) {
     const sides = [row.b, row].map((side) => whole(Object.values(side.o || {})[0] ?? ""));
     const [gone, come] = differ(...sides);
-    const shownSide = (name, parts, standing) => { const text = el("div", "text", ...parts); text.dir = "auto"; return [el("h3", "", `${name} `, el("span", STANDINGS[standing], STANDINGS[standing])), text]; };
-    const made = [el("p", "", el("span", "chip", row.z)), ...shownSide("Output of base", gone, row.b.s), ...aloud(row.b, "Reasoning on base"),
-      ...shownSide("Output of head", come, row.s), ...aloud(row, "Reasoning on head")];
+    const shownSide = (name, parts, standing, said) => { const text = el("div", "text", ...parts); text.dir = "auto"; return [el("h3", "", `${name} `, el("span", STANDINGS[standing], STANDINGS[standing]), " ", copier(name, said)), text]; };
+    const made = [el("p", "", el("span", "chip", row.z)), ...shownSide("Output of base", gone, row.b.s, sides[0]), ...aloud(row.b, "Reasoning on base"),
+      ...shownSide("Output of head", come, row.s, sides[1]), ...aloud(row, "Reasoning on head")];
     return [...made, ...verdicts(row.b, "Verdicts on base")];
   }
 
@@ -184,7 +184,12 @@
   // -- keys
 
   const move = (step) => { if (shown.length) choose(Math.min(shown.length - 1, Math.max(0, at + step)), true); };
-  const keys = { j: () => move(1), k: () => move(-1), "/": () => { $("q").focus(); $("q").select(); }, g: () => { $("samples").scrollIntoView(); list.focus({ preventScroll: true }); }, "?": () => $("help").showModal() };
+  const missed = (step) => {
+    let next = at + step;
+    while (shown[next] && shown[next].s === 2) next += step;
+    if (shown[next]) choose(next, true);
+  };
+  const keys = { n: () => missed(1), p: () => missed(-1), j: () => move(1), k: () => move(-1), "/": () => { $("q").focus(); $("q").select(); }, g: () => { $("samples").scrollIntoView(); list.focus({ preventScroll: true }); }, "?": () => $("help").showModal() };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || $("help").open) return;
     const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && event.target.type !== "radio";

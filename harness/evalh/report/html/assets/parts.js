@@ -19,13 +19,27 @@ const evalhParts = (page) => {
   const ms = (value) => value == null ? "unknown" : value < 10000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`;
   const usd = (value) => value == null ? "not priced" : value >= 1 || value === 0 ? `$${value.toFixed(2)}` : `$${Number(value.toPrecision(3)).toFixed(Math.min(12, 2 - Math.floor(Math.log10(value)))).replace(/0+$/, "")}`;
 
+  // A button that puts a text into the clipboard; where a browser refuses, the text is selected.
+  function copier(name, text) {
+    const button = el("button", "copy", "Copy");
+    button.type = "button";
+    button.setAttribute("aria-label", `Copy: ${name}`);
+    const said = (words) => { button.textContent = words; setTimeout(() => { button.textContent = "Copy"; }, 1500); };
+    button.addEventListener("click", () => navigator.clipboard.writeText(text).then(() => said("Copied"), () => {
+      getSelection().selectAllChildren(button.parentElement.nextElementSibling);
+      said("Selected");
+    }));
+    return button;
+  }
+
   function group(named, title) {
     if (!named || !Object.keys(named).length) return [];
     const several = Object.keys(named).length > 1;
     return Object.entries(named).flatMap(([name, text]) => {
       const shownText = el("div", "text", whole(text));
       shownText.dir = "auto";
-      return [el("h3", "", several || name !== title.toLowerCase() ? `${title}: ${name}` : title), shownText,
+      const head = several || name !== title.toLowerCase() ? `${title}: ${name}` : title;
+      return [el("h3", "", head, " ", copier(head, whole(text))), shownText,
         Array.isArray(text) ? el("span", "clip", `Only the beginning: ${text[1].toLocaleString("en")} characters in all; the log has them: evalh show`) : null];
     }).filter(Boolean);
   }
@@ -67,5 +81,5 @@ const evalhParts = (page) => {
     return [el("h3", "", title || (row.b ? "Verdicts on head" : "Verdicts")), el("table", "verdicts", body)];
   }
 
-  return { STANDINGS, el, svg, whole, ms, usd, group, aloud, differ, verdicts };
+  return { STANDINGS, el, svg, whole, ms, usd, copier, group, aloud, differ, verdicts };
 };

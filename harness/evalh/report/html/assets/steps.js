@@ -140,7 +140,7 @@ const evalhSteps = (page, { el, svg, ms, usd, whole, group, verdicts }) => {
     };
     const handed = Object.entries(one.i || {}).flatMap(([name, text]) => {
       const made = group({ [name]: text }, "Handed in");
-      made[0].append(source(name));
+      made[0].firstChild.after(source(name)); // before its button
       return made;
     });
     const elsewhere = Object.entries(one.u || {}).map(([name, words]) => el("h3", "", `Handed in: ${name}`, source(name), `: ${words}`));
