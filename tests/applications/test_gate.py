@@ -48,7 +48,7 @@ def test_a_change_for_the_worse_in_a_file_beside_it_is_refused(folder: Path) -> 
 
     assert done.returncode == 1, done.stdout + done.stderr
     assert "good: 100.0 % → 0.0 %" in done.stdout
-    assert "changed: model" in done.stdout
+    assert "sides differ in: model" in done.stdout
 
 
 def test_a_change_that_is_none_of_its_files_runs_nothing(folder: Path) -> None:

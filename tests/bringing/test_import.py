@@ -158,7 +158,7 @@ def test_the_same_line_is_one_call_if_its_answer_has_an_id_and_two_if_not(folder
     nameless = {"request": REQUEST, "response": {key: value for key, value in ANSWER.items() if key != "id"}}
 
     done = bring(folder, {"request": REQUEST, "response": ANSWER}, {"request": REQUEST, "response": ANSWER})
-    assert "1 call, 1 workflow\n1 line stood in the file before" in done.out
+    assert "1 call, 1 workflow\n1 repeated line: each counts once" in done.out
     bring(folder, nameless, nameless)
     again = bring(folder, nameless, nameless)
 

@@ -99,7 +99,7 @@ def test_columns_become_a_dataset_a_suite_and_a_prompt(tmp_path: Path) -> None:
     assert '"queue(enum)": [billing, bug]' in written(tmp_path, "prompts/tickets/v1.prompt")
     assert "equals: {path: queue}" in written(tmp_path, "evals/tickets.yaml")
     assert "column Text: input ticket" in done.out
-    assert here(tmp_path, "check").out.startswith("ok: 1 prompt, 1 version, 1 suite, 4 cases")
+    assert here(tmp_path, "check").out.startswith("ok: 1 prompt, 2 versions, 1 suite, 4 cases")
 
 
 @pytest.mark.parametrize(

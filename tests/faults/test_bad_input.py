@@ -293,7 +293,11 @@ WRONG: dict[str, tuple[Edit, str, str | None]] = {
         f"{PROMPT_FILE}: is a symbolic link out",
         "copy",
     ),
-    "a prompt that links to itself": (link(PROMPT_FILE, "v1.prompt"), f"{PROMPT_FILE}: is a symbolic link", None),
+    "a prompt that links to itself": (
+        link(PROMPT_FILE, "v1.prompt"),
+        f"{PROMPT_FILE}: is a broken symbolic link",
+        None,
+    ),
     **{
         f"a schema at {target}": (
             change(

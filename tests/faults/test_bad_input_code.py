@@ -165,7 +165,7 @@ HOSTED = 'provider = "openai"\nmodel = "m"\napi_key_env = "K"\nbase_url = "http:
     [
         ({}, "model 'small' needs a key, and K is not set"),
         ({"K": ""}, "model 'small' needs a key, and K is not set"),
-        ({"K": "sk-hidden\nX: y"}, "K holds a line break within the key"),
+        ({"K": "sk-hidden\nX: y"}, "K has a line break within the key"),
         ({"K": "sk-hidden\u00e4"}, "K has a character that is not allowed in a header"),
     ],
 )

@@ -178,7 +178,7 @@ def test_hostile_outputs_stay_inert_side_by_side(folder: Path) -> None:
         (["v1", "v2", "--model", "a", "--model", "b", "--model", "c"], "give --model once for both sides"),
         (["last", "v2"], "no runs yet"),
         (["v1@small", "v2", "--model", "small"], "'v1@small' names its model"),
-        (["v1", "@small"], "is not the name of a version"),
+        (["v1", "@small"], "is not the name of a prompt or version"),
         (["other@v1", "other@v2"], "no suite uses prompt 'other'"),
         (["v1", "v2", "--suite", "triaje"], "triaje"),
         (["v1", "v2", "--pass-at", "3", "--trials", "2"], "pass@3 needs 3 trials of each case; here are 2"),

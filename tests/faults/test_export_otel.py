@@ -353,7 +353,7 @@ def test_without_a_collector_the_exit_is_4_and_says_what_to_type(folder: Path) -
         ({}, ["--endpoint", "localhost:4318"], "is not an http or https URL"),
         ({}, ["--endpoint", f"http://me:{SECRET}@localhost"], "holds a login"),
         ({"OTEL_EXPORTER_OTLP_HEADERS": SECRET}, [], "entry 1 is not key=value"),
-        ({"OTEL_EXPORTER_OTLP_HEADERS": f"key=a%0A{SECRET}"}, [], "no header may hold"),
+        ({"OTEL_EXPORTER_OTLP_HEADERS": f"key=a%0A{SECRET}"}, [], "is not allowed in a header"),
         ({"OTEL_EXPORTER_OTLP_HEADERS": f"api-key={SECRET}"}, ["--endpoint", "http://far.example"], "unencrypted"),
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, [], "not 'grpc'"),
         ({}, ["nowhere"], "no run 'nowhere'"),

@@ -61,7 +61,7 @@ def test_a_baseline_that_was_edited_is_refused(tmp_path: Path) -> None:
     repo.commit()
     repo.prompt(wrong=2)
 
-    with pytest.raises(WorkspaceError, match="was edited"):
+    with pytest.raises(WorkspaceError, match="were edited"):
         repo.gate(base="HEAD")
 
 

@@ -150,12 +150,12 @@ def rewrite_rows(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "code", "says"),
     [
-        (edit_by_hand, 2, "was edited"),
+        (edit_by_hand, 2, "were edited"),
         (lambda folder: (folder / BASELINE).write_text("{}"), 2, "is not a baseline"),
         (lambda folder: (folder / BASELINE).write_text(""), 2, "is not a baseline"),
         (lambda folder: (folder / BASELINE).unlink(), 2, "there is no baseline"),
         (lambda folder: (folder / BASELINE).with_suffix(".outputs.jsonl.gz").write_bytes(b"no"), 2, "cannot be read"),
-        (lambda folder: (folder / BASELINE).with_suffix(".outputs.jsonl.gz").unlink(), 2, "was edited"),
+        (lambda folder: (folder / BASELINE).with_suffix(".outputs.jsonl.gz").unlink(), 2, "were edited"),
         (edit_prompt, 3, "the prompt changed since this was accepted"),
         (rewrite_rows, 3, "nothing to ask again"),
         (lambda folder: (folder / "datasets/triage.jsonl").write_text(""), 2, "has no rows"),

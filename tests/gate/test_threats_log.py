@@ -330,4 +330,4 @@ def test_a_log_that_the_system_will_not_look_at_is_no_bug(repo: Repo, tmp_path: 
     assert done.returncode in ({0} if "--dry-run" in verb else {2, 4}), done.stderr
     assert "this is a bug" not in done.stderr
     if "--dry-run" not in verb:
-        assert "cannot be found: File name too long" in done.stdout + done.stderr
+        assert "the folder of the log cannot be read: File name too long" in done.stdout + done.stderr

@@ -271,7 +271,7 @@ def test_a_lenient_workspace_that_is_moved_in_front_of_another_hides_no_suite(mo
     move(mono, "examples", "apps/a/app")
     worse(inside(mono, "apps/a"))
 
-    refused(inside(mono, "apps/a/app"), "the workspace was moved: examples/", "the workspace apps/a is not this one")
+    refused(inside(mono, "apps/a/app"), "the workspace was moved: examples/", "the workspace apps/a is another one")
 
 
 def test_a_workspace_that_is_moved_and_has_nothing_in_common_is_refused(mono: Repo) -> None:
@@ -284,7 +284,7 @@ def test_a_workspace_that_is_moved_and_has_nothing_in_common_is_refused(mono: Re
     mono.write("new/prompts/x/v1.prompt", PROMPT.format(wrong=1, description="x"))
     mono.write("new/datasets/x.jsonl", '{"id": "t-1", "inputs": {"ticket": "1"}, "expected": {"label": "billing"}}\n')
 
-    refused(inside(mono, "new"), "the workspace apps/a is not this one any more")
+    refused(inside(mono, "new"), "the workspace apps/a is another one")
 
 
 # -- a suite's bar

@@ -159,7 +159,7 @@ def test_a_judge_that_was_changed_is_another_judge(tmp_path: Path) -> None:
     after = calibration(tmp_path)
 
     assert without.exit == 2
-    assert "as it is now" in without.err
+    assert "of the current judge" in without.err
     assert "stale, recorded_judge was changed" in checked.out + checked.err
     assert "stale" not in here(tmp_path, "check").out
     assert before["judge_digest"] != after["judge_digest"]

@@ -296,7 +296,7 @@ def test_a_judge_of_pairs_that_was_changed_or_never_asked_is_told(tmp_path: Path
 
     assert (before.exit, changed.exit) == (2, 2)
     assert "evalh compare BASE HEAD --suite answer" in before.err
-    assert "as it is now" in changed.err
+    assert "of the current judge" in changed.err
     assert "stale, prefer was changed" in checked.out + checked.err
 
 

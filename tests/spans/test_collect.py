@@ -110,7 +110,7 @@ def test_with_json_stdout_is_one_document_whatever_the_program_prints(tmp_path: 
         (("--", "/etc/passwd"), "'/etc/passwd' is not executable"),
         (("--host", "0.0.0.0"), "other machines can reach 0.0.0.0: that needs a token"),
         (("--host", "example.org"), "'example.org' is not an address of this machine"),
-        (("--host", "203.0.113.7", "--token", "t"), "this machine has no 203.0.113.7"),
+        (("--host", "203.0.113.7", "--token", "t"), "this machine has no address 203.0.113.7"),
         (("--token", ""), "a token must be ASCII"),
         (("--forward", "ftp://x", "--", "true"), "--forward is not an http or https URL"),
         (("--forward", "http://u:p@x", "--", "true"), "--forward holds a login"),

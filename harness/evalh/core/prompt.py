@@ -64,7 +64,7 @@ class PromptRef(Value):
             or (colon and not revision)
         ):
             raise UsageError(
-                f"{text!r} is not the name of a version",
+                f"{text!r} is not the name of a prompt or version",
                 hint="forms: v3 · triage@v3 · triage@draft · triage · HEAD~2:triage@v3 · main:triage",
             )
         return cls(name or None, version or None, revision or None)

@@ -212,7 +212,7 @@ class Endpoint(Value):
                 continue
             if not is_key(key):
                 raise UsageError(
-                    f"model {self.spec.name!r}: {variable} holds {beside_the_key(key)}",
+                    f"model {self.spec.name!r}: {variable} has {beside_the_key(key)}",
                     where=self.spec.where or None,
                     hint=f"set {variable} to the key alone, without quotes, blanks or line breaks",
                 )
@@ -248,7 +248,7 @@ def beside_the_key(text: str) -> str:
         (r"\s", "a blank within the key"),
         (r"\$\{|\{\{|^\$[A-Za-z_]", "a variable that nobody filled in"),
     )
-    return next((what for sign, what in signs if re.search(sign, text)), "a character that no header may hold")
+    return next((what for sign, what in signs if re.search(sign, text)), "a character that is not allowed in a header")
 
 
 def is_secret(name: str) -> bool:

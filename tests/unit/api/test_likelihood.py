@@ -91,7 +91,7 @@ def test_a_suite_is_refused_at_the_graders_line(tmp_path: Path, model: str, wher
     [("unsure", "{not =", "plain"), ("around", "{not =", "plain"), ("repaired", "repair =", "silent")],
 )
 def test_a_route_is_refused_at_its_checks_line(tmp_path: Path, route: str, line: str, model: str) -> None:
-    with pytest.raises(WorkspaceError, match=f"model '{model}' is not asked") as told:
+    with pytest.raises(WorkspaceError, match=f"model '{model}' does not return them") as told:
         plan(tmp_path, route)
 
     assert told.value.where == line_of(line)

@@ -222,7 +222,7 @@ async def test_without_credentials_the_variable_and_the_ways_out_are_named(lacki
 async def test_a_credential_that_no_header_may_hold_is_named_and_not_repeated() -> None:
     env = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": "abc\r\nX-Evil: def"}
 
-    with pytest.raises(UsageError, match="AWS_SESSION_TOKEN holds a line break") as caught:
+    with pytest.raises(UsageError, match="AWS_SESSION_TOKEN has a line break") as caught:
         await answered(SCOPED, env)
 
     assert "Evil" not in str(caught.value)
@@ -233,7 +233,10 @@ async def test_a_credential_that_no_header_may_hold_is_named_and_not_repeated() 
     [
         (b"AKIDEXAMPLE secret", "no JSON"),
         (b'{"AccessKeyId": "a"}', "without AccessKeyId and SecretAccessKey"),
-        (b'{"AccessKeyId": "a", "SecretAccessKey": "b", "SessionToken": "c\\r\\nX-Evil: d"}', "no header may hold"),
+        (
+            b'{"AccessKeyId": "a", "SecretAccessKey": "b", "SessionToken": "c\\r\\nX-Evil: d"}',
+            "is not allowed in a header",
+        ),
         (b'{"AccessKeyId": 7, "SecretAccessKey": []}', "without AccessKeyId and SecretAccessKey"),
         (b"{", "no JSON"),
     ],

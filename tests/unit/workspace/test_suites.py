@@ -127,7 +127,7 @@ def test_names_of_graders_are_unique(tmp_path: Path, entries: list[str], expecte
         ("dataset: d\nprompt: triage@v3\ngraders: [schema]\n", "names a prompt, not a version", 2),
         ("dataset: d\nprompt: main:triage\ngraders: [schema]\n", "names a prompt, not a version", 2),
         ("dataset: d\nprompt: v3\ngraders: [schema]\n", "names a prompt, not a version", 2),
-        ("dataset: d\nprompt: 'a b'\ngraders: [schema]\n", "does not name a prompt", 2),
+        ("dataset: d\nprompt: 'a b'\ngraders: [schema]\n", "is not the name of a prompt", 2),
         (LEAST, "'graders' is missing", 1),
         (LEAST + "graders: []\n", "'graders' must be a list of graders", 3),
         (LEAST + "graders:\n", "'graders' must be a list of graders, not null", 3),

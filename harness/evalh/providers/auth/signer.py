@@ -142,7 +142,7 @@ class AwsSigner(_ByProgram):
             raise KeyMissing(what, where=where, hint=_EXPORT)
         for name, value in zip((KEY_ID, SECRET, SESSION), found.values, strict=False):
             if not is_key(value):
-                what = f"model {self._spec.name!r}: {name} holds {beside_the_key(value)}"
+                what = f"model {self._spec.name!r}: {name} has {beside_the_key(value)}"
                 raise UsageError(what, where=where, hint=f"set {name} to the value alone, on one line")
         return found
 

@@ -88,7 +88,7 @@ def show_import(console: Console, found: ImportDocument) -> None:
     what = ", ".join(plural(count, word) for word, count in counted) or "nothing"
     console.print(StyledText(f"{found.file}: {found.form}: {what}"), soft_wrap=True)
     if found.repeated:
-        console.print(StyledText(f"{plural(found.repeated, 'line')} repeat an earlier line, and count once", "dim"))
+        console.print(StyledText(f"{plural(found.repeated, 'repeated line')}: each counts once", "dim"))
     if not found.content:
         note = "content is off: messages, inputs and outputs were left out ([trace] content = true keeps them)"
         console.print(StyledText(note, "yellow"), soft_wrap=True)

@@ -301,7 +301,7 @@ def _files(folder: Path) -> list[Path]:
     """Return the files of programs, in order. Raises CannotMeasure for a folder that cannot be read."""
     if folder.is_symlink():
         hint = "move what it points to here, or name its folder: [trace] store"
-        raise CannotMeasure("is a link: what lies outside is neither read nor deleted", where=str(folder), hint=hint)
+        raise CannotMeasure("is a symbolic link: evalh reads and deletes nothing outside", where=str(folder), hint=hint)
     try:
         return sorted(one for one in folder.iterdir() if one.name.endswith(".jsonl"))
     except (FileNotFoundError, NotADirectoryError):
