@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What an id in an address looks like; anything else names nothing."""
 
 _MOST_FOLDED = 50
+_SHORT = 6  # characters of a digest: runs of one name are few
 
 
 def list_page(name: str, found: "Overview") -> PageAnswer:
@@ -97,16 +98,31 @@ def _runs(found: "Overview") -> Markup:
     search = el("p", label, el("span", "", id="count", role="status", class_="note"), class_="search")
     folded = fold([*found.runs, *found.added])
     heads = (*_HEADS, *_HEADS_BESIDE)
-    parts: list[Child] = [search, sorted_table("Runs", heads, [_run(row) for row in folded.rows])]
+    several = _of_several_contents([*folded.rows, *folded.loose])
+    parts: list[Child] = [search, sorted_table("Runs", heads, [_run(row, several) for row in folded.rows])]
     parts.append(el("div", id="ticked", class_="ticked", hidden=True, role="status"))
     if folded.loose:
         words = f"{plural(len(folded.loose), 'version')} that only a gate, a baseline or another verb ran"
-        table = sorted_table("Added runs", heads, [_run(row) for row in folded.loose])
+        table = sorted_table("Added runs", heads, [_run(row, several) for row in folded.loose])
         parts.append(el("details", el("summary", words), table, class_="loose"))
     return section("runs", "Runs", parts)
 
 
-def _run(row: FoldedRun) -> Markup:
+def _of_several_contents(rows: Iterable[FoldedRun]) -> frozenset[str]:
+    """Return the names that stand for several contents, such as a draft that was edited between its runs."""
+    contents: dict[str, set[str]] = {}
+    for row in rows:
+        contents.setdefault(row.run.record.prompt, set()).add(row.run.record.fingerprint.prompt)
+    return frozenset(name for name, digests in contents.items() if len(digests) > 1)
+
+
+def _content(run: RunRow, several: frozenset[str]) -> Markup | None:
+    """Tell contents of one name apart by the beginning of their digests."""
+    digest = run.record.fingerprint.prompt.removeprefix("sha256:")[:_SHORT]
+    return el("code", f" {digest}", class_="dim") if run.record.prompt in several else None
+
+
+def _run(row: FoldedRun, several: frozenset[str]) -> Markup:
     run = row.run
     record, summary = run.record, run.summary
     rate = None if summary is None else summary.good_rate
@@ -118,7 +134,14 @@ def _run(row: FoldedRun) -> Markup:
     return el(
         "tr",
         el("td", class_="tick", **(ticked if ID.fullmatch(record.id) else {})),
-        el("th", linked("run", record.id, record.prompt), _others(row), scope="row", data_v=record.prompt),
+        el(
+            "th",
+            linked("run", record.id, record.prompt),
+            _content(run, several),
+            _others(row),
+            scope="row",
+            data_v=record.prompt,
+        ),
         _number(None if rate is None else percent(rate.value), rate),
         el("td", record.model),
         el("td", None if rate is None else _interval(rate), class_="dim"),

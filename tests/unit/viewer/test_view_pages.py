@@ -251,3 +251,18 @@ def test_other_addresses_and_taken_ports_are_refused_by_name(workspace: Path) ->
     assert (taken.exit, wide.exit) == (2, 2)
     assert f"port {viewer.door.port} of 127.0.0.1 is in use" in taken.err
     assert "'0.0.0.0': evalh view serves this machine only" in wide.err
+
+
+def test_contents_of_one_name_are_told_apart_by_their_digests(workspace: Path) -> None:
+    draft = workspace / "prompts/triage/draft.prompt"
+    for word in ("that", "every"):
+        draft.write_text(PROMPT.replace("Sort the", f"Sort {word}"))
+        assert here(workspace, "run", "-p", "draft").exit == 0
+    with viewing(workspace) as viewer:
+        page = viewer.get().text
+
+    shown = re.findall(r'">(triage@\w+)</a>(?:<code class="dim"> (\w{6})</code>)?', page)
+    digests = {digest for name, digest in shown if name == "triage@draft"}
+    assert len(digests) == 2
+    assert "" not in digests
+    assert {digest for name, digest in shown if name != "triage@draft"} == {""}
