@@ -57,6 +57,7 @@ def test_inputs_that_the_version_no_longer_uses_are_let_through(tmp_path: Path) 
         ({"timeout_s": "1"}, "timeout_s must be a number of seconds above 0"),
         ({"default": {1}}, "default must be JSON"),
         ({"outptu": 3}, "no option 'outptu'"),
+        ({"ticket": "Hi"}, "inputs are a mapping, the second argument: {'ticket': …}"),
         ({"given": {"extract": 1}}, "is a single prompt: it has no steps to give"),
         ({"given": [1]}, "given must be a mapping"),
     ],

@@ -192,3 +192,36 @@ def test_a_model_without_a_price_says_where_to_write_one(tmp_path: Path) -> None
 
     assert "no price" not in priced.err
     assert unpriced.err.count(note) == 1
+
+
+def test_answers_that_are_older_than_the_price_say_why_the_cost_is_unknown(tmp_path: Path) -> None:
+    note = "note: answers in the log were bought when the model had no price"
+    with chat_server() as (_, model):
+        write_workspace(tmp_path, cases=4, model=re.sub(r"price = .*\n", "", model))
+        before = here(tmp_path, "run", "triage")
+        write_workspace(tmp_path, cases=4, model=re.sub(r"price = .*\n", "price = {per_hour = 1.0}\n", model))
+        again = here(tmp_path, "run", "triage")
+        fresh = here(tmp_path, "run", "triage", "--fresh")
+
+    assert note not in before.err
+    assert again.err.count(note) == 1
+    assert "by the hour" not in again.out  # nothing is priced, so the busy machine cost nothing
+    assert note not in fresh.err
+    assert "by the hour" in fresh.out
+
+
+def test_a_guess_of_init_that_was_wrong_is_put_right_by_the_commands_that_it_names(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,sort\nhello,hi\nfarewell,bye\nsee you,bye\nhow are you,hi\n")
+    with contextlib.chdir(tmp_path):
+        assert here(tmp_path, "init", "mine", "--from", "rows.csv", "--map", "text=sort,skip=text").exit == 0
+        again = here(tmp_path, "init", "mine", "--from", "rows.csv", "--map", "expected=sort")
+        words = shlex.split(again.err.rpartition("to import the rows into it: evalh ")[2])
+        refused = here(tmp_path, *words)
+        removal = shlex.split(refused.err.rpartition("and lose its changes: ")[2])
+        subprocess.run(removal, check=True)
+        done = here(tmp_path, *words)
+
+    assert again.exit == refused.exit == USAGE
+    assert (removal[0], len(removal)) == ("rm", 5)
+    assert done.exit == 0, done.err
+    assert '"expected": "hi"' in (tmp_path / "mine/datasets/rows.jsonl").read_text()

@@ -40,6 +40,23 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
+def test_versions_stand_in_the_order_of_their_numbers_with_the_draft_last(folder: Path) -> None:
+    for version in ("v10", "draft"):
+        (folder / f"prompts/triage/{version}.prompt").write_text(PROMPT.replace("Sort the", f"In {version} sort the"))
+    assert here(folder, "run", "-p", "draft", "-p", "v10", "-m", "small").exit == 0
+
+    told = json.loads(here(folder, "matrix", "-m", "small", "--json").out)
+
+    assert [column["prompt"] for column in told["columns"]] == [f"triage@{one}" for one in ("v1", "v2", "v10", "draft")]
+
+
+def test_the_line_below_a_case_is_named_as_what_it_expects(folder: Path) -> None:
+    head = here(folder, "matrix").out.splitlines()[2:8]
+
+    assert any(line.startswith("case ") for line in head)
+    assert any(line.startswith("expected ") for line in head)
+
+
 def test_a_suites_newest_versions_and_models_are_the_columns(folder: Path) -> None:
     assert here(folder, "run", "-p", "v1", "-m", "small").exit == 0
     assert here(folder, "run", "-p", "v1", "--limit", "3").exit == 0  # a part of the dataset is not the suite

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import join
 from typing import BinaryIO
 
 from evalh.api.new_workspace import name_of_model, own_workspace, usable_model
@@ -54,7 +55,9 @@ def import_suite(form: str, source: Path, options: SuiteImportOptions) -> Import
     there = tuple(name for name in files if (options.into / name).exists())
     if there and not options.dry_run:
         where = str(options.into / there[0])
-        raise UsageError("would overwrite a file", where=where, hint=options.elsewhere)
+        removal = join(["rm", *(str(options.into / name) for name in there)])
+        again = "" if taken is None else f"\nto replace what is there, and lose its changes: {removal}"
+        raise UsageError("would overwrite a file", where=where, hint=options.elsewhere + again)
     with ExitStack() as all_or_none:
         for name, pieces in files.items():
             file = None if options.dry_run else _opened(all_or_none, options.into / name)

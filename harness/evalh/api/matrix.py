@@ -1,5 +1,6 @@
 """The matrix of a suite: which runs are its columns, and their samples side by side."""
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -73,8 +74,14 @@ def newest(parts: Parts, suite: str) -> list[RunRow]:
     counted = [run for run in known if run.summary is not None] or known
     here = next((run for run in counted if not run.record.selection), counted[0])
     runs = [point.run for point in trade_off(known, here).points] or [here]
-    ordered = sorted((run.record.prompt, run.record.model, run.record.id) for run in runs)
-    return [parts.log.run(run_id) for *_, run_id in ordered[:MOST_COLUMNS]]
+    ordered = sorted(runs, key=lambda run: (_by_age(run.record.prompt), run.record.model, run.record.id))
+    return [parts.log.run(run.record.id) for run in ordered[:MOST_COLUMNS]]
+
+
+def _by_age(prompt: str) -> tuple[str, bool, str]:
+    """Return a key that sorts versions as people count them: v2 before v10, and the draft last."""
+    name, _, version = prompt.rpartition("@")
+    return name, version.startswith("draft"), re.sub(r"\d+", lambda digits: digits[0].zfill(9), version)
 
 
 def matrix_page(parts: Parts, runs: Sequence[RunRow], *, linked: bool = False) -> str:

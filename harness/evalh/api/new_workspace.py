@@ -1,12 +1,13 @@
 """The workspace that `evalh init` writes: small, complete, and runnable at once."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from shlex import join
 
 from evalh.core.errors import UsageError
 from evalh.core.values import Value
@@ -88,10 +89,15 @@ def write_workspace(folder: Path, wanted: NewWorkspace) -> list[str]:
     return list(contents)
 
 
-def refuse_workspace(folder: Path) -> None:
-    """Raise UsageError if the folder is a workspace already."""
+def refuse_workspace(folder: Path, source: Path | None = None, mapping: Sequence[str] = ()) -> None:
+    """Raise UsageError if the folder is a workspace already. `source`: the rows that were to be its dataset."""
     if (folder / "evalh.toml").exists():
-        raise UsageError("the folder is a workspace already", where=str(folder / "evalh.toml"), hint="evalh check")
+        hint = "evalh check"
+        if source is not None:
+            maps = [word for pair in mapping for word in ("--map", pair)]
+            words = ["evalh", "import", "rows", str(source), *maps, "--into", str(folder)]
+            hint = f"to import the rows into it: {join(words)}"
+        raise UsageError("the folder is a workspace already", where=str(folder / "evalh.toml"), hint=hint)
 
 
 def own_workspace(name: str, model: str, recorded: str) -> dict[str, bytes]:

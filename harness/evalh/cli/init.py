@@ -112,7 +112,7 @@ def _import(target: Path, source: Path, mapping: tuple[str, ...], model: str | N
     from evalh.api.foreign import SuiteImportOptions, import_suite
     from evalh.api.new_workspace import EMPTY_FOLDER, refuse_workspace
 
-    refuse_workspace(target)
+    refuse_workspace(target, source, mapping)
     options = SuiteImportOptions(into=target, mapping=mapping, model=model, elsewhere=EMPTY_FOLDER)
     return import_suite("rows", source, options)
 

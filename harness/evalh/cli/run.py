@@ -144,11 +144,19 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
             note += "; they match only the prompt, inputs and params of the recording"
             lines[:0] = _askable(app)
         app.hints.print(note, style="yellow", soft_wrap=True)
+    _note_prices(app, results)
+    for line in lines:
+        app.hints.print(f"next: {line}", style="dim", soft_wrap=True)
+
+
+def _note_prices(app: App, results: "list[RunResult]") -> None:
+    """Say why a cost is not known, and what to type."""
     for name in dict.fromkeys(result.record.model for result in results if _unpriced(app, result)):
         note = f"note: {name} has no price; `price` in [models.{name}] of evalh.toml gives the cost per good output"
         app.hints.print(note, style="dim", soft_wrap=True)
-    for line in lines:
-        app.hints.print(f"next: {line}", style="dim", soft_wrap=True)
+    if any(_bought_unpriced(app, result) for result in results):
+        note = "note: answers in the log were bought when the model had no price, so the cost is not known"
+        app.hints.print(f"{note}; --fresh asks again, at the price", style="dim", soft_wrap=True)
 
 
 def _to_look_at(results: "list[RunResult]") -> str:
@@ -183,6 +191,16 @@ def _unpriced(app: App, result: "RunResult") -> bool:
     if traits.recorded or traits.function_in:
         return False
     return None in (result.summary.cost_usd, result.summary.cached_cost_usd)
+
+
+def _bought_unpriced(app: App, result: "RunResult") -> bool:
+    """Whether the total is unknown only because the log's answers are older than the price of the models."""
+    from evalh.routing.target import models_of
+
+    config, name = app.workspace.config, result.record.model
+    names = models_of(config.routes[name], config.routes, config.models) if name in config.routes else (name,)
+    priced = all(name in config.models and config.models[name].price is not None for name in names)
+    return priced and result.summary.cached_cost_usd is None
 
 
 def _forgets(app: App, result: "RunResult") -> bool:

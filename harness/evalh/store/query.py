@@ -100,7 +100,8 @@ class Query:
                 found = nearest(name, set(columns.values()))
                 if found is not None:
                     homes = [one for one, column in columns.items() if column == found]
-                    return f"did you mean {found!r}? It is in {', '.join(one.partition('.')[0] for one in homes)}"
+                    told = f"did you mean {found!r}? It" if found != name else repr(name)
+                    return f"{told} is in {', '.join(one.partition('.')[0] for one in homes)}"
             return f"tables and views: {', '.join(tables)}; columns: {self._page}"
         return f"tables and columns: {self._page}"
 

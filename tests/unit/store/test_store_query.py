@@ -134,6 +134,7 @@ def test_a_reader_that_was_closed_is_an_error_for_people(reader: Reader) -> None
     ("sql", "hint"),
     [
         ("select * from answers", "tables and views: attempts, calls, cases,"),
+        ("select outcome from samples", "'outcome' is in escalations, step_verdicts, verdicts"),
         ("select stading from samples", "did you mean 'standing'? It is in escalations, failures,"),
         ("select s.stading from samples s", "did you mean 'standing'?"),
         ("select qqqq from samples", "tables and views: attempts,"),

@@ -148,7 +148,8 @@ def _waited(future: "Future[Reply]") -> Reply:
 def _service(options: Mapping[str, Any], known: type) -> WorkspaceService:
     for name in options:
         if name not in known.__annotations__:
-            raise UsageError(f"no option {name!r}", hint=did_you_mean(name, known.__annotations__))
+            inputs = f"; the prompt's inputs are a mapping, the second argument: {{{name!r}: …}}"
+            raise UsageError(f"no option {name!r}", hint=did_you_mean(name, known.__annotations__) + inputs)
     return service_of(options.get("workspace"))
 
 

@@ -14,6 +14,8 @@ _TITLES = {
     "same": ("The same", "These give the same requests and verdicts."),
 }
 
+_CHANGED = "To change one, remove the files that this import wrote, and import again with `--map NAME=COLUMN`."
+
 
 def import_sheet(document: ImportedSuiteDocument) -> Iterator[str]:
     """Yield the lines of the sheet."""
@@ -26,7 +28,13 @@ def import_sheet(document: ImportedSuiteDocument) -> Iterator[str]:
         f"{counts['not']:,} left out."
     )
     if document.columns:
-        yield from ("", "## Columns", "", "Change one with `--map NAME=COLUMN`, and import again.", "")
+        yield from (
+            "",
+            "## Columns",
+            "",
+            _CHANGED,
+            "",
+        )
         yield from ("| column | is |", "|---|---|")
         for one in document.columns:
             role = one.role if not one.key or one.key == one.name else f"{one.role} {one.key}"

@@ -27,7 +27,7 @@ def show_matrix(console: Console, matrix: Matrix, rows: Sequence[MatrixRow], lim
     room = max(_LEAST, (console.width - _CASE - GAP) // len(matrix.columns) - GAP)
     shown = max(1, (console.width - _CASE - GAP) // (_LEAST + GAP))  # columns
     table = Table(box=None, padding=(0, GAP, 0, 0), header_style="")
-    table.add_column("case", width=_CASE, header_style="dim", no_wrap=True, overflow="ellipsis")
+    table.add_column(_corner(rows[:limit]), width=_CASE, header_style="dim", no_wrap=True, overflow="ellipsis")
     for column in matrix.columns[:shown]:
         table.add_column(_head(column, room), width=room, no_wrap=True, overflow="ellipsis")
     for row in rows[:limit]:
@@ -56,11 +56,21 @@ def _head(column: MatrixColumn, room: int) -> StyledText:
     return told.append(BREAK).append(rate if column.step is None else one_line(column.step, room), "bold")
 
 
-def _case(row: MatrixRow) -> StyledText:
+def _corner(rows: Sequence[MatrixRow]) -> StyledText:
+    """Return the head of the first column: below the id stands what the case expects, if any case does."""
+    told = StyledText("case")
+    return told.append(BREAK).append("expected") if any(_gold(row) for row in rows) else told
+
+
+def _gold(row: MatrixRow) -> str:
     expected = row.case.expected
     if isinstance(expected, dict) and len(expected) == 1:
         expected = next(iter(expected.values()))
-    gold = "" if expected is ABSENT else expected if isinstance(expected, str) else json_line(expected)
+    return "" if expected is ABSENT else expected if isinstance(expected, str) else json_line(expected)
+
+
+def _case(row: MatrixRow) -> StyledText:
+    gold = _gold(row)
     told = StyledText(one_line(row.case.id, _CASE))
     return told.append(BREAK).append(one_line(gold, _CASE), "dim") if gold else told
 
