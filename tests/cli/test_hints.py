@@ -225,3 +225,31 @@ def test_a_guess_of_init_that_was_wrong_is_put_right_by_the_commands_that_it_nam
     assert (removal[0], len(removal)) == ("rm", 5)
     assert done.exit == 0, done.err
     assert '"expected": "hi"' in (tmp_path / "mine/datasets/rows.jsonl").read_text()
+
+
+def test_a_case_is_found_by_the_beginning_of_its_id(workspace: Path) -> None:
+    rows = workspace / "datasets/triage.jsonl"
+    rows.write_text(rows.read_text().replace('"t-0003"', '"parcel-lost-6ead59"'))
+    here(workspace, "run")  # the scripted model knows no parcel: that sample is ungraded, and in the log
+
+    whole, begun = here(workspace, "show", "parcel-lost-6ead59"), here(workspace, "show", "parcel")
+    several = here(workspace, "show", "t-001")
+
+    assert whole.exit == 0
+    assert begun.out == whole.out
+    assert several.exit == USAGE
+    assert "'t-001' is the beginning of several cases" in several.err
+    assert "have: t-0010, t-0011" in several.err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(("csv", "my out.csv"), "evalh export csv > 'my out.csv'"), (("recorded", "a.jsonl"), "recorded -o a.jsonl")],
+)
+def test_a_file_in_place_of_a_run_is_told_where_it_goes(workspace: Path, words: tuple[str, str], told: str) -> None:
+    assert here(workspace, "run", "--limit", "1").exit == 0
+
+    done = here(workspace, "export", *words)
+
+    assert done.exit == USAGE
+    assert told in done.err

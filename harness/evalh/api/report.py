@@ -260,7 +260,8 @@ def entry(parts: Parts, name: str) -> tuple[str, object]:
         return _traced_entry(parts, from_production)
     newer = isinstance(found, RunRow) and _begun(from_production) > found.record.started_at
     graded = isinstance(found, CaseDetail) and found.run.record.kind is RunKind.PRODUCTION
-    if from_production is not None and (graded or (name == _LAST and newer)):
+    begun = isinstance(found, CaseDetail) and found.case_id != name  # a workflow, too, is named by its beginning
+    if from_production is not None and (graded or begun or (name == _LAST and newer)):
         return _traced_entry(parts, from_production)
     return _logged_entry(parts, found)
 

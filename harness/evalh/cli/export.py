@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -37,6 +38,7 @@ def recorded(app: App, run_id: str, output: Path | None) -> None:
         raise UsageError(
             "a recording has one line per answer, so it cannot be one JSON document", hint="--json -o FILE.jsonl"
         )
+    _refuse_file(run_id, "evalh export recorded -o {}")
     rows = app.workspace.recording(run_id)
     first = next(rows, None)
     if first is None:  # an empty file would replace a recording that holds some
@@ -74,6 +76,8 @@ def csv_tables(app: App, *, runs: tuple[str, ...], output: Path | None, table: s
     from evalh.api import exports
     from evalh.core.tables import LogTable
 
+    for name in runs:
+        _refuse_file(name, "evalh export csv > {}")
     if output is not None and table is not None:
         raise UsageError("--output is a folder for all tables, --table prints one", hint=f"--table {table} > FILE.csv")
     if output is not None:
@@ -123,6 +127,12 @@ def inspect_log(app: App, run_id: str, output: Path) -> None:
     from evalh.api import exports
 
     _show_tables(app, exports.write_inspect(app.workspace, run_id, output))
+
+
+def _refuse_file(name: str, command: str) -> None:
+    """Refuse a file's name in place of a run's, whose id has no dot. Raises UsageError."""
+    if "." in name:
+        raise UsageError(f"{name!r} is a file's name, not a run's", hint=command.format(quote(name)))
 
 
 def _show_tables(app: App, written: "Sequence[WrittenTable]") -> None:

@@ -385,7 +385,10 @@ async def together(*sessions: Session) -> AsyncIterator[None]:
     async with AsyncExitStack() as opened:
         for session in sessions:
             await opened.enter_async_context(session)
-        progress.start(f"{first.record.prompt} on {first.record.model}", sum(one.plan.planned for one in sessions))
+        both = ", both sides" if len(sessions) > 1 else ""
+        progress.start(
+            f"{first.record.prompt} on {first.record.model}{both}", sum(one.plan.planned for one in sessions)
+        )
         try:
             yield
         finally:

@@ -194,10 +194,15 @@ class Reader(SampleReader, TableReader, TotalsReader):
             return self._detail(sample)
         return self._find_case(name, None) or self._run_or_nothing(name)
 
-    def _run_or_nothing(self, name: str) -> RunRow:
+    def _run_or_nothing(self, name: str) -> RunRow | CaseDetail:
         if self._runs_called(name):
             return self.run(name)
         cases = [restored(row["id"]) for row in self._rows("select distinct id from cases order by id limit 5000")]
+        begun = [case for case in cases if case.startswith(name)]
+        if len(begun) == 1 and (found := self._find_case(begun[0], None)) is not None:
+            return found
+        if begun:
+            raise NotFound(f"{name!r} is the beginning of several cases", hint=f"have: {some_of(begun, most=8)}")
         runs = [run.record.id for run in self.runs()]
         guess = nearest(name, [*cases, *runs])
         have = f"newest run: {runs[0] if runs else 'none'}; cases: {some_of(cases, most=8) or 'none'}"

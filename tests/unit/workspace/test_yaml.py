@@ -128,3 +128,8 @@ def test_json_is_yaml() -> None:
     document = {"a": [1, 2.5, None, True, "x\ny", {"ä": "😀"}], "b": {}, "c": []}
 
     assert parse_yaml(json.dumps(document, ensure_ascii=False), "f").value == document
+
+
+def test_a_tab_as_indentation_is_told_as_such() -> None:
+    assert refused("a: 1\ngate:\n\tmargin: 0.1\n").hint == "YAML is indented with blanks, not with a tab"
+    assert refused('a: 1\nb: "x\n').hint is None
