@@ -1,6 +1,5 @@
 """The matrix of a suite: which runs are its columns, and their samples side by side."""
 
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -78,10 +77,11 @@ def newest(parts: Parts, suite: str) -> list[RunRow]:
     return [parts.log.run(run.record.id) for run in ordered[:MOST_COLUMNS]]
 
 
-def _by_age(prompt: str) -> tuple[str, bool, str]:
+def _by_age(prompt: str) -> tuple[str, bool, int, str]:
     """Return a key that sorts versions as people count them: v2 before v10, and the draft last."""
-    name, _, version = prompt.rpartition("@")
-    return name, version.startswith("draft"), re.sub(r"\d+", lambda digits: digits[0].zfill(9), version)
+    name, _, version = prompt.partition("@")
+    digits = version.partition("[")[0].removeprefix("v")  # of v3[read@v2]: 3
+    return name, version.startswith("draft"), int(digits) if digits.isdecimal() else 0, version
 
 
 def matrix_page(parts: Parts, runs: Sequence[RunRow], *, linked: bool = False) -> str:
