@@ -44,7 +44,7 @@ class Fold:
         pipeline: PipelineFold | None = None,
     ) -> None:
         """`clusters`: the number of its cluster by the place of a case, for cases that are not alone in theirs."""
-        self.by_the_hour = by_the_hour
+        self._hourly = by_the_hour
         self._pipeline = pipeline
         self._clusters = clusters or {}
         self._net = None if value is None else NetFold(value, trials, self._clusters)
@@ -159,6 +159,11 @@ class Fold:
                     tally.abstained += 1
                 case Outcome.ERROR:
                     tally.erred += 1
+
+    @property
+    def by_the_hour(self) -> bool:
+        """Whether the costs depend on how busy the machine was; not where they are unknown."""
+        return self._hourly and None not in (self._spent, self._cached)
 
     def summary(self) -> RunSummary:
         """Compute the numbers of everything taken so far."""

@@ -103,7 +103,7 @@ def _add_rates(table: Table, summary: RunSummary, trials: int) -> None:
     interval = "  95 % interval" if summary.good_rate.low is not None else ""
     table.add_row("good rate", StyledText(rate(summary.good_rate), "bold").append(interval, "dim"))
     table.add_row("cost per good output", StyledText(cost_per_good(summary.cost_per_good_usd), "bold"))
-    if summary.by_the_hour and None not in (summary.cost_usd, summary.cached_cost_usd):
+    if summary.by_the_hour:
         table.add_row("", StyledText(BY_THE_HOUR, "dim"))
     if summary.downstream is not None:
         table.add_row("net cost per good", StyledText(net_line(summary.downstream), "bold"))
