@@ -198,7 +198,7 @@ class Reader(SampleReader, TableReader, TotalsReader):
         if self._runs_called(name):
             return self.run(name)
         cases = [restored(row["id"]) for row in self._rows("select distinct id from cases order by id limit 5000")]
-        begun = [case for case in cases if case.startswith(name)]
+        begun = [case for case in cases if name and case.startswith(name)]
         if len(begun) == 1 and (found := self._find_case(begun[0], None)) is not None:
             return found
         if begun:

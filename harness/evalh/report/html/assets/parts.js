@@ -25,7 +25,7 @@ const evalhParts = (page) => {
     button.type = "button";
     button.setAttribute("aria-label", `Copy: ${name}`);
     const said = (words) => { button.textContent = words; setTimeout(() => { button.textContent = "Copy"; }, 1500); };
-    button.addEventListener("click", () => navigator.clipboard.writeText(text).then(() => said("Copied"), () => {
+    button.addEventListener("click", () => Promise.resolve().then(() => navigator.clipboard.writeText(text)).then(() => said("Copied"), () => {
       getSelection().selectAllChildren(button.parentElement.nextElementSibling);
       said("Selected");
     }));
