@@ -46,6 +46,6 @@ def _is_the_program() -> bool:
 
 
 if _is_the_program():
-    _signal.signal(_signal.SIGTERM, end_the_start)
     if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:  # a shell's background job ignores it
         _signal.signal(_signal.SIGINT, end_the_start)
+    _signal.signal(_signal.SIGTERM, end_the_start)  # last: once it is caught, so is the other one

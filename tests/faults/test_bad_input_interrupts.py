@@ -4,6 +4,7 @@ import json
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -89,6 +90,35 @@ def test_twice_in_a_row_during_a_run_saves_what_was_answered(tmp_path: Path, sig
     assert finished["cache_hits"] >= asked - 4 - 4  # in flight, and inside the window before a commit
     with closing(sqlite3.connect(folder / ".evalh/evalh.db")) as db:
         assert db.execute("select count(*) from runs where status = 'running'").fetchone() == (0,)
+
+
+EARLY = """
+import os, signal, sys
+real = signal.signal
+def early(number, handler):
+    before = real(number, handler)
+    if getattr(handler, "__name__", "") in {"_interrupt", "default_int_handler"}:
+        os.kill(os.getpid(), number)
+    return before
+sys.argv = ["evalh", "run", "--json"]
+import evalh.starting
+for number in (signal.SIGINT, signal.SIGTERM):
+    real(number, evalh.starting.end_the_start)
+from evalh.cli import main
+signal.signal = early
+main()
+"""
+
+
+def test_an_interrupt_while_the_program_takes_over_is_told_in_a_document(tmp_path: Path) -> None:
+    folder = write_workspace(tmp_path, cases=3)
+
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert done.returncode == 130, done.stderr
+    assert json.loads(done.stdout)["error"]["what"] == "interrupted"
 
 
 def test_at_any_moment_a_process_ends_at_once_and_the_log_stays_whole(tmp_path: Path) -> None:

@@ -101,9 +101,6 @@ def main() -> NoReturn:
 
 def _main() -> int:
     answer = streams.prepare()
-    signal.signal(signal.SIGTERM, _interrupt)
-    if signal.getsignal(signal.SIGINT) is end_the_start:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.unraisablehook = _ask_again
     code = _run(answer)
     failed = streams.flush(answer)
@@ -145,6 +142,10 @@ def _ask_again(unraisable: "sys.UnraisableHookArgs") -> None:
 def _run(answer: TextIO) -> int:
     app: App | None = None
     try:
+        # Here, and SIGTERM last: from the moment that it is caught, either signal is told as an interruption.
+        if signal.getsignal(signal.SIGINT) is end_the_start:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _interrupt)
         clear_beside(sys.argv[1:])
         with cli.make_context("evalh", sys.argv[1:]) as ctx:
             app = ctx.obj
