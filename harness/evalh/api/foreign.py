@@ -22,6 +22,7 @@ from evalh.workspace.toml import parse_toml
 from evalh.workspace.writing import new_file
 
 _CONFIG = "evalh.toml"
+_MOST_REMOVED = 20  # files that a hint names
 _ELSEWHERE = "choose another name for what is imported (--name NAME), or another folder (--into FOLDER)"
 
 
@@ -56,7 +57,8 @@ def import_suite(form: str, source: Path, options: SuiteImportOptions) -> Import
     if there and not options.dry_run:
         where = str(options.into / there[0])
         removal = join(["rm", *(str(options.into / name) for name in there)])
-        again = "" if taken is None else f"\nto replace what is there, and lose its changes: {removal}"
+        few = taken is not None and len(there) <= _MOST_REMOVED
+        again = f"\nto replace what is there, and lose its changes: {removal}" if few else ""
         raise UsageError("would overwrite a file", where=where, hint=options.elsewhere + again)
     with ExitStack() as all_or_none:
         for name, pieces in files.items():

@@ -1,12 +1,21 @@
 """Digests: SHA-256 over one canonical JSON text, so that equal content has equal digests everywhere."""
 
 import json
+import signal
 from collections.abc import Mapping
 from hashlib import sha256
 
-import orjson
-
 from evalh.core.strict_json import JsonValue
+
+# An interrupt inside orjson's own start is a segmentation fault: it waits until orjson is there. Windows holds none.
+_held = (
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM}) if hasattr(signal, "SIG_BLOCK") else None
+)
+try:
+    import orjson
+finally:
+    if _held is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _held)
 
 _SORTED = orjson.OPT_SORT_KEYS
 
