@@ -1,7 +1,6 @@
 """Users' code that raises, hangs, ends the process or answers nonsense: never a pass, never a traceback."""
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 
 from command_line import CommandLine
 from faults.test_bad_input import change, content, grader, model
+from hanging import comes_back
 from loopback import Handler, http_server
 from workspaces import write_workspace
 
@@ -69,13 +69,13 @@ def test_a_grader_that_breaks_leaves_samples_ungraded(
 
 
 def test_a_plugin_that_hangs_while_it_loads_is_ended_by_ctrl_c(tmp_path: Path, evalh: CommandLine) -> None:
-    began = time.monotonic()
-
-    done = evalh.run(["-C", str(with_plugin(tmp_path, "import time\ntime.sleep(60)")), "check"], interrupt_after=0.5)
+    with comes_back():
+        done = evalh.run(
+            ["-C", str(with_plugin(tmp_path, "import time\ntime.sleep(60)")), "check"], interrupt_after=0.5
+        )
 
     assert done.code == 130
     assert done.err == "error: interrupted\n  paid answers are saved\n"
-    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize(
@@ -105,12 +105,11 @@ def test_a_pattern_that_freezes_other_engines_answers_at_once(tmp_path: Path, ev
     folder = write_workspace(tmp_path, cases=2)
     content("evals/answers.py", 'def answer():\n    return "a" * 100_000 + "!"\n')(folder)
     grader('regex: {pattern: "(a+)+$"}')(folder)
-    began = time.monotonic()
 
-    done = evalh(folder, "run", "--json")
+    with comes_back():
+        done = evalh(folder, "run", "--json")
 
     assert done.document["results"][0]["bad"] == 2
-    assert time.monotonic() - began < 10
 
 
 RECORDED = 'provider = "replay"\npath = "recorded/{version}.jsonl"\n'

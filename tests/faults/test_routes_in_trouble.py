@@ -13,6 +13,7 @@ import pytest
 from faults.dialects import ANSWER_USD, ANTHROPIC, OPENAI, act, slow
 from faults.fault_server import Act, Asked, FaultServer, How, fault_server
 from faults.running import EVERY_KIND, decisions, here, rows, run, start, two_models, until, workspace
+from hanging import WAIT_S
 from workspaces import label_of
 
 CASCADE = 'cascade = {checks = ["schema"], escalate_to = "strong"}'
@@ -147,13 +148,10 @@ def test_an_interruption_ends_a_run_that_waits_for_its_provider_and_its_lost_req
         process = _process(folder, "--concurrency", "4")
         until(lambda: len(server.asked) >= 14)
         until(lambda: rows(folder, "select 1 from attempts where status = 'ok' limit 10 offset 9"))
-        began = time.monotonic()
         process.send_signal(sign)
-        _, err = process.communicate(timeout=30)
-        seconds = time.monotonic() - began
+        _, err = process.communicate(timeout=WAIT_S)
 
     assert process.returncode == 130, err
-    assert seconds < 15.0
     (paid,) = rows(folder, "select sum(cost_usd) as usd, count(*) as n from attempts")
     (lost,) = rows(folder, "select count(*) as n, min(cost_usd) as usd from attempts where status = 'interrupted'")
     (told,) = rows(

@@ -1,12 +1,12 @@
 """What all models of a run share: its retries, its deadline, what was refused, and the window that a person sees."""
 
-import time
 from pathlib import Path
 
 from evalh.cli.progress import Line
 from faults.dialects import OPENAI, slow
 from faults.fault_server import Act, Asked
 from faults.running import here, rows, run, two_models
+from hanging import WAIT_S, comes_back
 
 CASES = 30
 CHAIN = 'model = "small"\nfallback = ["strong"]\nretry = {attempts = 2, base_s = 0.002, cap_s = 0.01}\n'
@@ -56,12 +56,10 @@ def test_retries_are_counted_over_all_models_of_a_run(tmp_path: Path) -> None:
 
 def test_a_deadline_cuts_off_what_is_in_flight_and_counts_it_as_reserved(tmp_path: Path) -> None:
     route = 'model = "small"\nbudget = {deadline_s = 0.5}\n'
-    with two_models(tmp_path, slow(OPENAI.right, 20.0), route, cases=CASES) as (_, folder):
-        began = time.monotonic()
+    with two_models(tmp_path, slow(OPENAI.right, 2 * WAIT_S), route, cases=CASES) as (_, folder), comes_back():
         done = run(folder, "--concurrency", "4")
 
     assert done.exit == 4
-    assert time.monotonic() - began < 8.0
     cut = rows(folder, "select status, estimated, cost_usd from attempts")
     assert [(row["status"], row["estimated"], row["cost_usd"] > 0) for row in cut] == [("interrupted", 1, True)] * 4
 

@@ -1,7 +1,6 @@
 """Whatever a service sends beside its answer: the answer is kept, its usage is never cheap, nothing else is raised."""
 
 import json
-import time
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +14,7 @@ from evalh.core.request import Settings
 from evalh.providers.answer_parts import Reading, count, usage_of
 from evalh.providers.http.body import EventStream
 from evalh.providers.repaired_json import RepairedJson
+from hanging import ends
 from wire.odd_fields import ODD, RECORDED, Place, Recorded, odd_at
 from wire.talking import SERVICES, spec_of
 
@@ -78,9 +78,8 @@ def test_a_right_answer_with_any_odd_side_field_is_kept(recorded: Recorded) -> N
     @given(odd_answers(recorded))
     def claim(odd: tuple[Place, Any]) -> None:
         body = recorded.body(recorded.with_odd(*odd))
-        began = time.process_time()
-        reading = read(recorded, body)
-        assert time.process_time() - began < _SLOW_S
+        with ends():
+            reading = read(recorded, body)
         assert told(reading) == (recorded.text, recorded.calls)
         assert_not_cheap(reading.usage)
 
@@ -99,15 +98,14 @@ def test_bytes_that_are_damaged_anywhere_raise_nothing_but_what_the_reader_says(
         st.binary(max_size=6) | st.sampled_from([b"NaN", b"\\ud8", b"[" * 3000]),
     )
     def claim(at: int, gone: int, put: bytes) -> None:
-        began = time.process_time()
         try:
-            reading = read(recorded, whole[:at] + put + whole[at + gone :])
+            with ends():
+                reading = read(recorded, whole[:at] + put + whole[at + gone :])
         except (ValueError, RecursionError):  # what `Hosted` makes a bad response of
             pass
         else:
             reading.text.encode()
             assert_not_cheap(reading.usage)
-        assert time.process_time() - began < _SLOW_S
 
     claim()
 
@@ -225,13 +223,10 @@ def test_no_bytes_make_the_reader_raise_anything_but_value_errors(body: bytes) -
 
 
 def test_a_string_without_end_is_read_in_one_pass() -> None:
-    began = time.process_time()
     for body in (
         b'{"a": "' + rb"\"" * 500_000,
         b'{"a": NaN, "b": "' + rb"\ud83d" * 300_000 + b'"}',
         b'{"a": ' + b"9" * 10**6,
     ):
-        with pytest.raises(ValueError):
+        with ends(of=body[:20]), pytest.raises(ValueError):
             WIRES["openai"].assembler(Settings(model="m", sent_to={})).take_whole(body)
-
-    assert time.process_time() - began < 5.0

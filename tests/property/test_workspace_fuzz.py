@@ -1,11 +1,11 @@
-"""Files that are nearly right, cut, doubled and mixed: each reader gives a value or says what is wrong, within a second.
+"""Files that are nearly right, cut, doubled and mixed: each reader gives a value or says what is wrong, and none hangs.
 
-`make slow` tries 1,400 of each kind. Time is the processor's, so a busy machine changes nothing.
+`make slow` tries 1,400 of each kind.
 """
 
 import random
-import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -18,6 +18,7 @@ from evalh.workspace.dataset.dataset import open_dataset
 from evalh.workspace.prompt.templates import compile_version
 from evalh.workspace.prompt.versions import Position, parse_version
 from evalh.workspace.suites import load_suite
+from hanging import assert_within
 from property.test_workspace_files import CONFIG, SUITE, Files
 
 EXAMPLES = 1_400
@@ -139,17 +140,15 @@ KINDS: dict[str, tuple[str, Callable[[bytes], None]]] = {
 }
 
 
-def tried(kind: str, data: bytes) -> float:
-    """Read, and return how long it took. Anything but a value and an error of ours comes through."""
+def tried(kind: str, data: bytes) -> None:
+    """Read it. Anything but a value and an error of ours comes through."""
     _, read = KINDS[kind]
-    began = time.process_time()
     try:
         read(data)
     except (WorkspaceError, UsageError) as exc:
         assert isinstance(exc, EvalhError)
         assert exc.what
         str(exc).encode("utf-8", "surrogatepass")
-    return time.process_time() - began
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -179,7 +178,6 @@ def test_what_is_nearly_right_is_read_or_refused_within_a_second(kind: str) -> N
     def run(number: int, encoding: str) -> None:
         text = mutated(KINDS[kind][0], number)
         data = text.encode(encoding if number % 10 == 0 else "utf-8", "replace")
-        seconds = min(tried(kind, data), tried(kind, data)) if (first := tried(kind, data)) > MOST_S else first
-        assert seconds <= MOST_S, f"{seconds:.1f} s for {len(data)} bytes, number {number}"
+        assert_within(MOST_S, partial(tried, kind, data), of=f"{len(data)} bytes, number {number}")
 
     run()

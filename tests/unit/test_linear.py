@@ -6,8 +6,8 @@ it is harmless there, and every reader of model text is fed a text of each class
 
 import ast
 import json
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from evalh.report.text import one_line, safe
 from evalh.store.columns import stored
 from evalh_trace.redaction import KINDS, Redactor
 from grading import environment as grading_environment
+from hanging import assert_within
 
 PACKAGE = Path(evalh.__file__).parent
 
@@ -341,29 +342,14 @@ READERS: dict[str, Callable[[str], object]] = {
 }
 
 
-MOST_S = 1.0  # of CPU for a megabyte, on a machine that does `_yardstick` in _YARD_S
-_YARD_S = 0.04
-
-
-def _yardstick() -> float:
-    """Return the seconds of CPU that work of a known size takes now: other programs share the cores and their caches."""
-    begun = time.process_time()
-    for _ in range(10):
-        len("".join(one if one.isalpha() else " " for one in "a1" * 50_000).split())
-    return time.process_time() - begun
+MOST_S = 1.0  # for a megabyte
 
 
 def feed(reader: Callable[[str], object], size: int, most_s: float, *around: tuple[str, str]) -> None:
     """Hand a reader each class of characters, with one pair around it: the pairs take turns."""
     for (name, one), (before, after) in zip(CLASSES.items(), cycle(around), strict=False):
         text = before + (one * (size // len(one) + 1))[:size] + after
-        for _ in range(5):
-            begun = time.process_time()
-            reader(text)
-            took = time.process_time() - begun
-            if took < most_s or (took := took * min(1.0, _YARD_S / _yardstick())) < most_s:
-                break
-        assert took < most_s, f"{took:.1f} s for {size:,} characters of {name}"
+        assert_within(most_s, partial(reader, text), of=f"{size:,} characters of {name}")
 
 
 @pytest.mark.parametrize("reader", READERS)

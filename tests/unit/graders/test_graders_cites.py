@@ -1,7 +1,6 @@
 """What an output cites was handed in: ids as they are, quotes whatever case, blanks and marks they are written in."""
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -15,10 +14,12 @@ from evalh.core.suite import GraderSpec
 from evalh.core.verdict import GradeContext, Outcome, StepOutput, Verdict
 from evalh.graders.registry import build
 from grading import environment as grading_environment
+from hanging import ends
 
 QUOTING = build(
     GraderSpec(kind="cites", name="cites", params={"quotes": "$", "in": "inputs.text"}), grading_environment()
 )
+
 ALL = {
     "ids": "citations[*].id",
     "of": "inputs.docs[*].id",
@@ -192,12 +193,10 @@ def test_any_run_of_words_of_a_text_is_found_in_it(words: list[str], places: tup
 
 def test_a_long_key_is_cut_everywhere(judge) -> None:
     output = json.dumps({"c": {"k\u202e" * 200_000: {"q": ["word"] * 100_000}}})
-    begun = time.process_time()
+    with ends():
+        verdict = judge({"cites": {"quotes": "c[*].q[*].x", "in": "inputs.text"}}, output, inputs={"text": "word"})
+        passed = judge({"cites": {"quotes": "c[*].q[*]", "in": "inputs.text"}}, output, inputs={"text": "word"})
 
-    verdict = judge({"cites": {"quotes": "c[*].q[*].x", "in": "inputs.text"}}, output, inputs={"text": "word"})
-    passed = judge({"cites": {"quotes": "c[*].q[*]", "in": "inputs.text"}}, output, inputs={"text": "word"})
-
-    assert time.process_time() - begun < 4.0
     assert (verdict.outcome, passed.outcome) == (Outcome.FAIL, Outcome.PASS)
     assert len(verdict.reason) < 420
     assert verdict.reason.isprintable()
@@ -206,13 +205,11 @@ def test_a_long_key_is_cut_everywhere(judge) -> None:
 def test_hostile_numbers_of_quotes_and_parts_of_words_take_bounded_time(judge) -> None:
     params = {"quotes": "q", "in": "inputs.text"}
     many = json.dumps({"q": [f"{'a' * number}" for number in range(1, 1_001)]})
-    begun = time.process_time()
+    with ends():
+        verdict = judge({"cites": params}, many, inputs={"text": "a" * 400_000})
+        too_many = judge({"cites": params}, json.dumps({"q": [f"w {n}" for n in range(1_001)]}), inputs={"text": "a"})
+        too_long = judge({"cites": params}, many, inputs={"text": "a" * 1_000_000})
 
-    verdict = judge({"cites": params}, many, inputs={"text": "a" * 400_000})
-    too_many = judge({"cites": params}, json.dumps({"q": [f"w {n}" for n in range(1_001)]}), inputs={"text": "a"})
-    too_long = judge({"cites": params}, many, inputs={"text": "a" * 1_000_000})
-
-    assert time.process_time() - begun < 4.0
     assert verdict.outcome is Outcome.FAIL
     assert too_many.reason == "cites 1,001 quotes; at most 1,000 can be checked"
     assert too_long.outcome is Outcome.ERROR

@@ -1,7 +1,6 @@
 """Patterns whose classes know every script, in linear time."""
 
 import re
-from time import process_time
 
 import pytest
 import re2
@@ -10,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evalh.graders.patterns import compiled
+from hanging import ends
 
 
 def caught(pattern: str, text: str, *, last: bool = False, ignore_case: bool = False) -> str | None:
@@ -117,11 +117,9 @@ def test_a_pattern_matches_where_the_standard_of_unicode_says(pattern: str, text
 @pytest.mark.parametrize("text", ["é", "é ", "a-é", "\u0301", "日", "\ufdd0é", "\n"])
 def test_a_megabyte_takes_linear_time(text: str) -> None:
     pattern = compiled(r"\b(?:\w+\W*)+\bq\b$", ignore_case=False)
-    begun = process_time()
 
-    pattern.find(text * (1_000_000 // len(text)))
-
-    assert process_time() - begun < 5
+    with ends():
+        pattern.find(text * (1_000_000 // len(text)))
 
 
 @given(st.text(alphabet=list("ab.*+?|()[]^$-,\\wdWDbpL{}0 \n:P<>i=!"), max_size=130))

@@ -2,7 +2,6 @@
 
 from importlib import import_module
 from pkgutil import iter_modules
-from time import process_time
 
 import pytest
 
@@ -21,6 +20,7 @@ from evalh.graders.registry import (
     registered,
 )
 from grading import environment as grading_environment
+from hanging import ends
 
 NAMES = [
     "all_of",
@@ -332,9 +332,10 @@ ENTRIES = [
 @pytest.mark.parametrize("text", NASTY, ids=lambda text: repr(text[:10]))
 def test_no_text_makes_a_grader_err_hang_or_print_what_it_should_not(judge, text: str) -> None:
     for entry in ENTRIES:
-        began = process_time()
-        verdict = judge(entry, text, expected={"label": "bug"}, output_schema={"type": "string"}, system=text[:90_000])
-        assert process_time() - began < 5.0, entry  # seconds of this process: what is quadratic takes minutes
+        with ends(of=entry):
+            verdict = judge(
+                entry, text, expected={"label": "bug"}, output_schema={"type": "string"}, system=text[:90_000]
+            )
 
         assert verdict.outcome in {"pass", "fail"}
         assert verdict.reason.isprintable()
@@ -344,6 +345,5 @@ def test_no_text_makes_a_grader_err_hang_or_print_what_it_should_not(judge, text
 @pytest.mark.parametrize("text", NASTY, ids=lambda text: repr(text[:10]))
 def test_no_text_makes_the_detector_of_languages_err_or_hang(judge, text: str) -> None:
     for entry in ({"language": "en"}, {"language": {"value": "de", "min_letters": 1, "fenced": True}}):
-        began = process_time()
-        assert judge(entry, text).outcome in {"pass", "fail", "abstain"}
-        assert process_time() - began < 5.0
+        with ends(of=entry):
+            assert judge(entry, text).outcome in {"pass", "fail", "abstain"}

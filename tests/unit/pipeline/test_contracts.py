@@ -1,12 +1,12 @@
 """What is handed on fits the consumer's input schema, or names the input that does not."""
 
-import time
 from collections.abc import Mapping
 
 import pytest
 
 from evalh.core.strict_json import JsonValue
 from evalh.pipeline.contracts import Contract
+from hanging import ends
 
 SCHEMA: Mapping[str, JsonValue] = {
     "type": "object",
@@ -56,10 +56,8 @@ def test_a_default_replaces_a_missing_input() -> None:
 
 
 def test_a_pattern_cannot_block_a_run_and_a_long_value_is_cut() -> None:
-    begun = time.monotonic()
+    with ends():
+        found = Contract(SCHEMA).violation({**GOOD, "style": "a" * 100_000 + "!"})
 
-    found = Contract(SCHEMA).violation({**GOOD, "style": "a" * 100_000 + "!"})
-
-    assert time.monotonic() - begun < 5
     assert found is not None
     assert len(found[1]) < 300

@@ -1,7 +1,6 @@
 """Answers that are more frame than picture: each is read in linear time, or cut off, and a deadline holds meanwhile."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from itertools import chain, repeat
@@ -13,6 +12,7 @@ from evalh.providers.http.body import EventStream
 from evalh.providers.http.direct import DirectTransport
 from evalh.providers.http.egress import Egress
 from evalh.providers.http.transport import Response
+from hanging import comes_back, ends
 
 MB = 2**20
 SIZES = [1, pytest.param(16, marks=pytest.mark.slow)]
@@ -95,24 +95,21 @@ async def read(url: str, timeout_s: float = 300.0, on_chunk: Callable[[bytes], N
 @pytest.mark.parametrize("kind", CUT_OFF)
 async def test_framing_without_end_is_cut_off(kind: str, mb: int) -> None:
     async with sending(lambda: CUT_OFF[kind](mb * MB)) as url:
-        began = time.perf_counter()
-        with pytest.raises(CallError) as caught:
+        with comes_back(WHOLE_S), pytest.raises(CallError) as caught:
             await read(url)
 
     assert caught.value.kind is ErrorKind.BAD_RESPONSE
-    assert time.perf_counter() - began < WHOLE_S
 
 
 @pytest.mark.parametrize("mb", SIZES)
 @pytest.mark.parametrize("kind", READ)
 async def test_an_answer_in_many_pieces_is_read(kind: str, mb: int) -> None:
     async with sending(lambda: READ[kind](mb * MB)) as url:
-        began = time.perf_counter()
-        response = await read(url)
+        with comes_back(WHOLE_S):
+            response = await read(url)
 
     assert response.status == 200
     assert len(response.body) > mb * MB // 12
-    assert time.perf_counter() - began < WHOLE_S
 
 
 @pytest.mark.parametrize("kind", [*CUT_OFF, *READ])
@@ -121,12 +118,10 @@ async def test_a_deadline_holds_while_it_drips(kind: str) -> None:
         return (bytes([byte]) for piece in (CUT_OFF | READ)[kind](65536) for byte in piece)
 
     async with sending(drip, pause_s=0.01) as url:
-        began = time.perf_counter()
-        with pytest.raises(CallError) as caught:
+        with comes_back(WHOLE_S), pytest.raises(CallError) as caught:
             await read(url, timeout_s=0.3)
 
     assert caught.value.kind is ErrorKind.TIMEOUT
-    assert time.perf_counter() - began < WHOLE_S
 
 
 async def test_a_head_may_come_in_two_parts_before_a_large_body() -> None:
@@ -156,11 +151,11 @@ LINES = {
 def test_lines_without_end_are_read_in_linear_time(kind: str, step: int, mb: int) -> None:
     size = mb * MB if step > 7 else mb * MB // 16
     text = b"data: [" + LINES[kind] * (size // len(LINES[kind])) + b"\n\ndata: last\n\n"
-    stream, events, began = EventStream(), [], time.perf_counter()
-    for start in range(0, len(text), step):
-        events += stream.feed(text[start : start + step])
-    events += stream.end()
+    stream, events = EventStream(), []
+    with ends(within_s=WHOLE_S):
+        for start in range(0, len(text), step):
+            events += stream.feed(text[start : start + step])
+        events += stream.end()
 
     assert events[-1] == b"last"
     assert events[0].startswith(b"[")
-    assert time.perf_counter() - began < WHOLE_S

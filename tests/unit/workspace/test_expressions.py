@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 
 import pytest
@@ -14,6 +13,7 @@ from evalh.core.prompt import INPUTS, HandoverError
 from evalh.core.strict_json import JsonValue
 from evalh.workspace.prompt.expressions import Compiled, compile_expression
 from evalh.workspace.prompt.references import Shape
+from hanging import ends
 
 SCHEMA = {
     "type": "object",
@@ -318,12 +318,9 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_text_is_refused_in_no_time(name: str) -> None:
-    begun = time.monotonic()
-
-    refusal(HOSTILE[name], condition=False)
-
-    assert time.monotonic() - begun < 5
+def test_hostile_text_is_refused_and_hangs_nothing(name: str) -> None:
+    with ends():
+        refusal(HOSTILE[name], condition=False)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Pipelines as versions: what a file says, all that is wrong with it at its lines, and how it is released."""
 
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from evalh.workspace.files import WorkTree
 from evalh.workspace.git import Repository, probe
 from evalh.workspace.prompt.prompts import Prompts, frozen_edits
 from evalh.workspace.prompt.releases import release
+from hanging import ends
 
 Put = Callable[[str, str], None]
 DRAFT = "prompts/refund/draft.pipeline.yaml"
@@ -439,13 +439,11 @@ def test_there_are_at_most_50_steps(tmp_path: Path, put: Put) -> None:
         ("", "must be a mapping"),
     ],
 )
-def test_a_hostile_file_is_refused_in_no_time(tmp_path: Path, put: Put, text: str, told: str) -> None:
+def test_a_hostile_file_is_refused_and_hangs_nothing(tmp_path: Path, put: Put, text: str, told: str) -> None:
     put(DRAFT, text)
-    begun = time.monotonic()
 
-    assert told in mistakes(tmp_path)[0]
-
-    assert time.monotonic() - begun < 20
+    with ends():
+        assert told in mistakes(tmp_path)[0]
 
 
 @pytest.mark.parametrize(
