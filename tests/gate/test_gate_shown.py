@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
+from evalh.cli import progress
 from evalh.core.errors import ExitCode
+from faults.running import here
 from gating import Repo
 from workspaces import document, evalh
 
@@ -75,3 +79,14 @@ def test_after_an_early_stop_the_interval_is_the_one_that_holds_whenever_one_sto
     assert sequential.difference.high < 0  # it agrees with the refusal, by construction
     assert (sequential.p_value, sequential.p_no_worse) == (None, None)  # these would hold for 25 cases fixed beforehand
     assert fixed.p_value is not None
+
+
+@pytest.mark.parametrize(("gate", "left"), [("", "0:00 left at most"), ("gate: {sequential: false}\n", "0:00 left\n")])
+def test_the_time_left_of_a_gate_that_may_end_early_is_at_most_so_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gate: str, left: str
+) -> None:
+    monkeypatch.setattr(progress, "_PLAIN_TICK_S", 0.0)
+    repo = Repo(tmp_path / "repo", cases=60, gate=gate)
+    repo.prompt(wrong=2)
+
+    assert left in here(repo.folder, "gate", "--base", "main").err

@@ -140,6 +140,21 @@ def test_where_git_is_there_and_cannot_answer_nothing_is_called_right(repo: Repo
     assert "cannot check whether frozen versions were edited" in check.stdout
 
 
+def test_without_a_remote_a_frozen_version_is_held_to_the_last_commit(repo: Repo) -> None:
+    assert evalh(repo.folder, "prompt", "release", "triage").returncode == 0
+    repo.commit()
+    committed = evalh(repo.folder, "check")
+    frozen = repo.folder / "prompts/triage/v1.prompt"
+    frozen.write_text(frozen.read_text().replace("Sort the ticket", "Sort every ticket"))
+
+    check = evalh(repo.folder, "check")
+
+    assert committed.returncode == 0
+    assert "no remote and no [workspace] base: frozen versions are compared with HEAD alone" in committed.stderr
+    assert check.returncode == 2
+    assert "triage@v1 is frozen on HEAD and was changed" in check.stdout
+
+
 def test_a_repository_that_a_commit_brings_is_not_taken_for_the_one_it_lies_in(tmp_path: Path) -> None:
     repo = Repo(tmp_path / "repo", cases=30, wrong=1000)
     with repo.on_main():

@@ -15,7 +15,7 @@ from evalh.api.gold import impossible_golds
 from evalh.api.judges import kinship, stale_calibrations
 from evalh.api.parts import Parts
 from evalh.api.pipeline_check import graded_steps, step_problems
-from evalh.api.sides import default_base
+from evalh.api.sides import base_of_frozen
 from evalh.api.suite_graders import notices_of_rows
 from evalh.core.case import INCIDENT
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound, WorkspaceError, did_you_mean
@@ -310,12 +310,9 @@ def _check_frozen(parts: Parts, prompts: Prompts, outcome: CheckOutcome) -> None
             outcome.notices.append(f"{told} ({found.hint})")
         return
     try:
-        base, notice = default_base(parts)
+        base, notice = base_of_frozen(parts)
         outcome.notices += [notice] if notice else []
         if base is None:
-            outcome.notices.append(
-                "no remote and no [workspace] base: evalh cannot check whether frozen versions were edited"
-            )
             return
         edited = frozen_edits(parts.prompts(base), prompts)
     except EvalhError as exc:

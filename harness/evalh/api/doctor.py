@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from evalh.api.parts import Parts
-from evalh.api.sides import default_base
+from evalh.api.sides import base_of_frozen
 from evalh.core.errors import EvalhError, NotFound
 from evalh.core.model import ModelSpec
 from evalh.core.ports import Provider
@@ -56,14 +56,14 @@ def _git(parts: Parts) -> Symptom:
         return Symptom("missing", "git", found.reason, found.hint)
     try:
         commit = found.head_commit()
-        base, _ = default_base(parts)
+        base, _ = base_of_frozen(parts)
     except EvalhError as exc:
         return Symptom("wrong", "git", exc.what, exc.hint)
     finally:
         found.close()
     shallow = ", shallow" if found.is_shallow else ""
     at = f"at {commit[:10]}" if commit else "before the first commit"
-    return Symptom("ok", "git", f"{at}{shallow}; frozen versions are compared with {base or 'nothing: no remote'}")
+    return Symptom("ok", "git", f"{at}{shallow}; frozen versions are compared with {base or 'nothing'}")
 
 
 def _default_models(parts: Parts, findings: list[Symptom]) -> set[str]:

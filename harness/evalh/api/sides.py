@@ -221,6 +221,20 @@ def default_base(parts: Parts, *, trust_base: bool = False) -> tuple[str | None,
     return here or remote, None
 
 
+def base_of_frozen(parts: Parts) -> tuple[str | None, str | None]:
+    """Return the revision that frozen versions are compared with, None before the first commit, and what to say of it.
+
+    Raises UsageError. There must be a repository.
+    """
+    base, notice = default_base(parts)
+    if base is not None:
+        return base, notice
+    assert parts.repository is not None
+    base = "HEAD" if parts.repository.head_commit() else None
+    to = "are compared with HEAD alone" if base else "are compared with nothing: there is no commit"
+    return base, f"no remote and no [workspace] base: frozen versions {to}"
+
+
 def _repository(parts: Parts) -> "Repository":
     repository = parts.repository
     if repository is None:

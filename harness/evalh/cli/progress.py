@@ -39,9 +39,10 @@ class Line:
         self._tick_s = _TICK_S if live else _PLAIN_TICK_S
         self._reset("", 0)
 
-    def _reset(self, label: str, total: int) -> None:
+    def _reset(self, label: str, total: int, left: str = "left") -> None:
         self._label = safe(label)
         self._total = total
+        self._left = left
         self._done = self._hits = 0
         self._counted = self._good = self._graded = 0  # without incidents
         self._spent: float | None = 0.0
@@ -52,9 +53,9 @@ class Line:
         self._waits_told = float("-inf")
         self._paused: tuple[str, float] | None = None  # why, and since when
 
-    def start(self, label: str, total: int) -> None:
+    def start(self, label: str, total: int, *, at_most: bool = False) -> None:
         """Begin a run."""
-        self._reset(label, total)
+        self._reset(label, total, "left at most" if at_most else "left")
         if self._live:
             self._show()
 
@@ -151,7 +152,7 @@ class Line:
             speed = self._done / seconds if seconds > 0 else 0.0
             if speed > 0:
                 parts.append(f"{speed:.1f}/s")
-                parts.append(f"{_clock((self._total - self._done) / speed)} left")
+                parts.append(f"{_clock((self._total - self._done) / speed)} {self._left}")
         if self._paused is not None:
             because, since = self._paused
             parts.append(f"paused: {because} ({time.monotonic() - since:.0f} s)")

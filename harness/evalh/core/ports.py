@@ -189,8 +189,8 @@ class Store(CallLog, Protocol):
 class Progress(Protocol):
     """Where progress is shown."""
 
-    def start(self, label: str, total: int) -> None:
-        """Show that a run begins."""
+    def start(self, label: str, total: int, *, at_most: bool = False) -> None:
+        """Show that a run of so many samples begins; `at_most`: it ends earlier where it is decided earlier."""
 
     def advance(self, sample: Sample) -> None:
         """Count one more finished sample."""

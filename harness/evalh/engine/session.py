@@ -378,17 +378,16 @@ class Session:
 
 
 @asynccontextmanager
-async def together(*sessions: Session) -> AsyncIterator[None]:
-    """Open sessions that run together, with one display. If one stops, all stop."""
+async def together(*sessions: Session, at_most: bool = False) -> AsyncIterator[None]:
+    """Open sessions that run together, with one display; `at_most`: they may end early. If one stops, all stop."""
     first = sessions[0]
     progress = first.ends.progress
     async with AsyncExitStack() as opened:
         for session in sessions:
             await opened.enter_async_context(session)
         both = ", both sides" if len(sessions) > 1 else ""
-        progress.start(
-            f"{first.record.prompt} on {first.record.model}{both}", sum(one.plan.planned for one in sessions)
-        )
+        label = f"{first.record.prompt} on {first.record.model}{both}"
+        progress.start(label, sum(one.plan.planned for one in sessions), at_most=at_most)
         try:
             yield
         finally:

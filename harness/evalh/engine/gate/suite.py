@@ -174,7 +174,7 @@ class SuiteGate:
     async def _run_sessions(self, work: Coroutine[Any, Any, None], sessions: Sequence[Session | None]) -> None:
         present = [session for session in sessions if session is not None]
         try:
-            async with together(*present):
+            async with together(*present, at_most=self.change.policy.sequential):
                 await work
         finally:
             work.close()

@@ -17,7 +17,7 @@ Ask: TypeAlias = Callable[[GradeContext, Asker], Awaitable[Verdict]]
 _DECLINED = {
     FinishReason.REFUSAL: "refused",
     FinishReason.CONTENT_FILTER: "was stopped by a content filter",
-    FinishReason.LENGTH: "was cut off: raise max_tokens",
+    FinishReason.LENGTH: "was cut off: raise the max_tokens of the grader, or of its prompt",
     FinishReason.TOOL_CALLS: "asked for a tool",
 }
 
