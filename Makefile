@@ -12,8 +12,8 @@ check: ## lint, types, layers
 test: ## all tests except the slow ones
 	$(PYTHON) -m pytest
 
-slow: ## seeded simulations and soaks
-	$(PYTHON) -m pytest -m slow
+slow: ## seeded simulations and soaks; files without one are not even imported
+	$(PYTHON) -m pytest -m slow $$(grep -rl --include='*.py' 'mark\.slow' tests)
 
 fix: ## correct what a tool can correct
 	$(PYTHON) -m ruff check --fix .
@@ -34,6 +34,5 @@ bench: ## speed and memory; prints, never fails
 elsewhere: ## nightly: MLflow, W&B and Inspect read what we export; makes an environment of 700 MB
 	$(PYTHON) benchmarks/elsewhere.py
 
-ci: check
-	$(PYTHON) -m pytest -m slow
+ci: check slow
 	evalh check

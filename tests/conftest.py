@@ -1,9 +1,10 @@
 """What every test may rely on: only loopback is reachable, and no user's settings leak in."""
 
+import gc
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -26,6 +27,16 @@ def pytest_xdist_auto_num_workers() -> int:
     """Use half as many processes again as there are cores: many tests wait, for a server, a timeout, a retry."""
     cores = os.cpu_count() or 2
     return cores + cores // 2
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the collector of garbage off the many modules and tests that stay until the end: each look costs a second."""
+    gc.disable()
+    result = yield
+    gc.freeze()
+    gc.enable()
+    return result
 
 
 @pytest.fixture(autouse=True)

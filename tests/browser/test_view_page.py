@@ -27,9 +27,10 @@ def test_a_run_is_watched_from_its_beginning_to_its_end(tmp_path: Path, browser:
         run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         page.locator(".card").wait_for(timeout=15_000)
         seen = set()
-        for _ in range(100):
+        for _ in range(300):
+            over = page.locator(".card.over").count()
             seen.add(page.locator("progress").evaluate("(bar) => bar.value"))
-            if page.locator(".card.over").count():
+            if over:
                 break
             page.wait_for_timeout(200)
         done = json.loads(run.communicate(timeout=20)[0])["results"][0]
@@ -57,10 +58,10 @@ def test_a_run_that_is_killed_and_a_server_that_is_gone_are_told(tmp_path: Path,
             page.locator("progress[value]:not([value='0'])").wait_for(timeout=15_000)
             run.kill()
             run.wait()
-            page.locator(".card.over").wait_for(timeout=5_000)
+            page.locator(".card.over").wait_for(timeout=15_000)
 
             assert "interrupted" in page.inner_text(".card")
-        page.locator("#trouble:has-text('does not answer')").wait_for(timeout=5_000)
+        page.locator("#trouble:has-text('does not answer')").wait_for(timeout=15_000)
 
 
 def test_lists_and_gates_are_quiet_sort_filter_and_satisfy_axe(tmp_path: Path, browser: Browser) -> None:

@@ -79,14 +79,14 @@ def test_text_graders_take_any_text(text: str) -> None:
 
 
 @pytest.mark.slow
-@settings(NO_CLOCK, max_examples=2500)
+@settings(NO_CLOCK, max_examples=1000)
 @given(text=REPLY, graded=REPLY, name=st.sampled_from(sorted(SOUGHT)))
 def test_a_reply_says_one_verdict_on_the_scale_or_none_for_long(text: str, graded: str, name: str) -> None:
     holds_of_replies(text, graded, name)
 
 
 @pytest.mark.slow
-@settings(NO_CLOCK, max_examples=2500)
+@settings(NO_CLOCK, max_examples=1000)
 @given(text=REPLY)
 def test_text_graders_take_any_text_for_long(text: str) -> None:
     holds_of_graders(text)

@@ -74,7 +74,7 @@ PLACES = {recorded.name: tuple(recorded.sides()) for recorded in RECORDED}
 @pytest.mark.slow
 @pytest.mark.parametrize("recorded", RECORDED, ids=lambda recorded: recorded.name)
 def test_a_right_answer_with_any_odd_side_field_is_kept(recorded: Recorded) -> None:
-    @settings(max_examples=1000, deadline=None)
+    @settings(max_examples=300, deadline=None)
     @given(odd_answers(recorded))
     def claim(odd: tuple[Place, Any]) -> None:
         body = recorded.body(recorded.with_odd(*odd))
@@ -91,7 +91,7 @@ def test_a_right_answer_with_any_odd_side_field_is_kept(recorded: Recorded) -> N
 def test_bytes_that_are_damaged_anywhere_raise_nothing_but_what_the_reader_says(recorded: Recorded) -> None:
     whole = recorded.body(recorded.documents)
 
-    @settings(max_examples=500, deadline=None)
+    @settings(max_examples=200, deadline=None)
     @given(
         st.integers(0, len(whole)),
         st.integers(0, 6),
@@ -161,7 +161,7 @@ def with_usage(recorded: Recorded, usage: Any) -> tuple[Any, ...]:
 @pytest.mark.slow
 @pytest.mark.parametrize("recorded", RECORDED, ids=lambda recorded: recorded.name)
 def test_usage_is_never_less_than_its_parts_or_its_total_say(recorded: Recorded) -> None:
-    @settings(max_examples=500, deadline=None)
+    @settings(max_examples=200, deadline=None)
     @given(st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS[recorded.kind], counts)))
     def claim(values: dict[str, Any]) -> None:
         reading = read(recorded, recorded.body(with_usage(recorded, usage_document(recorded.kind, values))))

@@ -141,7 +141,7 @@ def test_the_fast_reader_reads_what_the_strict_one_reads(text: str) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=3000)
+@settings(max_examples=1000)
 @given(row_texts())
 def test_the_fast_reader_reads_what_the_strict_one_reads_however_long_one_looks(text: str) -> None:
     assert_read_alike(text)

@@ -5,13 +5,13 @@ from babel import Locale, localedata
 
 from evalh.graders.numbers.locales import decimal_mark
 
-LOCALES = {tag: Locale.parse(tag) for tag in localedata.locale_identifiers()}
-MARKS = {tag: locale.number_symbols["latn"]["decimal"] for tag, locale in LOCALES.items() if locale.variant is None}
-
 
 def test_every_locale_of_cldr_has_its_sign() -> None:
-    assert len(MARKS) > 900
-    assert {tag: decimal_mark(tag) for tag, mark in MARKS.items() if mark in ".," and decimal_mark(tag) != mark} == {}
+    locales = {tag: Locale.parse(tag) for tag in localedata.locale_identifiers()}
+    marks = {tag: one.number_symbols["latn"]["decimal"] for tag, one in locales.items() if one.variant is None}
+
+    assert len(marks) > 900
+    assert {tag: decimal_mark(tag) for tag, mark in marks.items() if mark in ".," and decimal_mark(tag) != mark} == {}
 
 
 @pytest.mark.parametrize("tag", ["", "xx", "e", "de-", "DE", "de_DE_x", "de\n"])
