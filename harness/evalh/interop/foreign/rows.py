@@ -46,7 +46,7 @@ def read_suite(request: ImportRequest) -> Transfer:
         _record(transfer, rows, one, name, survey.rows)
     if not request.data_only:
         given = (text for one in outputs for text in rows.outputs(one)) if outputs else None
-        add_starter(transfer, name, rows.cases(ProofSheet()), where, key=_key(columns), outputs=given)
+        add_starter(transfer, name, rows.contents(), where, key=_key(columns), outputs=given)
         transfer.suites[name] |= {"model": outputs[0].key} if outputs else {}
     return transfer
 
@@ -72,16 +72,24 @@ class _OwnRows:
         """Yield the cases; `sheet` is told of rows that cannot be read."""
         return (row for row, _ in self._both(sheet))
 
+    def contents(self) -> Iterator[Row]:
+        """Yield the cases without their ids."""
+        return (self._columns.row(record.value) for record in records(self._source, ProofSheet()))
+
     def outputs(self, column: OwnColumn) -> Iterator[str]:
         """Yield what a model answered."""
-        return (row["output"] for row in self.recorded(column))
+        texts = (self._output(record, column) for record in records(self._source, ProofSheet()))
+        return (text for text in texts if text is not None)
 
     def recorded(self, column: OwnColumn) -> Iterator[Row]:
         """Yield the rows of a recording."""
         for row, record in self._both(ProofSheet()):
-            text = text_of_output(record.value, column, blank=self._blank)
+            text = self._output(record, column)
             if text is not None:
                 yield {"id": row["id"], "output": text}
+
+    def _output(self, record: Record, column: OwnColumn) -> str | None:
+        return text_of_output(record.value, column, blank=self._blank)
 
     def _both(self, sheet: ProofSheet) -> Iterator[tuple[Row, Record]]:
         ids = CaseIds(sheet)
