@@ -162,7 +162,7 @@ class Breaking(Wrapper):
         return CallError(ErrorKind.BREAKER_OPEN, f"{self.name} gets no requests after too many failures")
 
     async def _probe(self, request: Request, call: Call, began: float) -> Completion:
-        self._decide(call, "probe", "one request is let through")
+        self._decide(call, "probe", "one request is sent")
         # Counted from sending: waiting for a turn or a rate says nothing about the provider.
         call.patience_s = max(_PROBE_S, 2.0 * self._slowest_s)
         try:
