@@ -119,4 +119,4 @@ class Canary(Struct, kw_only=True):
     def _told(self) -> str:
         if self.move is not None and not self.new_models:
             return self.sentence(self.move)
-        return f"{', '.join(sorted(self.new_models))} answers on one side only"
+        return f"{', '.join(sorted(self.new_models))} answered, and gave none of base's earlier answers"
