@@ -193,7 +193,7 @@ class Breaking(Wrapper):
             state = breaker.trip(now)
             reason = f"nothing was answered for {now - breaker.silent_since:.0f} s"
         if state is State.OPEN:
-            self._decide(call, "open", f"{reason}, the last with {error.kind.value}")
+            self._decide(call, "open", f"{reason}; the last failure: {error.kind.value}")
             if self.alone and breaker.failed_probes >= PROBES:
                 self._shared.halt.now(
                     f"{self.name} is down: {breaker.failed_probes} probes failed, the last with {error}"
