@@ -82,7 +82,7 @@ def test_a_step_that_stops_refuses_with_what_it_gave(tmp_path: Path) -> None:
     with step_server() as (server, port):
         server.wrong_extracts = frozenset({3})
         folder = write_pipeline(tmp_path, port, pipeline=reviewed("stop"))
-        with pytest.raises(evalh.AnswerRefused, match="stopped at `extract`") as refused:
+        with pytest.raises(evalh.AnswerRefused, match="stopped at 'extract'") as refused:
             evalh.ask("refund", {"email": mail(3)}, workspace=folder, **SAME)
 
     assert "1003" in refused.value.text

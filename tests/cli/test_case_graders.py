@@ -173,7 +173,7 @@ def test_a_csv_file_cannot_hold_graders_and_says_what_can(tmp_path: Path) -> Non
         (["case"], "stands for the graders of a row"),
         ([{"any_of": ["case"]}], "stands for the graders of a row"),
         ([{"json": {"name": "a"}}, {"schema": {"name": "a"}}], "has 2 parts called 'a'"),
-        ([{"json": {"name": "case"}}], "has a part called 'case', as a grader of the suite is"),
+        ([{"json": {"name": "case"}}], "has a part called 'case', a name that the suite has already given"),
         ([{"json": {"weight": -1}}], "must be a number from 0 to 1,000,000"),
         ([{"json": {"required": "no"}}], "'required' of 'json' must be true or false"),
         ([{"judge": {"rubric": "x", "model": "nobody", "scale": "pass/fail"}}], "nobody"),

@@ -45,14 +45,14 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         verdicts=(FAIL,),
     )
     stopped = StepResult(
-        step="order", state=StepState.STOPPED, reason="`extract`: equals: label is bug, expected billing"
+        step="order", state=StepState.STOPPED, reason="'extract': equals: label is bug, expected billing"
     )
     pipeline.sample(
         "stopped",
         steps=(extract, stopped, StepResult(step="reply", state=StepState.STOPPED, reason=stopped.reason)),
         story=Story(word=SampleWord.NOT_KNOWN, first_bad="extract"),
         completion=None,
-        review="`extract`: equals: label is bug, expected billing",
+        review="'extract': equals: label is bug, expected billing",
     )
     given = StepResult(step="order", state=StepState.GIVEN, output={"state": "late"})
     mended = StepResult(

@@ -102,7 +102,7 @@ def test_it_decides_where_a_suite_says_so(tmp_path: Path) -> None:
         act({"data": [], "usage": {}}),
         act({"data": [{"embedding": [0.0, 0.0]}], "usage": {"prompt_tokens": 1}}),
     ],
-    ids=["refused key", "overload", "reset", "no embedding", "no direction"],
+    ids=["refused key", "overload", "reset", "no embedding", "all zeros"],
 )
 def test_without_embeddings_there_is_an_error_and_the_run_goes_on(tmp_path: Path, down: Act) -> None:
     script = Service()
@@ -124,7 +124,11 @@ def test_without_embeddings_there_is_an_error_and_the_run_goes_on(tmp_path: Path
         ("value: money, model: either", MODEL, "'either' is a route"),
         ("value: money, model: nobody", MODEL, "no model or route 'nobody'"),
         ("value: ''", MODEL, "has an empty value"),
-        ("value: money}\n  - not: {embedding_similarity: {model: embed, pass_mark: 1}", MODEL, "would decide with it"),
+        (
+            "value: money}\n  - not: {embedding_similarity: {model: embed, pass_mark: 1}",
+            MODEL,
+            "decides only where a suite says so",
+        ),
         (
             "value: money}\n  - judge: {rubric: x, scale: pass/fail, model: embed",
             MODEL,

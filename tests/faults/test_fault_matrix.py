@@ -219,7 +219,7 @@ def test_a_longer_wait_than_is_allowed_is_not_waited_for(tmp_path: Path, dialect
     assert set(server.cases().values()) == {1}
     assert done.exit == 4
     assert {decision["detail"]["why"] for decision in decisions(folder, "give_up")} == {
-        "the provider asks to wait 3600 s, more than 60"
+        "the provider asks to wait 3600 s, more than 60 s"
     }
 
 

@@ -223,9 +223,11 @@ def test_a_judge_without_a_price_cannot_be_bounded(tmp_path: Path) -> None:
     config.write_text(head + "[models.strong]" + tail.replace("price = {input = 0.25, output = 2.0}\n", "", 1))
 
     done = here(folder, "run", "--budget", "1")
+    plan = json.loads(here(folder, "run", "--dry-run", "--json").out)["plans"][0]
 
     assert done.exit == 2
     assert "a budget in USD cannot bound 'strong': it has no price per token" in done.err
+    assert plan["why_unknown"] == "a grader's calls have no cost limit: a price or max_tokens is missing"
 
 
 def test_a_breaker_of_a_dead_judge_opens_and_does_not_end_the_run(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ def test_a_wait_that_is_too_long_is_not_waited_for_and_the_others_are_not_sent(t
     assert len(server.asked) == 4
     assert seconds < 60.0
     whys = {one["detail"]["why"] for one in decisions(folder, "give_up")}
-    assert f"the provider asks to wait {float(said):g} s, more than 600" in whys
+    assert f"the provider asks to wait {float(said):g} s, more than 600 s" in whys
     assert any("is at its rate limit for another" in why and "600 s at most" in why for why in whys)
 
 
@@ -238,8 +238,8 @@ def test_show_and_calls_say_why_a_call_was_given_up(tmp_path: Path) -> None:
         run(folder, model="small")
         calls, case = here(folder, "calls"), here(folder, "show", "t-0001")
 
-    assert "the provider asks to wait 7200 s, more than 600" in " ".join(calls.out.split())
-    assert "given up: rate_limit · the provider asks to wait 7200 s, more than 600" in " ".join(case.out.split())
+    assert "the provider asks to wait 7200 s, more than 600 s" in " ".join(calls.out.split())
+    assert "given up: rate_limit · the provider asks to wait 7200 s, more than 600 s" in " ".join(case.out.split())
 
 
 def test_a_provider_that_never_takes_anything_again_is_waited_for_no_longer_than_the_limit(tmp_path: Path) -> None:

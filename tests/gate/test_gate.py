@@ -47,7 +47,7 @@ def test_a_harmless_edit_runs_nothing(make: Make) -> None:
     assert decision.exit is ExitCode.YES
     assert decision.suites == ()
     assert decision.unchanged == ("triage",)
-    assert "nothing was run" in decision.reasons[0]
+    assert "no suite ran" in decision.reasons[0]
     assert not (repo.folder / ".evalh").exists()
 
 

@@ -62,7 +62,7 @@ ANSWER = '{"order": "A-1", "topic": "a late parcel from Hamburg"}'
 def test_a_loop_that_sends_the_same_request_again_at_once_is_a_blind_retry(workspace: Workspace) -> None:
     loop = [call(1, "sort", None), call(2, "sort", None), call(3, "sort", "bug")]
     found = observed(workspace, *loop)
-    assert told(found) == [("retry", "the same request was sent again at once, after `rate_limit`", 2)]
+    assert told(found) == [("retry", "the same request was sent again at once, after 'rate_limit'", 2)]
     assert found[0]["cost_usd"] == pytest.approx(0.02)
     assert found[0]["examples"] == ["w.2", "w.3"]
     assert "retry = {" in found[0]["instead"]
@@ -79,9 +79,14 @@ def test_a_retry_that_waits_and_one_after_an_error_that_a_wait_does_not_heal_are
         call(11, "b", "y"),
     )
     assert {what for _, what, _ in told(found)} == {
-        "the same request was sent again after a wait, after `rate_limit`",
-        "the same request was sent again without a word of what was wrong, after `bad_request`",
+        "the same request was sent again after a wait, after 'rate_limit'",
+        "the same request was sent again without saying what was wrong, after 'bad_request'",
     }
+
+
+def test_a_retry_of_which_no_time_is_known_is_said_to_be_neither_quick_nor_late(workspace: Workspace) -> None:
+    found = observed(workspace, call(1, "a", None, latency_ms=None), call(9, "a", "x"))
+    assert told(found) == [("retry", "the same request was sent again, after 'rate_limit'", 1)]
 
 
 def test_the_same_request_after_an_answer_and_another_model_are_seen(workspace: Workspace) -> None:
@@ -93,8 +98,8 @@ def test_the_same_request_after_an_answer_and_another_model_are_seen(workspace: 
         call(4, "b", "z", model="strong"),
     )
     assert {(seen, what) for seen, what, _ in told(found)} == {
-        ("asked again", "the same request was sent again after an answer, with nothing said about what was wrong"),
-        ("fallback", "the same messages went to another model after `rate_limit`"),
+        ("asked again", "the same request was sent again after an answer, without saying what was wrong"),
+        ("fallback", "the same messages went to another model after 'rate_limit'"),
     }
 
 
@@ -103,7 +108,7 @@ def test_an_answer_that_goes_into_the_next_call_without_a_schema_is_passed_on(
     workspace: Workspace, handed: str
 ) -> None:
     found = observed(workspace, call(1, "extract", ANSWER), call(2, handed, "Dear customer"))
-    assert told(found) == [("passed on", "an answer went into the next call unchecked by a schema", 1)]
+    assert told(found) == [("passed on", "an answer for which no schema was sent went into a later call", 1)]
 
 
 def test_a_short_answer_that_goes_on_is_recognised_if_it_is_json(workspace: Workspace) -> None:
@@ -143,12 +148,12 @@ def test_a_broken_answer_that_goes_on_is_named_by_what_is_wrong(
     workspace: Workspace, answer: str, finish: str, how: str
 ) -> None:
     found = observed(workspace, call(1, "extract", answer, finish=finish), call(2, f"Use: {answer}", "Dear customer"))
-    assert told(found) == [("passed on", f"an answer {how}, and the next call read it", 1)]
+    assert told(found) == [("passed on", f"an answer {how}, and went into a later call", 1)]
 
 
 def test_json_that_is_used_without_a_schema_was_not_checked(workspace: Workspace) -> None:
     found = observed(workspace, call(1, "extract", ANSWER))
-    assert told(found) == [("not checked", "an answer in JSON was used unchecked by a schema", 1)]
+    assert told(found) == [("not checked", "an answer looks like JSON, and no schema was sent for it", 1)]
 
 
 def test_retries_inside_a_client_are_not_visible_through_spans_and_are_through_its_transport(
@@ -160,7 +165,7 @@ def test_retries_inside_a_client_are_not_visible_through_spans_and_are_through_i
     ]
     failed = Attempt(id="w.2.b", workflow_id="w", call_id="w.2", number=1, status="error", error_kind="rate_limit")
     seen = observed(workspace, [*call(2, "b", "y", attempts=2), failed])
-    assert ("retry", "the client library sent the request again by itself, after `rate_limit`", 1) in told(seen)
+    assert ("retry", "the client library sent the request again by itself, after 'rate_limit'", 1) in told(seen)
 
 
 def test_without_content_equal_requests_are_known_by_their_digest(workspace: Workspace) -> None:
@@ -182,7 +187,7 @@ def test_without_content_nothing_is_claimed_of_what_cannot_be_seen(
     quiet = call(1, "a", "x", messages=None, request_digest=digest)
     assert isinstance(quiet[1], Attempt)
     found = observed(workspace, [quiet[0], replace(quiet[1], text=None)])
-    answers = "what was answered: content is off, so nothing tells what was checked or passed on"
+    answers = "what was answered: content is off, so it is unknown what was checked or passed on"
     assert told(found) == [("not visible", f"{one} (1 of 1 calls)", None) for one in (what, answers)]
     assert "nothing in what is visible" in evalh(workspace.root, "explain", "--workflow", "w").stdout
 

@@ -11,6 +11,7 @@ from evalh.core.route import BudgetPolicy, EscalateBy, RepairBy, Route
 from evalh.core.suite import GraderSpec
 from evalh.core.totals import DecisionTally, Tallies
 from evalh.core.values import Value
+from evalh.routing.run_context import RetryBudget
 
 
 class Statement(Value, kw_only=True):
@@ -76,7 +77,7 @@ def explain(
 def explain_prices(priced: Mapping[str, str]) -> Iterator[Statement]:
     """State which models are priced by the row of another one in the price table."""
     for name, row in priced.items():
-        yield Statement(topic=MONEY, when=f"{name} answers", then=f"it costs what the price table says of {row}")
+        yield Statement(topic=MONEY, when=f"{name} answers", then=f"it costs what the price table says for {row}")
 
 
 def explain_steps(pipeline: Pipeline, taken: Mapping[tuple[str, str], int]) -> Iterator[Statement]:
@@ -102,14 +103,14 @@ def explain_steps(pipeline: Pipeline, taken: Mapping[tuple[str, str], int]) -> I
         again = f"it is called again, {attempts} times in total; then " if attempts > 1 else ""
         yield Statement(
             topic=FUNCTIONS,
-            when=f"{spec.name} raises, takes over {function.timeout_s:g} s, or gives what is not JSON (step_error)",
+            when=f"{spec.name} raises, takes more than {function.timeout_s:g} s, or does not give JSON (step_error)",
             then=f"{again}the sample is ungraded, never bad",
         )
         if function.effects:
             yield Statement(
                 topic=FUNCTIONS,
                 when=f"{spec.name} has effects",
-                then="it is called with --allow-effects alone, and never twice for one sample",
+                then="it is called only with --allow-effects, and never twice for one sample",
             )
 
 
@@ -137,22 +138,31 @@ def _aloud(reasoning: Mapping[str, str]) -> Iterator[Statement]:
 
 def _retry(route: Route, tallies: Tallies) -> Iterator[Statement]:
     policy = route.retry
+    paused = _waits_for_rate_limits(route)
     if policy.attempts == 1:
-        yield Statement(topic=FAILS, when="any kind of failure", then="it is not sent again: one attempt is declared")
+        failure = "any failure other than rate_limit" if paused else "any kind of failure"
+        yield Statement(topic=FAILS, when=failure, then="it is not sent again: one attempt is declared")
         return
+    uncounted = "; a rate_limit does not count for either" if paused else ""
     tally = tallies.of("retry")
     yield Statement(
         topic=FAILS,
         when=_kinds(policy.on),
         then=(
             f"the same request is sent again, {policy.attempts} attempts in total; it waits a random time up to"
-            f" {policy.base_s:g} s, doubled each time up to {policy.cap_s:g} s, never shorter than the provider asks"
-            f" ({policy.max_wait_s:g} s at most);"
-            f" retries stay below {policy.share:g} of the run's calls"
+            f" {policy.base_s:g} s, doubled each time up to {policy.cap_s:g} s, and at least as long as the provider"
+            f" asks; where that is more than {policy.max_wait_s:g} s, it is not sent again;"
+            f" a run retries at most {RetryBudget.FREE} times, plus {policy.share:g} of its calls{uncounted}"
         ),
         **_counted(tally),
         helped=f"{tally.answered} calls were answered in the end",
     )
+
+
+def _waits_for_rate_limits(route: Route) -> bool:
+    """Whether a rate limit is waited for, and is not a failure that counts as an attempt."""
+    on = ErrorKind.RATE_LIMIT in route.retry.on
+    return on and not (route.fallback and ErrorKind.RATE_LIMIT in route.fallback_on)
 
 
 def _paused(route: Route, _tallies: Tallies) -> Iterator[Statement]:
@@ -164,7 +174,7 @@ def _paused(route: Route, _tallies: Tallies) -> Iterator[Statement]:
         f" {retry.cap_s:g} s; the request is sent again, which does not count as a retry;"
         f" after {route.wait_s:g} s of such waits a call is given up"
     )
-    if route.fallback and ErrorKind.RATE_LIMIT in route.fallback_on:
+    if not _waits_for_rate_limits(route):
         goes_on = "it is a failure like any other"
     yield Statement(
         topic=FAILS,
@@ -212,7 +222,10 @@ def _breaker(route: Route, tallies: Tallies) -> Iterator[Statement]:
         yield Statement(topic=DOWN, when="a provider fails again and again", then=then)
         return
     waits = "calls wait for it; two failed probes end the run"
-    otherwise = f"{route.fallback[0]} is asked" if route.fallback else waits
+    otherwise = waits
+    if route.fallback:
+        caught = ErrorKind.BREAKER_OPEN in route.fallback_on
+        otherwise = f"{route.fallback[0]} is asked" if caught else "calls fail with breaker_open"
     yield Statement(
         topic=DOWN,
         when=(
@@ -295,19 +308,23 @@ def _money(route: Route, tallies: Tallies) -> Iterator[Statement]:
 
 
 def _bounds(budget: BudgetPolicy) -> Iterator[tuple[str, str]]:
-    stop = "no new call is sent, calls in flight finish, and the run is saved with exit code 4"
+    saved = "and the run is saved with exit code 4"
+    spent = f"no new call is sent, calls in flight finish, {saved}"
     if budget.usd_per_run is not None:
-        yield f"the worst case of the next call would pass ${budget.usd_per_run:f} for the run", stop
+        yield f"the worst case of the next call would pass ${budget.usd_per_run:f} for the run", spent
     if budget.usd_per_day is not None:
         day = f"the worst case of the next call of `evalh.ask` would pass ${budget.usd_per_day:f} for 24 hours"
         yield day, "it is not made, and that ask raises BudgetSpent; a run goes on"
     if budget.tokens_per_run is not None:
-        yield f"the worst case of the next call would pass {budget.tokens_per_run} tokens for the run", stop
+        yield f"the worst case of the next call would pass {budget.tokens_per_run} tokens for the run", spent
     if budget.usd_per_case is not None:
         another = f"another attempt could pass ${budget.usd_per_case:f} for its case"
         yield another, "it is not made; the sample is ungraded"
     if budget.deadline_s is not None:
-        yield f"{budget.deadline_s:g} s have passed since the run began", stop
+        yield (
+            f"{budget.deadline_s:g} s have passed since the run began",
+            f"no new call is sent, calls in flight are cancelled, {saved}",
+        )
 
 
 def _counted(tally: DecisionTally) -> dict[str, Any]:

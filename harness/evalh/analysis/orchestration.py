@@ -17,7 +17,7 @@ from evalh_trace.records import Attempt, Call
 _ATTEMPTS = "retries inside the client library: one span covers all of its attempts"
 _REQUESTS = "what was asked: content is off, so requests are compared only by their digest"
 _SAME_REQUESTS = "what was asked: content is off, so it is unknown whether a request was sent again"
-_ANSWERS = "what was answered: content is off, so nothing tells what was checked or passed on"
+_ANSWERS = "what was answered: content is off, so it is unknown what was checked or passed on"
 
 _ASK = "ask"  # the door of `evalh.ask`
 _AT_ONCE_S = 0.5  # a wait that no server can have asked for
@@ -130,7 +130,7 @@ def _hidden(details: Sequence[WorkflowDetail]) -> Iterator[Observation]:
         if count:
             yield _not_visible(f"{what} ({count:,} of {len(calls):,} calls)", workflows[what])
     if details and not calls:
-        yield _not_visible("any model call: the records hold steps alone", {one.workflow.id for one in details})
+        yield _not_visible("any model call: the records hold only steps", {one.workflow.id for one in details})
 
 
 def _not_visible(what: str, workflows: set[str]) -> Observation:
@@ -193,16 +193,20 @@ def _repeated(earlier: Call, call: Call, attempts: Mapping[str, Sequence[Attempt
     if not failed:
         return (
             Sighting.ASKED_AGAIN,
-            "the same request was sent again after an answer, with nothing said about what was wrong",
+            "the same request was sent again after an answer, without saying what was wrong",
         )
     waited = _waited_s(earlier, call)
-    at_once = waited is not None and waited < _AT_ONCE_S and kind in _WAITS
-    how = "at once" if at_once else "without a word of what was wrong" if kind not in _WAITS else "after a wait"
-    return Sighting.RETRY, f"the same request was sent again {how}, after {_named(kind)}"
+    if kind not in _WAITS:
+        how = " without saying what was wrong"
+    elif waited is None:
+        how = ""
+    else:
+        how = " at once" if waited < _AT_ONCE_S else " after a wait"
+    return Sighting.RETRY, f"the same request was sent again{how}, after {_named(kind)}"
 
 
 def _named(kind: str | None) -> str:
-    return "an error" if kind is None else f"`{kind}`"
+    return "an error" if kind is None else f"'{kind}'"
 
 
 def _waited_s(earlier: Call, call: Call) -> float | None:
@@ -233,16 +237,16 @@ def _look_for_hand_overs(
         if goes_on and (broken := _broken(answer)) is not None:
             found.add(
                 Sighting.PASSED_ON,
-                f"an answer {broken}, and the next call read it",
+                f"an answer {broken}, and went into a later call",
                 detail.workflow.id,
                 call,
                 costs[call.id],
             )
         elif goes_on and not held:
-            what = "an answer went into the next call unchecked by a schema"
+            what = "an answer for which no schema was sent went into a later call"
             found.add(Sighting.PASSED_ON, what, detail.workflow.id, call, costs[call.id])
         elif not held and answer.text.lstrip().startswith(("{", "[", "```")):
-            what = "an answer in JSON was used unchecked by a schema"
+            what = "an answer looks like JSON, and no schema was sent for it"
             found.add(Sighting.NOT_CHECKED, what, detail.workflow.id, call, costs[call.id])
 
 

@@ -24,7 +24,7 @@ from evalh.core.run import Forecast
 from evalh.core.suite import GraderSpec
 from evalh.core.values import Value
 from evalh.core.verdict import GradeContext, Question
-from evalh.engine.plan import Plan
+from evalh.engine.plan import Plan, bounded
 from evalh.graders.kinds import Grader
 from evalh.routing.asking import answering
 from evalh.routing.budget import PER_MESSAGE, worst_case_usd
@@ -266,15 +266,19 @@ def attempts_of(request: Request, target: Target, pricers: Mapping[str, Pricer |
     return cost
 
 
+JUDGES_UNBOUNDED = "a grader's calls have no cost limit: a price or max_tokens is missing"
+
+
 def why_unknown(pricers: Mapping[str, Pricer | None], target: Target) -> str:
     """Say why no bound is known."""
     unpriced = sorted(name for name, pricer in pricers.items() if pricer is None)
     if unpriced:
-        return f"{', '.join(unpriced)} is not priced"
+        return f"{', '.join(unpriced)} {'is' if len(unpriced) == 1 else 'are'} not priced"
     unbounded = sorted(name for name, leaf in target.leaves.items() if leaf.settings.max_tokens is None)
-    return (
-        f"no max_tokens bounds the output of {', '.join(unbounded)}" if unbounded else "a price per hour is not a bound"
-    )
+    if unbounded:
+        return f"no max_tokens bounds the output of {', '.join(unbounded)}"
+    by_the_hour = sorted(name for name, pricer in pricers.items() if not bounded(pricer))
+    return f"a price per hour does not bound {', '.join(by_the_hour)}" if by_the_hour else JUDGES_UNBOUNDED
 
 
 def check_inputs(plan: Plan) -> None:

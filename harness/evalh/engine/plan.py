@@ -380,7 +380,7 @@ def budget_for(target: Target, prices: Prices, usd: Decimal | None, asked: Itera
     if not budget.counts_money and budget.tokens_per_run is None:
         return budget
     for name, leaf in (one for each in (target, *asked) for one in each.leaves.items()):
-        if budget.counts_money and not _bounded(prices.find(leaf.provider)):
+        if budget.counts_money and not bounded(prices.find(leaf.provider)):
             raise UsageError(
                 f"a budget in USD cannot bound {name!r}: it has no price per token",
                 where=leaf.where,
@@ -395,6 +395,6 @@ def budget_for(target: Target, prices: Prices, usd: Decimal | None, asked: Itera
     return budget
 
 
-def _bounded(pricer: Pricer | None) -> bool:
+def bounded(pricer: Pricer | None) -> bool:
     """Whether a price bounds a request before it is sent; a price per hour does not."""
     return pricer is not None and pricer.cost(Usage(input_tokens=1, output_tokens=1), None) is not None

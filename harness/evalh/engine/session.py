@@ -374,7 +374,8 @@ class Session:
         if not lost:
             return None
         first = min(lost, key=lambda one: (one.case_index, one.trial))
-        return f"{len(lost)} samples have no answer; the first is {first.case.id}: {first.error}"
+        samples = "1 sample has" if len(lost) == 1 else f"{len(lost)} samples have"
+        return f"{samples} no answer; the first is {first.case.id}: {first.error}"
 
 
 @asynccontextmanager

@@ -127,15 +127,15 @@ class _Rows:
         for part in parts:
             for name in part.named:
                 if name in taken:
-                    what = f"has a part called {name!r}, as a grader of the suite is"
-                    raise self._at(case).wrong(what, "another name: …")
+                    what = f"has a part called {name!r}, a name that the suite has already given"
+                    raise self._at(case).wrong(what, "give the part another name")
                 self._named[name] = None
         if len(self._named) > _MOST_NAMES:
-            what = f"has more than {_MOST_NAMES} different names of parts"
-            raise self._at(case).wrong(what, "name what several rows share")
+            what = f"has a new name of a part, and the rows of a dataset may have {_MOST_NAMES} in all"
+            raise self._at(case).wrong(what, "use the same name in several rows")
         if len(self._asks) > _MOST_ASKED:
-            what = f"asks models in more than {_MOST_ASKED} different ways"
-            raise self._at(case).wrong(what, "rows that share model, scale and settings are asked in one way")
+            what = f"asks a model in a new way, and the rows of a dataset may have {_MOST_ASKED} in all"
+            raise self._at(case).wrong(what, "use the same model, scale and settings in several rows")
 
     def _at(self, case: Case) -> Scope:
         spec = GraderSpec(kind="case", name="case", where=case.where)
@@ -165,15 +165,17 @@ class _Rows:
             return case_part(scope, entry)
 
         def refused(path: str) -> Callable[..., Any]:
-            raise scope.wrong(f"calls {path!r}, and no row of base does", _REVIEWED)
+            raise scope.wrong(f"calls {path!r} in an entry that no row of base has", _REVIEWED)
 
         bare = replace(scope.environment, load_function=refused, kinds={})
         part = case_part(Scope(scope.spec, bare, scope.build), entry)
         for grader in _every(part.grader):
             if grader.compiled.forms:
-                raise scope.wrong(f"asks a model ({grader.kind.name}), as no row of base does", _REVIEWED)
+                raise scope.wrong(f"asks a model ({grader.kind.name}) in an entry that no row of base has", _REVIEWED)
             if grader.kind.name not in BUILT_IN or grader.compiled.runs_code:
-                raise scope.wrong(f"runs the code of {grader.kind.name!r}, as no row of base does", _REVIEWED)
+                raise scope.wrong(
+                    f"runs the code of {grader.kind.name!r} in an entry that no row of base has", _REVIEWED
+                )
         return part
 
     def _note(self, grader: Grader) -> None:

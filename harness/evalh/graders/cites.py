@@ -105,9 +105,7 @@ class Cites(Fenced):
         # A line end separates two texts, and no quote contains one.
         text = "\n".join(_plain(one) for each in within for _, value in each.find_all(ctx) for one in strings_in(value))
         if len(wanted) * len(text) > _MOST_WORK:
-            raise EarlyVerdict(
-                Verdict.error(f"{len(wanted):,} quotes cannot be looked for in {len(text):,} characters")
-            )
+            raise EarlyVerdict(Verdict.error(f"too much to check: {len(wanted):,} quotes in {len(text):,} characters"))
         for quote, value in wanted.items():
             if not _stands(quote, text):
                 raise Unreadable(f"{shown(value)} does not occur in {_named(within)}{_silent(within, ctx)}")
@@ -207,4 +205,4 @@ def _named(handed: Iterable[_HandedIn]) -> str:
 def _silent(handed: Iterable[_HandedIn], ctx: GradeContext) -> str:
     """Name a step that did not run, if that may be why something was not handed in."""
     silent = [one.source for one in handed if one.source != INPUTS and one.source not in ctx.steps]
-    return f": `{silent[0]}` did not run" if silent else ""
+    return f": the step {silent[0]!r} did not run" if silent else ""

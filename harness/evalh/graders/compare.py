@@ -9,7 +9,7 @@ from evalh.core.strict_json import JsonValue
 from evalh.core.text_forms import Form, code_points_apart
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Scope, built_in
-from evalh.graders.quoting import kind_of, shown
+from evalh.graders.quoting import shown
 from evalh.graders.reading import Compared, OutputPlace, Unreadable, absent, folded
 
 
@@ -76,7 +76,7 @@ class OneOf(CompareParameters):
         def judge(ctx: GradeContext) -> Verdict:
             candidates = expectation.resolve(ctx)
             if not isinstance(candidates, list) or not candidates:
-                return Verdict.error(f"the case's expected is {kind_of(candidates)}; a list of values is needed")
+                return Verdict.error(f"the case's expected is {shown(candidates)}; a list of values is needed")
             return self._among(place, ctx, candidates)
 
         return Compiled(judge, needs_expected=expectation.needs_expected)

@@ -88,7 +88,9 @@ class Hedging(Parameters):
 class Contradiction(Placed):
     """The answer equals the result of the output's own reasoning."""
 
-    after: str | None = Field(None, description="The answer is after the last of these tags.")
+    after: str | None = Field(
+        None, description="The text before the answer, such as ####. If there are several, the last counts."
+    )
     rationale: str | None = Field(None, description="With path: the place of the reasoning in the output's JSON.")
 
     def compile(self, scope: Scope) -> Compiled:
@@ -127,8 +129,10 @@ def _agree(rationale: object, answer: object) -> Verdict:
 class Logprob(Parameters):
     """The model considered the tokens of its answer likely enough."""
 
-    mean_at_least: float | None = Field(None, le=0, description="The lowest mean over the answer's tokens.")
-    min_at_least: float | None = Field(None, le=0, description="The lowest value of the least likely token.")
+    mean_at_least: float | None = Field(
+        None, le=0, description="The lowest mean log-probability of the answer's tokens."
+    )
+    min_at_least: float | None = Field(None, le=0, description="The lowest log-probability of the least likely token.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix the bounds. Raises WorkspaceError where there is none."""
@@ -145,5 +149,5 @@ class Logprob(Parameters):
         reasons = [f"{name} {value:.4g}; at least {bound:g}" for name, value, bound in bounds if value is not None]
         low = any(value is not None and value < bound for _, value, bound in bounds)
         if not low and len(reasons) < len(bounds):
-            return Verdict.abstain("the answer does not say its least likely token's log-probability")
+            return Verdict.abstain("the answer has no log-probability of its least likely token")
         return Verdict(Outcome.FAIL if low else Outcome.PASS, exp(logprobs.mean), ", ".join(reasons))

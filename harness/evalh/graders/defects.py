@@ -37,7 +37,7 @@ _Phrase = tuple[str, ...]
 class LeakedPrompt(Parameters):
     """The output does not repeat the system prompt, or only as much as is allowed."""
 
-    max_words: int = Field(15, ge=_PHRASE, description="How many words of the prompt may follow each other.")
+    max_words: int = Field(15, ge=_PHRASE, description="How many words of the prompt may be repeated in a row.")
     max_share: float = Field(0.3, gt=0, le=1, description="The largest repeated share of the prompt's phrases.")
     allow: tuple[str, ...] = Field((), description="Texts of the prompt that may be quoted.")
 
@@ -66,7 +66,7 @@ class LeakedPrompt(Parameters):
     def _verdict(self, found: "Recited") -> Verdict:
         """Score 1 - the share; the verdict holds both bounds."""
         many, much = found.in_a_row > self.max_words, found.share > self.max_share
-        reason = f"repeats {found.share:.0%} of the system prompt, at most {found.in_a_row} words in a row"
+        reason = f"repeats {found.share:.0%} of the system prompt; the longest piece has {found.in_a_row} words"
         verdict = Verdict.check(not (many or much), reason)
         return Verdict(verdict.outcome, 1.0 - found.share, reason)
 
@@ -120,8 +120,10 @@ class Repetition(Placed):
     """The output does not repeat itself, or only as much as is allowed."""
 
     max_share: float = Field(0.5, gt=0, le=1, description="The largest share of repeated four-word phrases.")
-    max_in_a_row: int = Field(5, ge=1, description="How often one phrase may follow itself.")
-    max_compression: float = Field(5.0, ge=1, description="How many times smaller DEFLATE may make it.")
+    max_in_a_row: int = Field(5, ge=1, description="How many times one phrase may stand in a row.")
+    max_compression: float = Field(
+        5.0, ge=1, description="How many times smaller DEFLATE compression may make the text."
+    )
 
     def compile(self, scope: Scope) -> Compiled:
         place = self.place(scope)
@@ -234,7 +236,7 @@ class Truncation(Parameters):
             for sign in signs:
                 if (cut := sign(ctx.text)) is not None:
                     return Verdict.check(False, cut)
-            return Verdict.check(True, "it is finished")
+            return Verdict.check(True, "there is no sign that it was cut")
 
         return Compiled(judge)
 
@@ -328,4 +330,4 @@ def _sentence(text: str) -> str | None:
         and not any(line[-1:].isalpha() and _length(line) >= _SENTENCE for line in before)  # the text's style
     )
     goes_on = _GOES_ON.search(text[-20:]) is not None and not (words and _ADDRESS.search(words[-1]))
-    return f"it stops in a sentence: {one_line(last[-40:], 40)!r}" if goes_on or stops else None
+    return f"it stops in the middle of a sentence: {one_line(last[-40:], 40)!r}" if goes_on or stops else None

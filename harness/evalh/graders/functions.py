@@ -216,7 +216,9 @@ def declared_parameters(function: Callable[..., Any], name: str) -> type[FileMod
     where = where_defined(function)
     first, *others = inspect.signature(function).parameters.values() or (None,)
     if first is None or first.kind not in _KINDS_ALLOWED:
-        raise WorkspaceError(f"grader {name!r} takes no context", where=where, hint="def f(ctx, *, limit: int = 50)")
+        raise WorkspaceError(
+            f"grader {name!r} takes no context", where=where, hint="write def f(ctx, *, limit: int = 50)"
+        )
     fields: dict[str, Any] = {}
     for parameter in others:
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
@@ -246,6 +248,7 @@ def _type_of(function: Callable[..., Any], parameter: inspect.Parameter, name: s
         raise WorkspaceError(
             f"grader {name!r}: the type of parameter {parameter.name!r} cannot be read: {exc}",
             where=where_defined(function),
+            hint="use a type that its module imports when it runs",
         ) from None
     return _readable(hints[parameter.name])
 
@@ -322,7 +325,7 @@ def _checked(verdict: Verdict) -> Verdict:
     score = verdict.score
     score_fits = score is None or (isinstance(score, int | float) and 0.0 <= score <= 1.0)
     if not (isinstance(verdict.outcome, Outcome) and score_fits and isinstance(verdict.reason, str)):
-        return Verdict.error(one_line(f"returned a verdict that cannot be: {verdict!r}"))
+        return Verdict.error(one_line(f"returned a verdict that is not valid: {verdict!r}"))
     reason = one_line(verdict.reason, _LONGEST_REASON)  # it may quote the output
     return verdict if reason == verdict.reason else replace(verdict, reason=reason)
 

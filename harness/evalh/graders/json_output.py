@@ -53,7 +53,7 @@ class Schema(Fenced):
     def compile(self, scope: Scope) -> Compiled:
         """Compile a stated schema now; the version's own is compiled when the first output comes."""
         if self.stated is not None and self.pydantic is not None:
-            raise scope.wrong("states both schema and pydantic", "one of them decides")
+            raise scope.wrong("states both schema and pydantic", "state only one of them")
         if self.pydantic is not None:
             return Compiled(partial(self._fits_model, _model(scope, self.pydantic)))
         if self.stated is None:
@@ -185,8 +185,8 @@ class JsonSubset(CompareParameters):
     value: JsonValue = Field(default_factory=absent, description="The expected value, instead of the case's.")
     lists: Literal["ordered", "any_order"] = Field("ordered", description="Whether the order of lists counts.")
     abs_tol: float = Field(0.0, ge=0, description="How far numbers may differ.")
-    rel_tol: float = Field(0.0, ge=0, description="The same, as a share of the expected number.")
-    pass_mark: float = Field(1.0, gt=0, le=1, description="The share of values that passes.")
+    rel_tol: float = Field(0.0, ge=0, description="How far numbers may differ, as a share of the expected number.")
+    pass_mark: float = Field(1.0, gt=0, le=1, description="The share of values that must be as expected.")
 
     def compile(self, scope: Scope) -> Compiled:
         place, expectation = self.place(scope), self.expectation(scope, self.value)
@@ -199,7 +199,7 @@ class JsonSubset(CompareParameters):
                 fit, of = subset.count(self.fold(place.json(ctx)), wanted)
             except TooMuchError as exc:
                 return Verdict.error(str(exc))
-            missing = "" if subset.missing is None else f"; not {one_line(subset.missing, 60)}"
+            missing = "" if subset.missing is None else f"; {one_line(subset.missing, 60)} is not"
             return Verdict.scored(fit / of, self.pass_mark, f"{fit} of {of} values are as expected{missing}")
 
         return Compiled(judge, needs_expected=expectation.needs_expected)
@@ -212,7 +212,7 @@ class FieldRule(FileModel):
     expected: str | None = Field(None, description="The place in the case's expected, if it differs.")
     critical: bool = Field(False, description="If it does not match, the sample fails.")
     abs_tol: float = Field(0.0, ge=0, description="How far numbers may differ.")
-    rel_tol: float = Field(0.0, ge=0, description="The same, as a share of the expected number.")
+    rel_tol: float = Field(0.0, ge=0, description="How far numbers may differ, as a share of the expected number.")
     ignore_case: bool = Field(False, description="Ignore upper and lower case.")
     trim: bool = Field(False, description="Ignore spaces and line ends around the text.")
 

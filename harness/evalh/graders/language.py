@@ -14,7 +14,7 @@ from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import EarlyVerdict, GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Scope, built_in
 from evalh.graders.paths import JsonPath
-from evalh.graders.quoting import kind_of, shown
+from evalh.graders.quoting import shown
 from evalh.graders.reading import Compared, output_strings, strings_in
 
 LANGUAGES = tuple(
@@ -52,7 +52,7 @@ class Language(Compared):
             raise scope.wrong("needs a package that is not installed", "pip install 'evalh[language]'")
         stated = [name for name in ("value", "expected", "input") if getattr(self, name) is not None]
         if len(stated) > 1:
-            raise scope.wrong(f"states both {stated[0]} and {stated[1]}", "one of them decides")
+            raise scope.wrong(f"states both {stated[0]} and {stated[1]}", "state only one of them")
         place, inputs = self.place(scope), scope.path(self.input)
         expectation = self.expectation(scope, ABSENT if self.value is None else self._codes(scope))
         by_inputs = self.value is None and self.expected is None
@@ -112,8 +112,8 @@ def code_of(language: str) -> str:
 def _codes_of(expected: JsonValue) -> list[str]:
     codes = [code_of(one) for one in (expected if isinstance(expected, list) else [expected]) if isinstance(one, str)]
     if not codes or not set(codes) <= set(LANGUAGES):
-        what = shown(expected) if isinstance(expected, str) else kind_of(expected)
-        raise EarlyVerdict(Verdict.error(f"the case's expected is {what}; a language's code is needed, such as en"))
+        what = f"the case's expected is {shown(expected)}; a language's code is needed, such as en"
+        raise EarlyVerdict(Verdict.error(what))
     return codes
 
 

@@ -22,7 +22,7 @@ _OPPOSITES = {Outcome.PASS: Outcome.FAIL, Outcome.FAIL: Outcome.PASS}
 class Not(Parameters):
     """The opposite of another grader: pass and fail are swapped. abstain and error stay."""
 
-    grader: Entry = Field(description="A grader, in the same form as under graders.")
+    grader: Entry = Field(description="A grader, written as in a suite's list of graders.")
 
     def compile(self, scope: Scope) -> Compiled:
         part = plain_part(scope, self.grader)
@@ -47,7 +47,7 @@ def _opposite(part: Grader, verdict: Verdict) -> Verdict:
 
 class _Several(Parameters):
     graders: Annotated[tuple[Entry, ...], Words("a list of graders")] = Field(
-        description="Graders, in the same form as under graders."
+        description="Graders, written as in a suite's list of graders."
     )
 
     def joined(self, scope: Scope, decisive: Outcome) -> Compiled:

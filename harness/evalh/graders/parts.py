@@ -57,10 +57,10 @@ def plain_part(scope: Scope, entry: Entry) -> Grader:
     kind, params = _stated(scope, entry)
     if kind in ADVISORY:
         raise scope.wrong(
-            f"holds {kind!r}, which would decide with it", f"- {kind}: {{…}} as an entry of its own, required or not"
+            f"holds {kind!r}, which decides only where a suite says so", f"make it an entry of its own: - {kind}: {{…}}"
         )
     if "required" in params:
-        raise scope.wrong(f"states required for {kind!r} inside it", "required belongs to the outermost grader")
+        raise scope.wrong(f"states required for {kind!r} inside it", "state required at the outermost grader")
     return _built(scope, kind, params)
 
 
@@ -68,9 +68,13 @@ def weighed_part(scope: Scope, entry: Entry) -> WeighedPart:
     """Build a grader with a weight. Raises WorkspaceError."""
     kind, params = _stated(scope, entry)
     if kind in ADVISORY and "weight" not in params:
-        raise scope.wrong(f"holds {kind!r} without a weight", "weight: 0 only reports it, weight: 1 lets it decide")
+        raise scope.wrong(
+            f"holds {kind!r} without a weight", "add weight: 0 to only report it, or weight: 1 to let it decide"
+        )
     if "required" in params:
-        raise scope.wrong(f"states required for {kind!r} inside it", "weight: 0 only reports a grader")
+        raise scope.wrong(
+            f"states required for {kind!r} inside it", "state weight: 0 instead: then it is only reported"
+        )
     return _weighed(scope, kind, params)
 
 
@@ -108,10 +112,10 @@ def _stated(scope: Scope, entry: Entry) -> tuple[str, dict[str, JsonValue]]:
         params = {} if stated is None else dict(stated) if isinstance(stated, Mapping) else {"value": stated}
     else:
         raise scope.wrong(
-            f"holds an entry with {len(entry)} names", "one grader's name, or one name with its parameters"
+            f"holds an entry with {len(entry)} names", "write one grader's name, or one name with its parameters"
         )
     if kind == "case":
-        raise scope.wrong("holds 'case', which stands for the graders of a row", "- case as an entry of a suite")
+        raise scope.wrong("holds 'case', which stands for the graders of a row", "write - case as an entry of a suite")
     return kind, params
 
 
@@ -125,7 +129,10 @@ def names_of(parts: Sequence[WeighedPart], wrong: Callable[[str, str], Workspace
     counted = Counter(name for part in parts for name in part.named)
     for name, times in counted.items():
         if times > 1:
-            raise wrong(f"has {times} parts called {name!r}", "each name once; `weighted` puts several under one name")
+            raise wrong(
+                f"has {times} parts called {name!r}",
+                "use each name once; a weighted grader puts several under one name",
+            )
     return tuple(counted)
 
 

@@ -38,7 +38,7 @@ class JsonPath(Value):
         root = _ROOT.match(text)
         place = root.end() if root else 0
         if not text:
-            raise BadPath("an empty path names nothing; the whole value is `$`")
+            raise BadPath("an empty path names nothing: write $ for the whole value")
         steps: list[str | int] = []
         while place < len(text):
             found = _STEP.match(text, place)

@@ -17,7 +17,7 @@ from evalh.core.values import Value
 from evalh.core.verdict import EarlyVerdict, GradeContext, Verdict
 from evalh.graders.kinds import Parameters, Scope
 from evalh.graders.paths import JsonPath
-from evalh.graders.quoting import kind_of
+from evalh.graders.quoting import kind_of, shown
 
 DEEPEST = 200
 """Levels of nesting beyond which an output is not read: Python's own limit differs between versions, and validators
@@ -101,7 +101,7 @@ def json_text(ctx: GradeContext, *, fenced: bool = False) -> str:
         return text
     found = list(blocks(text))
     if not all(block.closed for block in found):
-        raise Unreadable("the output has a fenced block without an end")
+        raise Unreadable("the output has a fenced block that is not closed")
     said = [block for block in found if block.language.lower() in {"json", "jsonc", "json5"}]
     if len(found) > 1 and len(said) == 1:
         found = said
@@ -231,7 +231,7 @@ class Expectation(Value):
         listed = wanted if isinstance(wanted, list) else [wanted]
         texts = [one for one in listed if isinstance(one, str) and (blank or one.strip())]
         if not texts:
-            what = f"the case's expected is {kind_of(wanted)}; a text, or a list of texts is needed"
+            what = f"the case's expected is {shown(wanted)}; a text or a list of texts is needed"
             raise EarlyVerdict(Verdict.error(what))
         return texts
 
@@ -268,7 +268,9 @@ class Expecting(Parameters):
         Raises WorkspaceError where both are stated, and for a path that cannot be read.
         """
         if literal is not ABSENT and self.expected is not None:
-            raise scope.wrong(f"states both {named} and expected", "a literal, or a path in the case's expected")
+            raise scope.wrong(
+                f"states both {named} and expected", f"state only one: {named}, or a path in the case's expected"
+            )
         return Expectation(list(literal) if isinstance(literal, tuple) else literal, scope.path(self.expected))
 
 

@@ -52,7 +52,9 @@ def grader(name: str, *, semantics: int = 1) -> Callable[[F], F]:
     Raises WorkspaceError with the function's line.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise WorkspaceError(f"{name!r} cannot be a grader's name", hint='write @grader("max_words")')
+        raise WorkspaceError(
+            f"{name!r} cannot be a grader's name", hint='a letter, then letters, digits, _ . or -: @grader("max_words")'
+        )
     from evalh.graders.functions import arguments_of, declared_parameters, judging, where_defined
 
     def register(function: F) -> F:
@@ -83,7 +85,8 @@ def _add(kind: Kind) -> None:
     earlier = kinds.get(kind.name)
     # A module that was reloaded, or a notebook's cell: the newer function counts.
     if earlier is not None and (gathered or earlier.where.rpartition(":")[0] != file):
-        raise WorkspaceError(f"grader {kind.name!r} exists already, at {earlier.where}", where=kind.where)
+        what = f"grader {kind.name!r} exists already, at {earlier.where}"
+        raise WorkspaceError(what, where=kind.where, hint="choose another name")
     kinds[kind.name] = kind
 
 
@@ -127,8 +130,8 @@ def build_all(specs: Iterable[GraderSpec], environment: GraderEnvironment) -> tu
     for grader in graders:
         for name in grader.compiled.named:
             if name in taken:
-                what = f"grader {grader.name!r} has a part called {name!r}, as another grader or part is"
-                raise WorkspaceError(what, where=grader.spec.where, hint="another name: …")
+                what = f"grader {grader.name!r} has a part called {name!r}, a name that another grader or part has"
+                raise WorkspaceError(what, where=grader.spec.where, hint="give the part another name")
             taken.add(name)
     return graders
 

@@ -21,7 +21,7 @@ class MaxLatency(Parameters):
             took = latency.total_ms
             if took is None:
                 return Verdict.abstain("the latency is not known")
-            of = "" if latency.whole else ", its last attempt alone (an older evalh asked)"
+            of = "" if latency.whole else " in its last attempt (an older evalh recorded only that)"
             return Verdict.check(took <= self.max_ms, f"{took:.0f} ms{of}; at most {self.max_ms:g}")
 
         return Compiled(judge)

@@ -14,7 +14,7 @@ from evalh.core.text_forms import Form, code_points_apart, in_form
 from evalh.core.verdict import GradeContext, Verdict
 from evalh.graders.kinds import Compiled, Parameters, Scope, built_in
 from evalh.graders.patterns import Match, Pattern, compiled
-from evalh.graders.quoting import kind_of, shown
+from evalh.graders.quoting import shown
 from evalh.graders.reading import Compared, OutputPlace, folded
 
 
@@ -37,7 +37,7 @@ class Contains(Compared):
             wanted = expectation.resolve(ctx)
             needles = _needles(wanted)
             if needles is None:
-                return Verdict.error(f"the case's expected is {kind_of(wanted)}; texts that are not empty are needed")
+                return Verdict.error(f"the case's expected is {shown(wanted)}; texts that are not empty are needed")
             return self._search(place.text(ctx), needles)
 
         return Compiled(judge, needs_expected=expectation.needs_expected)
@@ -53,7 +53,7 @@ class Contains(Compared):
         what = f"contains none of {shown(needles)}" if self.match == "any" else f"does not contain {shown(missing[0])}"
         forms: tuple[Form, ...] = ("nfc", "nfkc")
         other = next((form for form in forms if missing[0] in self._found(text, missing[:1], form)), None)
-        hint = "" if other is None else f", but in another Unicode form: normalize: {other}"
+        hint = "" if other is None else f" in this Unicode form, but does in another: normalize: {other}"
         return Verdict.check(False, what + hint)
 
     def _found(self, text: str, needles: list[str], form: Form) -> list[str]:
@@ -130,7 +130,7 @@ class Regex(Compared):
 
 
 def _ascii_only(pattern: Pattern) -> str:
-    return f"; {pattern.ascii_only} in it knows ASCII letters only" if pattern.ascii_only else ""
+    return f"; {pattern.ascii_only} knows ASCII letters only" if pattern.ascii_only else ""
 
 
 def _compiled(pattern: str, *, ignore_case: bool, scope: Scope) -> Pattern:
@@ -144,16 +144,16 @@ def _compiled(pattern: str, *, ignore_case: bool, scope: Scope) -> Pattern:
     # RE2 says which part it stopped at, not where that stands; all of the pattern is not a place.
     place = pattern.find(fragment) + 1 if fragment and fragment != pattern else 0
     at = f" at character {place}" if place else ""
-    raise scope.wrong(f"has a pattern that RE2 does not take{at}: {said}", _why_not(fragment))
+    raise scope.wrong(f"has a pattern that RE2 does not accept{at}: {said}", _why_not(fragment))
 
 
 def _why_not(fragment: str) -> str | None:
     if fragment.startswith(("(?=", "(?!", "(?<=", "(?<!")):
-        return "RE2 has no lookahead and no lookbehind; catch the part in a group instead"
+        return "RE2 has no lookahead and no lookbehind; capture the part in a group instead"
     if fragment[:1] == "\\" and fragment[1:2].isdigit():
-        return "RE2 has no backreferences: they are what makes other engines take for ever"
+        return "RE2 has no backreferences; write a python grader for this"
     if fragment.startswith("(?>") or fragment in {"++", "*+", "?+"}:
-        return "RE2 has no atomic groups and no possessive repetition; it never backtracks anyway"
+        return "RE2 has no atomic groups and no possessive repetition; leave them out: it never backtracks"
     return None
 
 

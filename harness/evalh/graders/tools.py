@@ -62,7 +62,7 @@ class ToolCalls(Expecting):
                     raise
                 expected = None
             if len(calls) > _MOST_CALLS:
-                return Verdict.check(False, f"{len(calls)} calls; more than {_MOST_CALLS} are not looked at")
+                return Verdict.check(False, f"{len(calls)} calls; at most {_MOST_CALLS} can be checked")
             wrong = self._wrong(ctx, calls, forbidden, schemas)
             if wrong is not None:
                 return wrong
@@ -108,7 +108,7 @@ class ToolCalls(Expecting):
         reason = f"{len(found)} of {len(wanted)} calls as expected"
         if missing:
             said = "" if missing[0].arguments is ABSENT else shown(missing[0].arguments)
-            reason += f"; not {one_line(missing[0].name, 40)}({said})"
+            reason += f"; {one_line(missing[0].name, 40)}({said}) is missing"
         if more:
             reason += f"; {one_line(more[0], 40)} was not expected"
         return Verdict.scored(len(found) / of if of else 1.0, 1.0, reason)

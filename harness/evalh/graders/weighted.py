@@ -30,7 +30,7 @@ class Weighted(Parameters):
     """Graders with weights: their mean score reaches a threshold, or all of them pass."""
 
     graders: Annotated[tuple[Entry, ...], Words("a list of graders")] = Field(
-        description="Graders, in the same form as under graders, with a weight (1; 0: only reported) and a name."
+        description="Graders, written as in a suite's list. Each may have a weight (1; 0: only reported) and a name."
     )
     threshold: float | None = Field(
         None, ge=0, le=1, description="The mean score that passes, whatever the graders say. Without it, all must pass."
@@ -62,8 +62,8 @@ def _weighed(threshold: float | None, parts: Sequence[WeighedPart], said: Sequen
     reason = telling(parts, said, outcome)
     if threshold is not None and score is not None:
         unknown = sum(part.weight > 0 and one.score is None for part, one in zip(parts, said, strict=True))
-        lacking = f", {unknown} without a score" if unknown else ""
-        reason = f"{score:.3g}{lacking}, of {threshold:g} needed; {reason}"
+        lacking = f" ({unknown} without a score)" if unknown else ""
+        reason = f"{score:.3g}{lacking}; at least {threshold:g}; {reason}"
     known = outcome in (Outcome.PASS, Outcome.FAIL)
     return detailed(Verdict(outcome, score if known else None, reason), parts, said)
 

@@ -139,7 +139,7 @@ class Walk(Struct):
     def review(self) -> str | None:
         """Say why a person must review the output; None if nobody must."""
         doubtful = (spec.name for spec in self.flow.pipeline.steps if spec.on_bad is OnBad.REVIEW)
-        return next((f"`{name}`: {self.bad[name]}" for name in doubtful if name in self.bad), None)
+        return next((f"{name!r}: {self.bad[name]}" for name in doubtful if name in self.bad), None)
 
     def output(self) -> str | None:
         """Return the step whose output is the sample's: the first that ran; None if none did."""
@@ -157,7 +157,7 @@ class Walk(Struct):
     def stopped(self) -> str | None:
         """Say where the sample was stopped, and why; None if it was not."""
         name = self.stopped_at
-        return None if name is None else f"stopped at `{name}`: {self.bad[name]}"
+        return None if name is None else f"stopped at {name!r}: {self.bad[name]}"
 
     @property
     def failed(self) -> tuple[str, str] | None:
@@ -172,16 +172,16 @@ class Walk(Struct):
         for name in self.flow.waits_for[spec.name]:
             before = self.settled[name]
             if before.halts or before.state is StepState.STOPPED:
-                reason = before.reason if before.state is StepState.STOPPED else f"`{name}`: {before.reason}"
+                reason = before.reason if before.state is StepState.STOPPED else f"{name!r}: {before.reason}"
                 return Settled(StepState.STOPPED, reason)
         return None
 
     def _skipped(self, spec: StepSpec) -> Settled | None:
         if spec.otherwise is not None and not self.settled[spec.otherwise].said_no:
-            return Settled(StepState.SKIPPED, f"the condition of `{spec.otherwise}` was not false")
+            return Settled(StepState.SKIPPED, f"the condition of {spec.otherwise!r} was not false")
         for name in self.flow.reads[spec.name]:
             if name not in self._values:
-                return Settled(StepState.SKIPPED, f"reads `{name}`, which was skipped")
+                return Settled(StepState.SKIPPED, f"reads {name!r}, which was skipped")
         return None
 
     def _hand_over(self, spec: StepSpec) -> Handed | Settled:
@@ -226,11 +226,11 @@ class Walk(Struct):
         return steps[-1] if steps else INPUTS
 
     def _refused(self, spec: StepSpec, producer: str, what: str, where: str) -> Settled:
-        reason = f"{what}; `{spec.name}` needs it ({where})"
+        reason = f"{what}; {spec.name!r} needs it ({where})"
         if producer == INPUTS:
             return Settled(StepState.FAILED, f"the case: {reason}", halts=True)
         self.bad.setdefault(producer, reason)
-        return Settled(StepState.STOPPED, f"`{producer}`: {reason}")
+        return Settled(StepState.STOPPED, f"{producer!r}: {reason}")
 
 
 def text_of(output: JsonValue) -> str:

@@ -162,7 +162,7 @@ class Breaking(Wrapper):
         return CallError(ErrorKind.BREAKER_OPEN, f"{self.name} gets no requests after too many failures")
 
     async def _probe(self, request: Request, call: Call, began: float) -> Completion:
-        self._decide(call, "probe", "one request is let through")
+        self._decide(call, "probe", "one request is sent")
         # Counted from sending: waiting for a turn or a rate says nothing about the provider.
         call.patience_s = max(_PROBE_S, 2.0 * self._slowest_s)
         try:
@@ -193,7 +193,7 @@ class Breaking(Wrapper):
             state = breaker.trip(now)
             reason = f"nothing was answered for {now - breaker.silent_since:.0f} s"
         if state is State.OPEN:
-            self._decide(call, "open", f"{reason}, the last with {error.kind.value}")
+            self._decide(call, "open", f"{reason}; the last failure: {error.kind.value}")
             if self.alone and breaker.failed_probes >= PROBES:
                 self._shared.halt.now(
                     f"{self.name} is down: {breaker.failed_probes} probes failed, the last with {error}"

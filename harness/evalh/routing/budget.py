@@ -94,8 +94,8 @@ def _dollars(amount: Decimal) -> str:
 
 
 def _spending(purse: Purse, write: Callable[[Decimal], str], unit: str) -> str:
-    spent = f"{write(purse.spent) if purse.spent else 'nothing'} of {write(purse.limit)}{unit} spent"
-    return f"{spent}, {write(purse.reserved)} set aside for what is in flight" if purse.reserved else spent
+    spent = f"{write(purse.spent)} of {write(purse.limit)}{unit} spent"
+    return f"{spent}, {write(purse.reserved)} reserved for requests in flight" if purse.reserved else spent
 
 
 DAY_S = 86_400.0

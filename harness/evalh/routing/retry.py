@@ -17,7 +17,7 @@ from evalh.core.route import RetryPolicy
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.routing.pace import LEAST_S
-from evalh.routing.run_context import Decisions, Shared
+from evalh.routing.run_context import Decisions, RetryBudget, Shared
 from evalh.routing.wrapper import Wrapper
 
 
@@ -45,7 +45,7 @@ def decide_retry(policy: RetryPolicy, attempt: int, error: CallError, rng: Rando
         return GiveUp(f"{attempt} attempts failed")
     asked_s = error.retry_after_s or 0.0
     if asked_s > policy.max_wait_s:
-        return GiveUp(f"the provider asks to wait {asked_s:g} s, more than {policy.max_wait_s:g}")
+        return GiveUp(f"the provider asks to wait {asked_s:g} s, more than {policy.max_wait_s:g} s")
     return Wait(asked_s + _jitter_s(policy, attempt, rng))
 
 
@@ -66,9 +66,9 @@ class RateLimitWaits(Struct):
         if error.kind not in policy.on:
             return GiveUp()
         if asked_s > most_s:
-            return GiveUp(f"the provider asks to wait {asked_s:g} s, more than {most_s:g}")
+            return GiveUp(f"the provider asks to wait {asked_s:g} s, more than {most_s:g} s")
         if self.waited_s + asked_s > most_s:
-            more = f"another {asked_s:g} s would pass {most_s:g} s" if asked_s else f"{most_s:g} s is the most"
+            more = f"another {asked_s:g} s would be more than {most_s:g} s" if asked_s else f"{most_s:g} s is the most"
             return GiveUp(f"waited {self.waited_s:.0f} s for rate limits; {more}")
         self.refusals += 1
         wait = Wait(max(asked_s, LEAST_S) + _jitter_s(policy, self.refusals, rng))
@@ -86,7 +86,7 @@ class Tries(Struct):
     renewed: bool = False
 
 
-_HANDED_ON = "a part of the answer was handed on"
+_HANDED_ON = "the caller already has a part of the answer"
 
 
 class Retrying(Wrapper):
@@ -141,7 +141,7 @@ class Retrying(Wrapper):
         tries.failed += 1
         step = decide_retry(policy, tries.failed, error, rng)
         if isinstance(step, Wait) and not self._shared.retries.take(policy.share):
-            return GiveUp(f"the run's retries are spent ({policy.share:g} of its calls)")
+            return GiveUp(f"the run's retries are used up ({RetryBudget.FREE}, plus {policy.share:g} of its calls)")
         return step
 
     def _record(self, call: Call, kind: str, error: CallError, detail: dict[str, JsonValue]) -> None:

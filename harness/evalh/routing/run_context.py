@@ -95,7 +95,7 @@ class RetryBudget:
     service must not pay for a flood.
     """
 
-    _FREE = 10  # a share of the first few calls would be less than one
+    FREE = 10  # a share of the first few calls would be less than one
 
     def __init__(self, now: Callable[[], float] | None = None) -> None:
         self._now = now
@@ -111,7 +111,7 @@ class RetryBudget:
     def take(self, share: float) -> bool:
         """Take one retry; return False if none is left."""
         slot = None if self._now is None else self._slot(self._now())
-        if self._retries >= self._FREE + share * self._calls:
+        if self._retries >= self.FREE + share * self._calls:
             return False
         self._retries += 1
         if slot is not None:

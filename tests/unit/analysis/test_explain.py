@@ -90,6 +90,27 @@ def test_what_is_not_declared_is_stated_too() -> None:
     assert "it is not sent again" in text
 
 
+def test_a_rate_limit_is_waited_for_even_where_one_attempt_is_declared() -> None:
+    once = Route(name="once", model="small", retry=RetryPolicy(attempts=1))
+
+    assert "any failure other than rate_limit → it is not sent again" in told(once)
+    assert "any kind of failure → it is not sent again" in told(replace(once, fallback=("spare",)))
+    assert "a rate_limit does not count for either" in told(direct("small"))
+    assert "does not count for either" not in told(replace(direct("small"), fallback=("spare",)))
+
+
+def test_what_happens_to_calls_in_flight_is_stated_for_each_end_of_a_run() -> None:
+    assert "60 s have passed since the run began → no new call is sent, calls in flight are cancelled" in told(FULL)
+    assert "would pass $2 for the run → no new call is sent, calls in flight finish" in told(FULL)
+
+
+def test_an_open_breaker_leads_to_the_fallback_only_where_the_route_says_so() -> None:
+    strict = replace(FULL, fallback_on=frozenset({ErrorKind.OVERLOAD}))
+
+    assert "meanwhile strong is asked" in told(FULL)
+    assert "meanwhile calls fail with breaker_open" in told(strict)
+
+
 def test_a_fallback_catches_a_refused_key_before_the_run_stops() -> None:
     assert "the run stops" in told(direct("small"))
     assert "the run stops" not in told(FULL)

@@ -49,7 +49,7 @@ def test_graders_that_differ_are_named() -> None:
 
     assert mismatch.part == "graders"
     assert mismatch.what == (
-        "the graders differ (equals is required on base alone; only in base: json; only in head: tone)"
+        "the graders differ (equals is required only on base; only in base: json; only in head: tone)"
     )
 
 

@@ -144,7 +144,7 @@ def test_steps_hand_in_too_and_one_that_did_not_run_handed_in_nothing(cites) -> 
     assert cites({"id": "web-1"}, {"id": "doc-1"}, params=params, steps=ran).outcome is Outcome.PASS
     assert cites({"id": "doc-1"}, params=params).outcome is Outcome.PASS
     assert cites({"id": "web-1"}, params=params).reason == (
-        'cites "web-1", which is not in search.hits[*].id or inputs.docs[*].id: `search` did not run'
+        "cites \"web-1\", which is not in search.hits[*].id or inputs.docs[*].id: the step 'search' did not run"
     )
 
 

@@ -64,9 +64,9 @@ def test_what_needs_no_embedding_asks_nobody(compared, text: str, expected: Any,
     ("replies", "why"),
     [
         ([[1, 0], ErrorKind.OVERLOAD], "gave no answer"),
-        ([[1, 0], [1, 0, 0]], "two have 2 and 3 numbers"),
+        ([[1, 0], [1, 0, 0]], "two differ in length: 2 and 3 numbers"),
         ([[1, 0], "as prose"], "is not a list of numbers"),
-        ([Completion(text="[1]", model="e-1"), Completion(text="[1]", model="e-2")], "they are of e-1 and e-2"),
+        ([Completion(text="[1]", model="e-1"), Completion(text="[1]", model="e-2")], "they come from e-1 and e-2"),
     ],
 )
 def test_without_both_vectors_of_one_model_there_is_an_error(compared, replies: list[Any], why: str) -> None:

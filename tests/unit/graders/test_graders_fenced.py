@@ -33,12 +33,12 @@ def test_one_block_is_read_wherever_its_fences_stand(judge, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ('```json\n{"a": 1}', "a fenced block without an end"),
-        ('```json\n{"a": 1}\n~~~', "a fenced block without an end"),
-        ('````json\n{"a": 1}\n```', "a fenced block without an end"),
+        ('```json\n{"a": 1}', "a fenced block that is not closed"),
+        ('```json\n{"a": 1}\n~~~', "a fenced block that is not closed"),
+        ('````json\n{"a": 1}\n```', "a fenced block that is not closed"),
         ('```\n{"a": 1}\n```\n```\n{"a": 1}\n```', "2 fenced blocks"),
         ('```json\n{"a": 2}\n```\n```json\n{"a": 1}\n```', "2 fenced blocks"),
-        ('```json\n{"a": 1}\n```\n```json\n{"a":', "without an end"),
+        ('```json\n{"a": 1}\n```\n```json\n{"a":', "not closed"),
         ("It is `{}`.", "not JSON"),
         ("```x``` and ```y```", "not JSON"),
     ],

@@ -214,7 +214,7 @@ def test_a_verdict_built_by_hand_is_checked(build_grader, make_context, ask, ver
     said = ask(build_grader("mine", kinds=kinds_of(lambda ctx: verdict)), make_context(""))
 
     assert (said.outcome, said.score) == ("error", None)
-    assert said.reason.startswith("returned a verdict that cannot be: Verdict(")
+    assert said.reason.startswith("returned a verdict that is not valid: Verdict(")
 
 
 def test_a_reason_that_quotes_the_output_moves_no_cursor(build_grader, make_context, ask) -> None:

@@ -68,7 +68,7 @@ def test_code_says_a_boolean_a_score_or_a_grading(judge, code, text, outcome, sc
 
 
 def test_a_threshold_decides_about_a_number_alone(judge) -> None:
-    assert judge({"javascript": {"code": "0.4", "threshold": 0.5}}, "").reason == "returned 0.4; 0.5 needed"
+    assert judge({"javascript": {"code": "0.4", "threshold": 0.5}}, "").reason == "returned 0.4; at least 0.5"
     assert judge({"javascript": {"code": "0.5", "threshold": 0.5}}, "").outcome == "pass"
     grading = "({pass: true, score: 0.4, reason: 'so'})"
     assert judge({"javascript": {"code": grading, "threshold": 0.5}}, "").outcome == "pass"
@@ -300,13 +300,13 @@ def test_a_file_requires_files_beside_it_and_nothing_else(judge, files) -> None:
 @pytest.mark.parametrize(
     ("content", "where", "what"),
     [
-        ("\nconst fs = require('fs');", "evals/check.js:2", "needs node: fs"),
-        ("import { x } from 'node:path';", "evals/check.js:1", "needs node: node:path"),
+        ("\nconst fs = require('fs');", "evals/check.js:2", "the code needs node: fs"),
+        ("import { x } from 'node:path';", "evals/check.js:1", "the code needs node: node:path"),
         ("import x from './none.js';", "evals/check.js:1", "no file './none.js' beside evals/check.js"),
         ("require('../../../etc/passwd');", "evals/check.js:1", "'../../../etc/passwd' leads out of the workspace"),
-        ("\n\nlet x = ;", "evals/check.js:3", "cannot be read: unexpected token in expression: ';'"),
+        ("\n\nlet x = ;", "evals/check.js:3", "the code cannot be read: unexpected token in expression: ';'"),
         ("export * from './check.js';", "evals/check.js:1", "cannot read this export"),
-        ("x" * 300_000, "evals/check.js", "has 300,000 characters; at most 200,000 are read"),
+        ("x" * 300_000, "evals/check.js", "the file has 300,000 characters; at most 200,000 are read"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_told_with_its_line(build_grader, files, content, where, what) -> None:
@@ -485,7 +485,7 @@ def test_a_strangers_row_brings_no_code_that_base_does_not_have(build_grader) ->
     entry = {"javascript": "true"}
     rows = [Case("t-1", {}, graders=[entry], where="datasets/d.jsonl:1")]
 
-    with pytest.raises(WorkspaceError, match="runs the code of 'javascript', as no row of base does"):
+    with pytest.raises(WorkspaceError, match="runs the code of 'javascript' in an entry that no row of base has"):
         complete([build_grader("case", trusted=frozenset())], rows)
 
     complete([build_grader("case", trusted=frozenset({entry_digest(canonical(entry))}))], rows)

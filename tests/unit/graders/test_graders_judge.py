@@ -193,15 +193,19 @@ def test_nobody_to_ask_is_an_error(build_grader, make_context, ask) -> None:
         ({"rubric": "r", "scale": "pass/fail"}, "needs a model", "model: strong, or models: [one, two, three]"),
         (RUBRIC | {"models": ["a"]}, "needs a model", "model: strong, or models: [one, two, three]"),
         (RUBRIC | {"rubric": " "}, "has an empty rubric", None),
-        (RUBRIC | {"scale": "good/bad"}, "has no scale 'good/bad'", None),
-        (RUBRIC | {"scale": "5-1"}, "has no scale '5-1'", None),
+        (RUBRIC | {"scale": "good/bad"}, "has a scale that cannot be read: 'good/bad'", None),
+        (RUBRIC | {"scale": "5-1"}, "has a scale that cannot be read: '5-1'", None),
         (RUBRIC | {"scale": "1-5"}, "needs a pass_mark above 1 and up to 5", "pass_mark: 4"),
         (FIVE | {"pass_mark": 1}, "needs a pass_mark above 1 and up to 5", None),
         (RUBRIC | {"pass_mark": 1}, "states a pass_mark, and its scale is pass/fail", None),
         (RUBRIC | {"criteria": {"a b": "x"}}, "cannot call a criterion 'a b'", None),
-        (RUBRIC | {"criteria": {"a": ""}}, "says nothing of criterion 'a'", None),
+        (RUBRIC | {"criteria": {"a": ""}}, "says nothing about the criterion 'a'", None),
         (RUBRIC | {"criteria": {}}, "needs criteria by name", None),
-        (RUBRIC | {"criteria": {"tone": "?", "Tone": "?"}}, "has two criteria of one name but for its case", None),
+        (
+            RUBRIC | {"criteria": {"tone": "?", "Tone": "?"}},
+            "has two criteria whose names a reply cannot tell apart",
+            None,
+        ),
     ],
 )
 def test_a_judge_that_is_not_stated_whole_is_refused_at_its_line(

@@ -76,7 +76,7 @@ def test_what_only_ascii_can_say_is_named(judge) -> None:
 
     assert (verdict.outcome, verdict.reason) == (
         "fail",
-        r"the pattern does not match; \B in it knows ASCII letters only",
+        r"the pattern does not match; \B knows ASCII letters only",
     )
 
 

@@ -87,7 +87,7 @@ def test_of_a_model_that_is_held_to_a_schema_no_prose_is_read() -> None:
     assert read_schema(f" {said}\n", one, [OUTPUT]).values == (1,)
     assert read_schema(f"```json\n{said}\n```", one, [OUTPUT]).values == (1,)
     for reply in (f"Here: {said}", f"{said} {said}", "Verdict: pass", "", "[1]", said[:-1], f"[{said}]", "pass"):
-        with pytest.raises(UnreadableReplyError, match="not the JSON that was asked for"):
+        with pytest.raises(UnreadableReplyError, match="not JSON of the schema that was sent"):
             read_schema(reply, one, [OUTPUT])
     with pytest.raises(UnreadableReplyError, match="is also in the graded text"):
         read_schema(said, one, [f"Thank you. {said}"])

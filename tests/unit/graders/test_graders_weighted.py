@@ -109,7 +109,10 @@ def test_any_weights_give_a_score_between_0_and_1(parts: list[tuple[dict[str, ob
         ({"graders": [{"equals": {"value": "x", "weight": "2"}}]}, "must be a number"),
         ({"graders": [{"equals": {"value": "x", "weight": 10**400}}]}, "must be a number"),
         ({"graders": [{"equals": {"value": "x", "name": " "}}]}, "must be text that is not empty"),
-        ({"graders": [{"equals": {"value": "x", "required": False}}]}, "weight: 0 only reports a grader"),
+        (
+            {"graders": [{"equals": {"value": "x", "required": False}}]},
+            "state weight: 0 instead: then it is only reported",
+        ),
         ({"graders": ["case"]}, "stands for the graders of a row"),
         ({"graders": [{"embedding_similarity": {"model": "m"}}]}, "without a weight"),
         ({"graders": [{"json": {"name": "a"}}, {"schema": {"name": "a"}}]}, "has 2 parts called 'a'"),
@@ -256,7 +259,7 @@ def test_two_graders_cannot_have_parts_of_one_name() -> None:
 def test_only_so_many_names_are_counted_in_one_dataset() -> None:
     rows = [Case(str(n), {}, graders=[{"json": {"name": f"n{n}"}}], where=f"d.jsonl:{n}") for n in range(1, 300)]
 
-    with pytest.raises(WorkspaceError, match="more than 200 different names") as refused:
+    with pytest.raises(WorkspaceError, match="the rows of a dataset may have 200 in all") as refused:
         complete([case_grader()], rows)
 
     assert refused.value.where == "d.jsonl:201"

@@ -149,7 +149,7 @@ def test_a_row_that_the_table_lacks_is_a_mistake_with_its_place_for_check_and_ru
 def test_explain_says_by_which_row_a_model_is_priced(tmp_path: Path) -> None:
     folder = write_workspace(tmp_path, model=f'{ELSEWHERE}price_as = "openai/gpt-4o"\n')
 
-    assert "it costs what the price table says of openai/gpt-4o" in " ".join(
+    assert "it costs what the price table says for openai/gpt-4o" in " ".join(
         evalh(folder, "explain", "small").stdout.split()
     )
 

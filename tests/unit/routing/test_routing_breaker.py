@@ -151,7 +151,7 @@ def test_an_open_breaker_refuses_at_once_where_a_fallback_stands_behind_it() -> 
     assert (refused.kind, at, len(model.asked)) == (ErrorKind.BREAKER_OPEN, 0.0, 4)
     assert str(refused) == "breaker_open: small gets no requests after too many failures"
     assert [(decision.kind, decision.reason) for decision in stage.log.decided] == [
-        ("open", "100 % of the last requests failed, the last with network")
+        ("open", "100 % of the last requests failed; the last failure: network")
     ]
 
 

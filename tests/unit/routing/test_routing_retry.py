@@ -57,7 +57,7 @@ def test_a_provider_that_asks_for_too_long_a_wait_is_not_waited_for() -> None:
 
     given_up = decide_retry(policy, 1, error(retry_after_s=61.0), Random(0))
 
-    assert given_up == GiveUp("the provider asks to wait 61 s, more than 60")
+    assert given_up == GiveUp("the provider asks to wait 61 s, more than 60 s")
     assert isinstance(decide_retry(policy, 1, error(retry_after_s=60.0), Random(0)), Wait)
 
 
@@ -140,7 +140,7 @@ def test_an_outage_is_not_answered_with_a_storm() -> None:
     play(calls())
 
     assert 100 + 10 + 9 <= len(model.asked) <= 100 + 10 + 10  # calls, the free retries, a tenth of the calls
-    assert stage.log.details("give_up")[-1]["why"] == "the run's retries are spent (0.1 of its calls)"
+    assert stage.log.details("give_up")[-1]["why"] == "the run's retries are used up (10, plus 0.1 of its calls)"
 
 
 def test_the_same_run_waits_the_same_times() -> None:
@@ -229,7 +229,7 @@ def test_the_waits_of_one_call_end_at_what_may_be_waited() -> None:
     assert isinstance(raised, CallError)
     assert model.asked_at == [0.0, 4.0, 8.0]
     assert stage.log.details("give_up") == [
-        {"model": "small", "why": "waited 8 s for rate limits; another 4 s would pass 10 s", "attempts": 3}
+        {"model": "small", "why": "waited 8 s for rate limits; another 4 s would be more than 10 s", "attempts": 3}
     ]
 
 
@@ -240,7 +240,7 @@ def test_a_named_wait_above_all_that_may_be_waited_ends_the_call(asked_s: float)
     play(outcome(ask(patient(stage, model))))
 
     assert len(model.asked) == 1
-    assert stage.log.details("give_up")[0]["why"] == f"the provider asks to wait {asked_s:g} s, more than 600"
+    assert stage.log.details("give_up")[0]["why"] == f"the provider asks to wait {asked_s:g} s, more than 600 s"
 
 
 def test_waits_of_a_moment_are_finite_too() -> None:

@@ -150,14 +150,14 @@ def test_where_a_function_gave_the_output_reports_and_views_have_it(
         completion=Completion(text='{"state": "late"}'),
         steps=(given,),
         story=Story(word=SampleWord.UNEXPLAINED),
-        review="`extract`: odd",
+        review="'extract': odd",
     )
     store.add_sample("r1", sample, None)
     store.flush()
 
     (story,) = reader.stories("r1")
     assert story.output == '{"state": "late"}'
-    assert story.sample.review == "`extract`: odd"
+    assert story.sample.review == "'extract': odd"
     assert reader.failures("r1", 3)[0].output == '{"state": "late"}'
     assert rows("select output from failures") == [('{"state": "late"}',)]
 

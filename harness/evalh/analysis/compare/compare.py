@@ -138,7 +138,7 @@ def _verdict(
     if not measured:
         return ComparisonVerdict.INCONCLUSIVE, "too many samples are ungraded for a result"
     if identical:
-        return ComparisonVerdict.NO_WORSE, "both sides are the same answers: nothing differs"
+        return ComparisonVerdict.NO_WORSE, "both sides have the same answers: nothing differs"
     return _shown(differences, options.margin)
 
 
@@ -152,7 +152,7 @@ def _shown(differences: Differences, margin: float) -> tuple[ComparisonVerdict, 
     excluded = low is not None and low > -margin if differences.stopped is not None else False
     if excluded or (p_no_worse is not None and p_no_worse <= ONE_SIDED):
         return ComparisonVerdict.NO_WORSE, f"a drop of {points} or more is excluded, at 5 % error"
-    return ComparisonVerdict.INCONCLUSIVE, f"neither a drop of {points} nor a difference is shown or excluded"
+    return ComparisonVerdict.INCONCLUSIVE, f"no difference is shown, and a drop of {points} or more is not excluded"
 
 
 def _why_nothing(paired: Paired) -> str:
@@ -161,7 +161,7 @@ def _why_nothing(paired: Paired) -> str:
     if paired.missing:
         return f"{len(paired.missing)} cases were evaluated on one side only, or in fewer trials"
     if paired.incidents:
-        return "every case that both sides have is an incident: these are counted apart, and compared by no test"
+        return "every case that both sides have is an incident: incidents are counted apart, and no test compares them"
     return "the two sides have no case in common"
 
 

@@ -238,7 +238,7 @@ def _graders(base: Results, head: Results) -> str:
     parts += [f"only in head: {name}" for name in on_head if name not in on_base]
     for name in on_base.keys() & on_head.keys():
         if on_base[name] != on_head[name]:
-            parts.append(f"{name} is required on {'base' if on_base[name] else 'head'} alone")
+            parts.append(f"{name} is required only on {'base' if on_base[name] else 'head'}")
         elif (here := base.judged_by.get(name)) and (there := head.judged_by.get(name)) and here != there:
             parts += [
                 f"{name}: {key} is {_short(here.get(key))} on base, {_short(there.get(key))} on head"

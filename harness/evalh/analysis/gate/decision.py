@@ -163,7 +163,7 @@ class GateDecision(Value, kw_only=True):
     def reasons(self) -> tuple[str, ...]:
         """What decided, suite by suite."""
         if not self.suites and not self.findings:
-            return ("no change can change an answer: nothing was run",)
+            return ("nothing that changed can change an answer: no suite ran",)
         several = len(self.suites) > 1
         found = tuple(finding.reason for finding in self.findings if finding.exit is self.exit)
         return found + tuple(

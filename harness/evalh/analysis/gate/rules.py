@@ -184,7 +184,7 @@ def _rarer(at_most: float, name: str, found: tuple[int, int, str, tuple[str, ...
         otherwise = Finding(name, ExitCode.YES, f"{seen}, shown to be at most {bound}")
     else:
         reason = f"{seen}; at most {bound} is not shown (up to {100 * high:.2g} % is possible)"
-        reason += f"; without a failure {_clean(at_most)} cases show it"
+        reason += f"; {_clean(at_most)} cases without a failure show it"
         otherwise = Finding(name, ExitCode.INCONCLUSIVE, reason, failed)
     return Rule(1 - binomial_tail(fails - 1, cases, at_most) if fails else 1.0, otherwise, shown)
 

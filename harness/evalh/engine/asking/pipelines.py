@@ -103,7 +103,7 @@ def _came(walk: Walk, traces: Mapping[str, Trace], ask_id: str) -> Came:
     failed = walk.failed
     if failed is not None:
         name, reason = failed
-        raise traces[name].error or CallError(ErrorKind.STEP_ERROR, f"`{name}`: {reason}")
+        raise traces[name].error or CallError(ErrorKind.STEP_ERROR, f"{name!r}: {reason}")
     name_of_output = walk.output()
     stopped = walk.stopped
     if stopped is not None or name_of_output is None:

@@ -108,7 +108,7 @@ class PromptAsking:
 
     def _came(self, asked: AskRequest, call: Call, completion: Completion) -> Came:
         if completion.finish in _DECLINED:
-            what = f"the model declined: {completion.finish.value}"
+            what = f"the provider ended the answer with {completion.finish.value}"
             raise AnswerRefused(what, id=asked.workflow_id, text=completion.text)
         value: JsonValue = completion.text
         if self.version.json_output and not completion.tool_calls:

@@ -151,7 +151,7 @@ class AskService:
         except TimeoutError:
             if not patience.expired():
                 raise
-            raise DeadlinePassed(f"nothing came within {seconds:g} s", id=asked.workflow_id) from None
+            raise DeadlinePassed(f"no answer within {seconds:g} s", id=asked.workflow_id) from None
         except CallError as error:
             if error.kind is ErrorKind.BUDGET:
                 raise BudgetSpent(error.message, id=asked.workflow_id) from None
@@ -178,7 +178,9 @@ def streamed(version: PromptVersion, target: Target) -> Target:
         reads = _reads_output(route)
         if reads is not None:
             what = f"{version.label} cannot be streamed: {reads}, which is known at the end of an answer"
-            raise WorkspaceError(what, where=route.where or None, hint="evalh.ask waits for the whole answer")
+            raise WorkspaceError(
+                what, where=route.where or None, hint="use evalh.ask, which waits for the whole answer"
+            )
     leaves = {
         name: Leaf(leaf.provider, replace(leaf.settings, stream=True), leaf.where)
         for name, leaf in target.leaves.items()

@@ -52,7 +52,7 @@ class Canary(Struct, kw_only=True):
     session: Session | None = None
     max_ungraded: float = 0.02
     move: DriftResult | None = None
-    new_models: frozenset[str] = frozenset()  # names that answer on one side only
+    new_models: frozenset[str] = frozenset()  # names that answered, but gave none of base's earlier answers
     moved: bool = False
 
     async def ask_alongside(self, base: Session, head: Session, batch: Sequence[Wanted]) -> None:
@@ -119,4 +119,4 @@ class Canary(Struct, kw_only=True):
     def _told(self) -> str:
         if self.move is not None and not self.new_models:
             return self.sentence(self.move)
-        return f"{', '.join(sorted(self.new_models))} answers on one side only"
+        return f"{', '.join(sorted(self.new_models))} answered, and gave none of base's earlier answers"

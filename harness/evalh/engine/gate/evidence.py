@@ -49,8 +49,8 @@ def incidents_alone(policy: GatePolicy) -> Finding:
     """Return the finding of a suite whose cases are all incidents."""
     what = "every case is an incident: there is nothing to compare"
     if policy.must_pass is None:
-        return Finding("good", ExitCode.INCONCLUSIVE, f"{what}, and no rule; gate: must_pass: {{tags: [{INCIDENT}]}}")
-    return Finding("good", ExitCode.YES, f"{what}; must_pass alone applies")
+        return Finding("good", ExitCode.INCONCLUSIVE, f"{what}; add a rule: gate: must_pass: {{tags: [{INCIDENT}]}}")
+    return Finding("good", ExitCode.YES, f"{what}; only must_pass applies")
 
 
 def fails(case: CaseResult, graders: Sequence[str]) -> bool:

@@ -127,7 +127,9 @@ class SuiteGate:
             plan = replace(self._base.plan, cases=Listed([case for _, case in canary.cases]), trials=1)
             canary.session = self._new_session("base", replace(plan, draw=Dated.CANARY.draw(self._began)), Known())
         elif self.change.policy.canary:
-            self._notices.append("the canary has nothing to ask again: base has no baseline, or is a recording")
+            self._notices.append(
+                "the canary has nothing to ask again: base has no accepted answers to these cases, or is a recording"
+            )
         return canary
 
     async def _restart(self) -> None:

@@ -304,7 +304,7 @@ class SampleAsking:
 
     def _fail(self, spec: StepSpec, trace: Trace, what: str, where: str | None) -> None:
         told = f"{what} ({where})" if where else what
-        trace.error = CallError(ErrorKind.STEP_ERROR, f"`{spec.name}` {told}")
+        trace.error = CallError(ErrorKind.STEP_ERROR, f"{spec.name!r} {told}")
         self.walk.fail(spec.name, told)
 
     async def judged(self, graders: Sequence[Grader], context: GradeContext, trace: Trace) -> list[Graded]:

@@ -19,6 +19,7 @@ from evalh.core.run import Forecast
 from evalh.core.strict_json import JsonValue
 from evalh.core.verdict import GradeContext
 from evalh.engine.forecast import (
+    JUDGES_UNBOUNDED,
     NOTHING,
     Bound,
     QuestionBounds,
@@ -215,7 +216,7 @@ class PipelineForecast(Struct):
         self.judges = plus(self.judges, bound[1])
         self.once, self.ceiling = plus(self.once, bound[0]), plus(self.ceiling, bound[1])
         if bound[1] is None and self.why is None:
-            self.why = "a grader's calls have no cost limit: a price or max_tokens is missing"
+            self.why = JUDGES_UNBOUNDED
 
     def _count_call(self, asked: Asked, ctx: GradeContext, more: int | None) -> None:
         """Add the most that one call of one sample can cost."""

@@ -89,7 +89,7 @@ class SampleGrading:
         failed = self._walk.failed
         if failed is not None:
             error = self._traces[failed[0]].error or CallError(ErrorKind.STEP_ERROR, failed[1])
-            missing = Verdict.error(f"no answer: `{failed[0]}`: {failed[1]}")
+            missing = Verdict.error(f"no answer: {failed[0]!r}: {failed[1]}")
             return _all(graders, missing), Standing.UNGRADED, error
         stopped = self._walk.stopped
         if stopped is not None or output is None:

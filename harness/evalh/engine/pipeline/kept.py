@@ -54,7 +54,9 @@ class FunctionCalls:
             tools.store.conclude(call, cache_hit=True)
             return json.loads(answer.completion.text), answer.latency
         if spec.effects and tools.store.begun(*asked):
-            raise StepError(f"{spec.path}: has effects and was already called for this sample: it is not called again")
+            raise StepError(
+                f"{spec.path}: it has effects and was already called for this sample, so it is not called again"
+            )
         return await self._recorded(function, inputs, ctx, call)
 
     async def _recorded(

@@ -68,7 +68,7 @@ def missing_engine() -> tuple[str, str] | None:
         return None
     machine = _NO_WHEEL.get((sys.platform, platform.machine().lower()))
     if machine is not None:
-        return f"needs quickjs-ng, which has no wheel for {machine}", "write it as a `python` grader"
+        return f"needs quickjs-ng, which has no wheel for {machine}", "write it as a python grader"
     return "needs a package that is not installed", _INSTALL
 
 

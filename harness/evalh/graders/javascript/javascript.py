@@ -56,7 +56,7 @@ class JavaScript(Parameters):
     )
     parse: bool = Field(False, description="Give the code the output's JSON instead of its text.")
     config: JsonValue = Field(None, description="What the code sees as context.config.")
-    threshold: float | None = Field(None, description="The number that passes. Default: any number above 0.")
+    threshold: float | None = Field(None, description="The lowest number that passes. Default: any number above 0.")
     throws: Literal["error", "fail"] = Field(
         "error", description="The verdict after an exception or another result: error or fail."
     )
@@ -109,7 +109,7 @@ class JavaScript(Parameters):
             wrong = None if one.endswith(".json") else syntax_error(script.text, _MODULE)
             if wrong is not None:
                 line = "" if wrong[1] is None else f":{wrong[1] - _FIRST_LINE}"
-                raise WorkspaceError(f"cannot be read: {one_line(wrong[0])}", where=f"{one}{line}")
+                raise WorkspaceError(f"the code cannot be read: {one_line(wrong[0])}", where=f"{one}{line}")
         scripts |= new
         return {"path": path, "name": name}
 
@@ -173,7 +173,7 @@ class _Code(Value):
     def _scored(self, score: float) -> Verdict:
         mark = self.parameters.threshold
         passed = score > 0 if mark is None else score >= mark
-        needed = "" if mark is None else f"; {mark:g} needed"
+        needed = "" if mark is None else f"; at least {mark:g}"
         return Verdict(Outcome.PASS if passed else Outcome.FAIL, _within(score), f"returned {score:g}{needed}")
 
 

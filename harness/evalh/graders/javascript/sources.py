@@ -16,7 +16,7 @@ LONGEST = 200_000  # characters of one file
 _MOST_FILES = 50
 _ENDINGS = ("", ".js", ".cjs", ".mjs", ".json", "/index.js")
 _SCRIPTS = (".js", ".cjs", ".mjs")
-_NODE_HINT = "code here has the language alone; a `python` grader may start node"
+_NODE_HINT = "code here has no modules of node; a python grader can start node"
 
 ReadScript = Callable[[str, str], str | None]
 """Reads a file of the workspace by its path, for an entry at `where`; None if there is none. Raises WorkspaceError."""
@@ -127,14 +127,16 @@ def gathered(path: str, read: ReadScript, where: str) -> dict[str, Script]:
             raise WorkspaceError(f"the code requires more than {_MOST_FILES} files", where=place)
         text = read(path, place)
         if text is None:
-            raise WorkspaceError(f"no file {path!r}", where=place, hint="its path from the workspace's root")
+            raise WorkspaceError(f"no file {path!r}", where=place, hint="write its path from the workspace's root")
         if len(text) > LONGEST:
-            raise WorkspaceError(f"has {len(text):,} characters; at most {LONGEST:,} are read", where=path)
+            raise WorkspaceError(f"the file has {len(text):,} characters; at most {LONGEST:,} are read", where=path)
         if path.endswith(".json"):
             scripts[path] = Script(text, {})
             continue
         if not path.endswith(_SCRIPTS):
-            raise WorkspaceError(f"{path!r} is not JavaScript", where=place, hint="a file .js, .cjs or .mjs")
+            raise WorkspaceError(
+                f"{path!r} is not JavaScript", where=place, hint="name a file that ends in .js, .cjs or .mjs"
+            )
         shown = masked(text)
         needs = {name: _resolved(path, name, at, read) for name, at in _required(text, shown, path)}
         scripts[path] = Script(_as_body(text, shown, path), needs)
@@ -153,7 +155,7 @@ def _required(text: str, shown: str, path: str) -> Iterator[tuple[str, str]]:
 
 def _resolved(path: str, name: str, where: str, read: ReadScript) -> str:
     if not name.startswith(("./", "../", ".")):
-        raise WorkspaceError(f"needs node: {name}", where=where, hint=_NODE_HINT)
+        raise WorkspaceError(f"the code needs node: {name}", where=where, hint=_NODE_HINT)
     folder = list(PurePosixPath(path).parent.parts)
     for part in name.split("/"):
         if part == ".." and not folder:

@@ -31,16 +31,18 @@ class Agreement(Placed):
     """What two answers must agree in."""
 
     by: By = Field("label", description="What is compared: the text, its last number, or all of it as JSON.")
-    after: str | None = Field(None, description="The answer is after the last of these tags.")
+    after: str | None = Field(
+        None, description="The text before the answer, such as ####. If there are several, the last counts."
+    )
 
     def reducing(self, scope: Scope) -> Reduce:
         """Return what reduces an answer. Raises WorkspaceError for parameters that contradict each other."""
         if self.path is not None and self.after is not None:
-            raise scope.wrong("states both path and after", "one of them says where the answer is")
+            raise scope.wrong("states both path and after", "state only one of them")
         if self.after == "":
             raise scope.wrong("has an empty tag")
         if self.by == "json" and self.after is not None:
-            raise scope.wrong("compares JSON, which has no tag", "path: label")
+            raise scope.wrong("compares JSON, in which no tag is looked for", "state a path instead: path: label")
         place, reader = self.place(scope), NumberReader()
 
         def reduce(ctx: GradeContext) -> Hashable:
@@ -121,7 +123,7 @@ class SelfConsistency(Agreement):
             agree, most = said[own], max(said.values(), default=0)
             reason = f"{agree} of {self.k} samples agree; at least {self.threshold:g} must"
             if agree < most:
-                return Verdict(Outcome.FAIL, agree / self.k, f"{reason}; {most} say something else")
+                return Verdict(Outcome.FAIL, agree / self.k, f"{reason}; another answer: {most} of {self.k}")
             return Verdict.scored(agree / self.k, self.threshold, reason)
 
         return Compiled(by_asking("the model", ask), forms=forms, questions=questions)

@@ -49,14 +49,17 @@ class SelfCritique(Placed):
     critics: int = Field(3, ge=1, le=20, description="How many critics are asked.")
     threshold: float = Field(0.6, ge=0, le=1, description="The score that passes.")
     model: str | None = Field(None, description="The critics' model. Default: the model that answered.")
-    after: str | None = Field(None, description="Show them only the text after the last of these tags.")
+    after: str | None = Field(
+        None,
+        description="Show them only what follows this text, such as ####. If there are several, the last counts.",
+    )
     temperature: float = Field(0.8, ge=0, description="The temperature of the critics.")
     max_tokens: int = Field(512, ge=1, description="The longest reply, in tokens.")
 
     def compile(self, scope: Scope) -> Compiled:
         """Fix who is asked, and which part of the output is the answer. Raises WorkspaceError."""
         if self.path is not None and self.after is not None:
-            raise scope.wrong("states both path and after", "one of them says where the answer is")
+            raise scope.wrong("states both path and after", "state only one of them")
         if self.model is not None:
             scope.environment.models.require(self.model, scope.spec.where)
         place, models = self.place(scope), scope.environment.models

@@ -33,7 +33,7 @@ class EmbeddingSimilarity(Compared):
         """Fix whom to ask, where to look and what to compare with. Raises WorkspaceError."""
         texts = [self.value] if isinstance(self.value, str) else self.value
         if texts is not None and not (texts and all(text.strip() for text in texts)):
-            raise scope.wrong("has an empty value: what is empty has no meaning to compare with")
+            raise scope.wrong("has an empty value, which has no meaning to compare with")
         scope.environment.models.require(self.model, scope.spec.where, embeds=True)
         place = self.place(scope)
         expectation = self.expectation(scope, ABSENT if self.value is None else self.value)
@@ -85,7 +85,7 @@ class EmbeddingSimilarity(Compared):
         names = {reply.completion.model for reply in replies}
         if len(names) > 1:
             said = " and ".join(sorted(map(str, names)))
-            raise UnreadableReplyError(f"they are of {said}, which have nothing in common; --fresh asks for all again")
+            raise UnreadableReplyError(f"they come from {said}, and cannot be compared; --fresh asks for all again")
         got, *others = [_vector(reply.completion.text) for reply in replies]
         score, nearest = max((cosine(got, other), text) for other, text in zip(others, wanted, strict=True))
         return Verdict.scored(min(max(score, 0.0), 1.0), self.pass_mark, f"cosine {score:.3f} to {shown(nearest)}")
@@ -109,12 +109,12 @@ def _vector(reply: str) -> list[float]:
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:
     """Return the cosine of the angle between two vectors. Raises UnreadableReplyError where there is no angle."""
     if len(one) != len(other):
-        raise UnreadableReplyError(f"two have {len(one)} and {len(other)} numbers")
+        raise UnreadableReplyError(f"two differ in length: {len(one)} and {len(other)} numbers")
     try:
         lengths = sqrt(fsum(x * x for x in one)) * sqrt(fsum(x * x for x in other))
         value = fsum(x * y for x, y in zip(one, other, strict=True)) / lengths
     except (ZeroDivisionError, OverflowError, ValueError):
         value = float("nan")
     if not isfinite(value):
-        raise UnreadableReplyError("one has no direction")
+        raise UnreadableReplyError("one cannot be compared: its numbers are all 0, or too large")
     return value

@@ -123,7 +123,7 @@ class _Words(Value, kw_only=True):
         own = {"scale": judge.scale, "pass_mark": judge.pass_mark, "criteria": judge.criteria}
         for name, value in own.items():
             if value is not None and name in stated:
-                raise scope.wrong(f"states {name}, and its rubric does too", "one of them decides")
+                raise scope.wrong(f"states {name}, and its rubric does too", "state it only once")
         scale = Scale.read(scope, {**stated, **{name: value for name, value in own.items() if value is not None}})
         form = rubric.form({"temperature": judge.temperature, "max_tokens": judge.max_tokens}, scale.schema())
         return cls(

@@ -200,7 +200,7 @@ def pairwise(specs: Iterable[GraderSpec], environment: GraderEnvironment) -> tup
     built = []
     for spec in specs:
         if spec.kind != KIND:
-            what = f"{spec.kind!r} reads one output: under compare stand graders that read two"
+            what = f"{spec.kind!r} reads one output, and graders under compare read two"
             raise WorkspaceError(
                 what, where=spec.where, hint="- prefer: {rubric: …, model: …}, or put it under graders"
             )

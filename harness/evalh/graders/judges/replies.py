@@ -36,8 +36,8 @@ _CONTRADICTS = "it says different verdicts"
 _REVISED = "it goes on after its verdict, and may take it back"
 _NO_REASON = "it gives no reason"
 _NO_JSON = (
-    "its reply is not the JSON that was asked for, and nothing else is read of a model that is held to a schema; where "
-    'its server cannot do that: schema = "none" in its [models.…]'
+    "its reply is not JSON of the schema that was sent, and nothing else is read; if its server cannot use schemas: "
+    'schema = "none" in its [models.…]'
 )
 
 Read: TypeAlias = "Callable[[str, Sought, Iterable[str]], ReplyReading]"

@@ -56,11 +56,15 @@ class Scale(Value, kw_only=True):
         mark, criteria = stated.get("pass_mark"), _criteria(scope, stated.get("criteria"))
         if text == PASS_FAIL:
             if mark is not None:
-                raise scope.wrong("states a pass_mark, and its scale is pass/fail", "scale: 1-5")
+                raise scope.wrong(
+                    "states a pass_mark, and its scale is pass/fail", "leave out pass_mark, or state scale: 1-5"
+                )
             return cls(criteria=criteria)
         found = _RANGE.fullmatch(text) if isinstance(text, str) else None
         if found is None or int(found[1]) >= int(found[2]):
-            raise scope.wrong(f"has no scale {text!r}", "scale: pass/fail, or scale: 1-5 with pass_mark: 4")
+            raise scope.wrong(
+                f"has a scale that cannot be read: {text!r}", "scale: pass/fail, or scale: 1-5 with pass_mark: 4"
+            )
         low, high = int(found[1]), int(found[2])
         if isinstance(mark, bool) or not isinstance(mark, int) or not low < mark <= high:
             raise scope.wrong(
@@ -117,7 +121,7 @@ class Scale(Value, kw_only=True):
         scores = {name: words.get(one, one) for (name, _), one in zip(self.criteria, points, strict=False)}
         told = ", ".join(f"{name} {said}" for name, said in scores.items())
         if self.low is not None and not scores:
-            told = f"{points[0]} of {high}, {mark} passes"
+            told = f"{points[0]} of {high}; at least {mark}"
         return Verdict(
             Outcome.PASS if all(one >= mark for one in points) else Outcome.FAIL,
             sum((one - low) / (high - low) for one in points) / len(points),
@@ -210,11 +214,11 @@ def _criteria(scope: Scope, stated: JsonValue) -> tuple[tuple[str, str], ...]:
         raise scope.wrong("needs criteria by name", "criteria: {polite: Is it polite?, correct: Is it right?}")
     for name, asks in stated.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise scope.wrong(f"cannot call a criterion {name!r}", "letters, digits and _")
+            raise scope.wrong(f"cannot call a criterion {name!r}", "use letters, digits and _")
         if not isinstance(asks, str) or not asks.strip():
-            raise scope.wrong(f"says nothing of criterion {name!r}", f"criteria: {{{name}: What does it ask?}}")
+            raise scope.wrong(f"says nothing about the criterion {name!r}", f"criteria: {{{name}: What does it ask?}}")
     if len({_names(name) for name in stated}) < len(stated):
-        raise scope.wrong("has two criteria of one name but for its case", "a reply must tell them apart")
+        raise scope.wrong("has two criteria whose names a reply cannot tell apart", "rename one of them")
     return tuple(stated.items())
 
 

@@ -93,7 +93,7 @@ class Number(Compared):
     after: str | None = Field(None, description="Take the first number after this tag, for example ####.")
     expected_after: str | None = Field(None, description="In an expected text: take the first number after this tag.")
     abs_tol: float = Field(0.0, ge=0, description="How far the number may differ.")
-    rel_tol: float = Field(0.0, ge=0, description="The same, as a share of the expected number.")
+    rel_tol: float = Field(0.0, ge=0, description="How far the number may differ, as a share of the expected one.")
     locale: str | None = Field(None, description="de, de-CH, pt-BR: sets the decimal separator.")
     decimal_comma: bool = Field(False, description="The same as a locale with a decimal comma.")
     fractions: bool = Field(True, description="Read 3/4 as 0.75.")
@@ -125,7 +125,9 @@ class Number(Compared):
         if self.locale is None:
             return "," if self.decimal_comma else None
         if self.decimal_comma:
-            raise scope.wrong("states both locale and decimal_comma", "a locale sets the decimal separator")
+            raise scope.wrong(
+                "states both locale and decimal_comma", "state only locale: it sets the decimal separator"
+            )
         mark = decimal_mark(self.locale)
         if mark is None:
             raise scope.wrong(f"has a locale that is not known: {self.locale!r}", "write it as de, de-CH or pt-BR")
