@@ -157,7 +157,7 @@ def _explained(exc: BaseException, target: Path) -> BaseException:
         return UsageError(
             f"cannot write: {exc.strerror or exc}",
             where=str(target.parent),
-            hint="EVALH_CACHE_DIR names another folder for weights",
+            hint="export EVALH_CACHE_DIR=FOLDER, a folder that you can write to",
         )
     return exc
 

@@ -10,7 +10,7 @@ from evalh.interop.foreign.promptfoo.entries import ForeignAssertion, GraderEntr
 JudgeOf = Callable[[JsonValue], str]
 """Returns the name of the model that a stated provider means; of the default judge for null."""
 
-_OTHER_JUDGE = "the judge's own prompt is another"
+_OTHER_JUDGE = "the judge's own prompt differs"
 _STEPS = 10
 _SIMILAR = 0.75
 _G_EVAL = 0.7

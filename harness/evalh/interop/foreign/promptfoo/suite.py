@@ -115,7 +115,7 @@ class _Config:
         if not groups:
             groups[None] = []
             do = "add a table [models.…] to evalh.toml, and name it in the suite"
-            self._sheet.add(Fidelity.NOTE, self._root.where, "providers", "there is none that is carried over", do=do)
+            self._sheet.add(Fidelity.NOTE, self._root.where, "providers", "none is carried over", do=do)
         for chosen, members in sorted(groups.items(), key=lambda item: item[0] is not None):
             name = self._name if not transfer.suites else free_name(f"{self._name}-{members[0].name}", transfer.suites)
             mine = prompts if chosen is None else [one for one in prompts if _is_chosen(one, chosen)]
@@ -212,7 +212,12 @@ def _first_output(models: Sequence[ForeignModel], sheet: ProofSheet) -> JsonValu
         where = next(model.where for model in models if model.output)
         do = "a suite for each of them"
         sheet.add(
-            Fidelity.NOT, where, "transform of a provider", "the others have another", subject=Subject.MODEL, do=do
+            Fidelity.NOT,
+            where,
+            "transform of a provider",
+            "the providers have different transforms",
+            subject=Subject.MODEL,
+            do=do,
         )
         return None
     return stated[0] if stated else None

@@ -151,12 +151,12 @@ def _bound(asked: ForeignAssertion) -> float | int:
 
 def _is_refusal(asked: ForeignAssertion) -> GraderEntry:
     del asked
-    return GraderEntry(kind="not", params={"grader": "refusal"}).nearly("other words are taken for a refusal")
+    return GraderEntry(kind="not", params={"grader": "refusal"}).nearly("evalh recognizes a refusal by other words")
 
 
 def _valid_tools_call(asked: ForeignAssertion) -> GraderEntry:
     del asked
-    why = "an answer without any call passes here, and fails there"
+    why = "an answer without any call passes in evalh, and fails in promptfoo"
     return GraderEntry(kind="tool_calls", params={"valid": True}).nearly(why)
 
 
