@@ -125,7 +125,7 @@ class _Prompt:
         if is_slot(name) and "." not in name:
             self._slots.add(name)
             if columns and name not in columns:
-                why = "no row has it: there it stays as it is written, here a row must have it"
+                why = "no row has it: GitHub Models sends it as it is written, here a row must have it"
                 self._sheet.add(Fidelity.NEAR, where, f"{{{{{name}}}}}", why, subject=Subject.PROMPT)
             return f"{{{{{name}}}}}"
         if name in columns:

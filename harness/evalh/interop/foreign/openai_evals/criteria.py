@@ -59,7 +59,7 @@ class Criteria:
             tell_left_out(self._sheet, where, what, "its input is not the answer, or a place in it")
             return None
         if place:
-            why = "there, any value at this place is turned into text; here it must be a text"
+            why = "the source turns any value at this place into text; here it must be a text"
             self._sheet.add(Fidelity.NEAR, where, what, why, subject=Subject.GRADER)
             return {"path": place}
         self._sheet.add(Fidelity.SAME, where, what, subject=Subject.GRADER)

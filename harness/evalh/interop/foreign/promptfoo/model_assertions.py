@@ -64,7 +64,7 @@ def _g_eval(asked: ForeignAssertion, judge: JudgeOf) -> GraderEntry:
 
 def _answer_relevance(asked: ForeignAssertion, judge: JudgeOf) -> GraderEntry:
     entry = _judge(asked, _RELEVANT, judge, asked.threshold)
-    return entry.nearly("there a model writes questions whose embeddings are compared")
+    return entry.nearly("promptfoo compares embeddings of questions that a model writes")
 
 
 def _similar(asked: ForeignAssertion, judge: JudgeOf) -> GraderEntry:

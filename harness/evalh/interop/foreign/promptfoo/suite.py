@@ -39,12 +39,12 @@ _NOTES = {
     "writeLatestResults": "every run is in the log",
 }
 _LOST = {
-    "redteam": ("attacks are generated there", "import the file of tests that it generates"),
+    "redteam": ("promptfoo generates the attacks", "import the file of tests that it generates"),
     "derivedMetrics": ("formulas over scores", "evalh sql reads the verdicts"),
     "extensions": ("programs that run around a test", "a `python` model, or a pipeline"),
     "nunjucksFilters": ("filters that are programs", "write the value into an input"),
     "assertScoringFunction": ("a program that computes the score", "`weighted`, or a `python` grader"),
-    "tracing": ("spans are read there", "evalh collect"),
+    "tracing": ("promptfoo reads spans", "evalh collect"),
 }
 _CHAINS = ("storeOutputAs", "conversationId")
 _THRESHOLD = "PROMPTFOO_PASS_RATE_THRESHOLD"

@@ -69,7 +69,9 @@ def _starts_with(asked: ForeignAssertion) -> GraderEntry:
 
 def _regex(asked: ForeignAssertion) -> GraderEntry:
     if asked.text.startswith("(?i)") or "(?P<" in asked.text:
-        raise NoEntryError("is not a pattern that JavaScript reads: every output fails there", "correct the pattern")
+        raise NoEntryError(
+            "is not a pattern that JavaScript reads: every output fails in promptfoo", "correct the pattern"
+        )
     try:
         pattern, near = re2_pattern(asked.text)
     except OtherPatternError as exc:
