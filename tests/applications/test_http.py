@@ -250,7 +250,7 @@ async def test_a_redirect_is_not_followed() -> None:
 
     assert error.kind is ErrorKind.BAD_REQUEST
     assert "https://elsewhere.example" in error.message
-    assert "set url to it" in error.message
+    assert "set url to the new address" in error.message
     assert "token" not in error.message
     assert len(server.seen) == 1
 
@@ -379,7 +379,7 @@ async def test_a_header_without_a_value_is_named_before_anything_is_sent(value: 
         ({"body": BODY}, "'url' is missing"),
         ({"url": "http://x.test"}, "'body' is missing"),
         ({"url": "file:///etc/passwd", "body": BODY}, "http or https"),
-        ({"url": "http://${HOST}/chat", "body": BODY}, "fills none in"),
+        ({"url": "http://${HOST}/chat", "body": BODY}, "does not replace variables"),
         ({"url": "http://u:p@x.test", "body": BODY}, "looks like a key"),
         ({"url": "http://x.test?api_key=1", "body": BODY}, "looks like a key"),
         ({"url": "http://x.test", "body": {"q": "{{promt}}"}}, "no slot '{{promt}}'"),

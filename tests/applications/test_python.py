@@ -170,7 +170,7 @@ def test_a_function_that_is_not_there_is_refused_at_the_models_line() -> None:
             application("python", options, load=missing)
         assert caught.value.where == "evalh.toml:3"
 
-    with pytest.raises(WorkspaceError, match="by its place"):
+    with pytest.raises(WorkspaceError, match="by position only"):
         application("python", {"call": "a:b"}, load=lambda _: lambda x, /: x)
 
 

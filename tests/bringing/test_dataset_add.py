@@ -392,7 +392,7 @@ def test_a_double_behind_a_step_whose_gold_nobody_stated_is_told(pipeline: tuple
 
     unsaid = add(folder, "--from", "w-1", "--expected", '{"says": "order 1077 "}', suite="refund")
 
-    assert "whatever it is handed; if that was wrong: expected.steps.extract" in unsaid.out
+    assert "whatever its inputs are; if these were wrong, add expected.steps.extract" in unsaid.out
     assert "order" in last_row(folder, "refunds")["given"]
 
 
@@ -403,7 +403,7 @@ def test_a_function_that_returned_different_things_is_not_given(pipeline: tuple[
     done = add(folder, "--from", "w-1", "--expected", '{"says": "order 77 "}', suite="refund")
 
     assert "given" not in last_row(folder, "refunds")
-    assert "note      order: several steps of this name returned different things" in done.out
+    assert "note      order: several steps of this name returned different outputs" in done.out
 
 
 # -- what users said

@@ -262,7 +262,7 @@ def test_a_wrong_key_is_said_and_never_shown(folder: Path, address: str) -> None
 
     assert done.code == 4
     assert "Langfuse answered HTTP 401 at /api/public/v2/observations: " in done.err
-    assert "are LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY of this project" in done.err
+    assert "are LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY keys of this project" in done.err
     assert "sk-lf" not in done.err + done.out
     assert "pk-lf" not in done.err + done.out
 
@@ -292,7 +292,7 @@ def test_a_key_that_is_not_there_is_named(folder: Path, address: str, missing: s
     [
         ((200, HTML, {}), "is not JSON but an HTML page, 'Sign in'"),
         ((200, {"data": {}}, {}), "has no list 'data'"),
-        ((302, b"", {"Location": "https://login.example/x?token=1"}), "redirects to https://login.example;"),
+        ((302, b"", {"Location": "https://login.example/x?token=1"}), "redirects to https://login.example,"),
         ((429, b"", {"Retry-After": "4000"}), "answered HTTP 429 at"),
     ],
 )
@@ -370,7 +370,7 @@ def test_neither_a_time_nor_a_file_and_both_are_refused(folder: Path, address: s
 
     assert (neither.code, both.code) == (2, 2)
     assert "evalh import langfuse --since 24h, or evalh import langfuse FILE…" in neither.err
-    assert "names both" in both.err
+    assert "--since and a file exclude each other" in both.err
 
 
 # -- exports

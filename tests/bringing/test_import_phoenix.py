@@ -196,7 +196,7 @@ def test_a_wrong_key_is_said_and_never_shown(folder: Path, address: str) -> None
 
     assert done.code == 4
     assert "Phoenix answered HTTP 401" in done.err
-    assert "PHOENIX_API_KEY holds a key" in done.err
+    assert "export PHOENIX_API_KEY=…, a key from" in done.err
     assert "phx-wrong" not in done.err
 
 

@@ -253,7 +253,7 @@ def test_rows_that_say_nothing_are_counted(tmp_path: Path) -> None:
     (tmp_path / "q.csv").write_text("text,label\na,x\nb,\nc,x\n\nd,y\n")
     made = Import(tmp_path, "rows", tmp_path / "q.csv")
 
-    assert "expected: 1 of 4 rows say nothing: no grader judges them, and they are ungraded" in made.items("note")
+    assert "expected: 1 of 4 rows expect nothing: no grader judges them, and they are ungraded" in made.items("note")
     assert ["expected" in row for row in made.rows()] == [True, False, True, True]
 
 

@@ -155,8 +155,8 @@ def test_variables_that_hold_each_other_stay_small(project: Path) -> None:
     ("tests", "why"),
     [
         ("file://cases.xlsx#one", "is a spreadsheet"),
-        ("https://docs.google.com/spreadsheets/d/1", "lies at an address"),
-        ("huggingface://datasets/x/y", "lies at Hugging Face"),
+        ("https://docs.google.com/spreadsheets/d/1", "is kept at a web address"),
+        ("huggingface://datasets/x/y", "is kept at Hugging Face"),
         ("file://make.py:build", "are made by a program, which is not run"),
         ("file://make.ts", "are made by a program, which is not run"),
     ],

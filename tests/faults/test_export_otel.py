@@ -328,6 +328,15 @@ def test_headers_are_sent_and_never_shown(folder: Path) -> None:
     assert len(receiver.headers) == 1
 
 
+def test_a_redirect_says_which_option_names_the_new_address(folder: Path) -> None:
+    with otlp_receiver(lambda _: (308, {"Location": "https://moved.example/v1/traces"}, b"")) as receiver:
+        done = export(folder, receiver)
+
+    assert done.exit == 4
+    assert "redirects to https://moved.example" in done.err
+    assert "set --endpoint to the new address" in done.err
+
+
 def test_the_environment_names_the_collector(folder: Path) -> None:
     with otlp_receiver() as receiver:
         env = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_SERVICE_NAME": "nightly"}

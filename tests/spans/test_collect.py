@@ -134,6 +134,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 
     assert done.returncode == 2
     assert f"port {port} of 127.0.0.1 is in use" in done.stderr
+    assert "--port 0 uses a free port" in done.stderr
 
 
 PATIENT = """

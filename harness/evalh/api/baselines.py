@@ -211,7 +211,10 @@ def accept(parts: Parts, options: AcceptOptions, progress: Progress | None = Non
         ungraded = sum(one.standing is Standing.UNGRADED for one in samples)
         if len(samples) < plan.planned or _unmeasured(plan, samples):
             what = f"{plan.version.label}: {ungraded} of {plan.planned} samples are ungraded"
-            raise CannotMeasure(f"{what}: not enough is graded to accept it", hint="evalh calls --errors; then again")
+            raise CannotMeasure(
+                f"{what}: not enough is graded to accept it",
+                hint="evalh calls --errors shows why; then run the same command again",
+            )
         # A pipeline's baseline keeps results alone: its steps' answers are the log's.
         outputs = options.outputs and plan.suite.baseline.outputs and plan.pipeline is None
         baseline = _baseline(plan, samples, outputs=outputs)

@@ -27,7 +27,6 @@ from evalh.stats.sequential import look_order, order_seed
 from evalh.workspace.kept.baselines import Baseline, baseline_path, baseline_paths, read_baseline
 
 _ACCEPT = "evalh baseline accept"
-_ACCEPT_FRESH = f"{_ACCEPT} --fresh"
 Indexed = Sequence[tuple[int, Case]]
 
 
@@ -140,6 +139,11 @@ def _one(parts: Parts, suite: str, path: str, options: DriftOptions, progress: P
     )
 
 
+def _again(baseline: Baseline) -> str:
+    header = baseline.header
+    return f"{_ACCEPT} --fresh {header['prompt']} --suite {header['suite']} --model {header['model']}"
+
+
 def _plan(parts: Parts, baseline: Baseline, suite: str) -> Plan:
     """Return the plan that a baseline belongs to. Raises NotComparable if it is no longer what was accepted."""
     header = baseline.header
@@ -155,7 +159,7 @@ def _plan(parts: Parts, baseline: Baseline, suite: str) -> Plan:
         raise NotComparable(
             f"the {' and the '.join(changed)} changed since this was accepted: this may explain a difference",
             where=baseline.path,
-            hint=f"{_ACCEPT_FRESH} {header['prompt']} --suite {suite} --model {header['model']}",
+            hint=_again(baseline),
         )
     return plan
 
@@ -176,7 +180,7 @@ def _known(baseline: Baseline, plan: Plan, most: int | None) -> tuple[Known, Ind
         raise NotComparable(
             what or "every case of this baseline has changed: there is nothing to ask again",
             where=baseline.path,
-            hint=f"{_ACCEPT_FRESH} {baseline.header['prompt']}",
+            hint=_again(baseline),
         )
     seed = order_seed(rows.digest, plan.version.digest, "drift")
     order = look_order(seed, (case.id for _, case in cases))
@@ -242,7 +246,7 @@ async def _evaluated(session: Session, question: _Question) -> list[SampleResult
 def _notices(baseline: Baseline, plan: Plan, known: Known, all_of: Indexed | None, now: float) -> Iterator[str]:
     old = too_old(baseline, plan.suite.baseline, now)
     if old is not None:
-        yield f"the baseline is {old}: {_ACCEPT_FRESH} {plan.version.label}"
+        yield f"the baseline is {old}: {_again(baseline)}"
     of = sum(not case.incident for case in plan.cases)
     if all_of is not None and len(all_of) < of:
         yield f"{of - len(all_of)} cases are new or have changed: there is nothing to compare them with"

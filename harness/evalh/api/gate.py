@@ -216,14 +216,14 @@ def _rows(change: SuiteChange, *, allowed: bool) -> list[Finding]:
         for what, cases in (
             ("deleted", rows.deleted),
             ("relabelled", rows.relabelled),
-            ("graded by other graders of its own", rows.regraded),
+            ("with other graders in the row", rows.regraded),
             ("rewritten", rows.rewritten),
-            ("tied together by new rows", rows.reclustered),
+            ("joined into one cluster by new rows", rows.reclustered),
         )
         if cases
     ]
     if thinned:
-        parts.append(f"{len(rows.added)} added to {old}, among which a drop of the old ones is thinned out")
+        parts.append(f"{len(rows.added)} added to {old}, so that a drop in the old ones counts less")
     changes = f"cases of the dataset were changed: {', '.join(parts)}"
     if allowed:
         return [Finding("dataset", ExitCode.YES, f"{changes}; allowed")]

@@ -7,7 +7,7 @@ from evalh.analysis.matrix import Matrix, MatrixColumn, MatrixRow, holds
 from evalh.analysis.tradeoff import trade_off
 from evalh.api.options import MatrixOptions
 from evalh.api.parts import Parts
-from evalh.core.errors import NotFound, UsageError, did_you_mean, some_of
+from evalh.core.errors import NotFound, UsageError, did_you_mean, one_of, some_of
 from evalh.core.log import RunRow
 from evalh.report.html.matrix_data import MatrixRows
 from evalh.report.html.page import matrix_html
@@ -50,7 +50,7 @@ def _suite(parts: Parts, name: str | None) -> str | None:
     """Return the suite that is meant; None where the name is a run's."""
     if name is None:
         if parts.config.default_suite is None:
-            raise UsageError("which suite?", hint=f"evalh matrix {' | '.join(parts.suites())}")
+            raise UsageError("which suite?", hint=one_of("evalh matrix {}", parts.suites()))
         return parts.config.default_suite
     if name in parts.suites() or parts.log.suite_runs(name):
         return name

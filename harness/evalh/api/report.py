@@ -194,7 +194,7 @@ def _gate_text(row: GateRow, form: str) -> str:
         case "junit":
             return gate_junit(kept_gate(row))
         case _:
-            hint = f"evalh report {row.id} --format markdown, or junit, or json; its runs' ids are in the last"
+            hint = f"evalh report {row.id} --format markdown, or junit, or json; the JSON names its runs"
             raise UsageError(f"a gate's decision is not a table: it has no form {form}", hint=hint)
 
 

@@ -77,7 +77,12 @@ async def import_service(parts: Parts, name: str, options: ServiceOptions, watch
     """Store what a service recorded. Raises UsageError, WorkspaceError, CannotMeasure; what came before is kept."""
     hint = f"evalh import {name} --since 24h, or evalh import {name} FILE…"
     if (options.since is None) == (not options.files):
-        raise UsageError("names neither --since nor a file" if options.since is None else "names both", hint=hint)
+        raise UsageError(
+            "what to import? neither --since nor a file is named"
+            if options.since is None
+            else "--since and a file exclude each other",
+            hint=hint,
+        )
     known = phoenix.PhoenixRows()
     read = known.read if name == "phoenix" else langfuse.read
     service = None if options.since is None else _SERVICES[name](parts.env)

@@ -131,7 +131,7 @@ def listen(options: CollectOptions) -> socket.socket:
         return socket.create_server((host, options.port), family=family, backlog=512)
     except OSError as exc:
         if exc.errno == EADDRINUSE:
-            hint = "another collector? name another port, or leave out --port to use a free one"
+            hint = "another collector? --port 0 uses a free port"
             raise UsageError(f"port {options.port} of {host} is in use", hint=hint) from exc
         if exc.errno in {EACCES, EPERM}:
             raise UsageError(f"no permission to open port {options.port}", hint="use one above 1023") from exc

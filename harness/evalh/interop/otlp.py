@@ -137,7 +137,7 @@ class Exporter:
 
     def _refusal(self, failure: Response | CallError, attempt: int, sent: Sent) -> EvalhError:
         place = self.collector.shown
-        again = f"{sent.taken} of a run's were taken; the same command sends them again under the same ids"
+        again = f"{sent.taken} records were taken before; the same command sends all again, with the same ids"
         if isinstance(failure, CallError):
             what = f"no collector answers: {self._redact.text(failure.message)}"
             hint = "start an OpenTelemetry collector, or name yours: --endpoint URL or OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -159,11 +159,11 @@ class Exporter:
             case 415:
                 return "it may want the other encoding: --protocol http/protobuf, or http/json"
             case status if status in _REDIRECTS:
-                return redirected(response.headers.get("location"))
+                return redirected(response.headers.get("location"), "--endpoint")
             case status if status in _CLIENT_ERRORS and status not in _BUSY:
-                return "the collector's log says what it did not like"
+                return "the collector's log says why"
             case _:
-                return "run the same command again when it is well"
+                return "run the same command again when it works again"
 
 
 async def send(items: Iterable[Item], exporters: Mapping[OtlpSignal, Exporter], watch: Watch, *, spare: bool) -> None:

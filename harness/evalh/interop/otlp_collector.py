@@ -69,7 +69,7 @@ class Collector:
             headers |= _headers(variable, env.get(variable, ""))
         secret = next((name for name in headers if is_secret(name)), None)
         if secret and url.scheme == "http" and not is_loopback(url.hostname or ""):
-            raise UsageError(f"header {secret!r} would travel to {url.hostname} unencrypted", hint="use https")
+            raise UsageError(f"header {secret!r} would be sent to {url.hostname} unencrypted", hint="use https")
         return cls(
             url=urlunsplit(url),
             headers=headers,
@@ -143,4 +143,4 @@ def _protocol(text: str | None) -> Protocol:
     except ValueError:
         known = " or ".join(Protocol)
         hint = f"--protocol {Protocol.JSON.value}; collectors listen for OTLP/HTTP on port 4318"
-        raise UsageError(f"evalh speaks OTLP over {known}, not {text!r}", hint=hint) from None
+        raise UsageError(f"evalh sends OTLP over {known}, not {text!r}", hint=hint) from None

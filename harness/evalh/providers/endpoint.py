@@ -87,7 +87,9 @@ class HostedOptions(FileModel):
 def address_of(url: str, key: str, example: str, named_in: str = "api_key_env") -> SplitResult:
     """Read an address that stands at a key. Raises Refused; `named_in` is where a key's variable is named."""
     if _UNFILLED.search(url):
-        raise Refused(f"{key!r} holds a variable, and evalh fills none in", f"write the address itself: {example}")
+        raise Refused(
+            f"{key!r} holds a variable, and evalh does not replace variables", f"write the address itself: {example}"
+        )
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -105,7 +107,7 @@ def refuse_unsendable(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
         wrong, hint = None, None
         if "${" in value:
-            wrong = "holds a variable, and evalh fills none in"
+            wrong = "holds a variable, and evalh does not replace variables"
             hint = "a key's variable is named in api_key_env; anything else is written as it is"
         elif not is_header(name, value):
             wrong = "has a character that is not allowed in a header"
@@ -160,7 +162,9 @@ class Endpoint(Value):
         variables = (spec.api_key_env,) if spec.api_key_env else home.key_variables if own else ()
         if auth.kind not in {"home", "key"}:
             if spec.api_key_env is not None:
-                raise spec.wrong("'api_key_env' names a key, and 'auth' sends another or none", "leave out one of both")
+                raise spec.wrong(
+                    "'api_key_env' names a key, and 'auth' sends another or none", "leave out one of the two"
+                )
             variables = ()
         elif auth.kind == "key" and not variables:
             raise spec.wrong("'auth' sends a key, and 'api_key_env' names none", 'api_key_env = "GATEWAY_KEY"')
@@ -214,7 +218,7 @@ class Endpoint(Value):
                 raise UsageError(
                     f"model {self.spec.name!r}: {variable} has {beside_the_key(key)}",
                     where=self.spec.where or None,
-                    hint=f"set {variable} to the key alone, without quotes, blanks or line breaks",
+                    hint=f"set {variable} to the key alone, without quotes, spaces or line breaks",
                 )
             return key
         variables = " or ".join(self.key_variables)
@@ -245,8 +249,8 @@ def beside_the_key(text: str) -> str:
     signs = (
         (r"^[\"'`]|[\"'`]$", "quotes around the key"),
         (r"[\r\n]", "a line break within the key"),
-        (r"\s", "a blank within the key"),
-        (r"\$\{|\{\{|^\$[A-Za-z_]", "a variable that nobody filled in"),
+        (r"\s", "a space within the key"),
+        (r"\$\{|\{\{|^\$[A-Za-z_]", "a variable that was not replaced by its value"),
     )
     return next((what for sign, what in signs if re.search(sign, text)), "a character that is not allowed in a header")
 

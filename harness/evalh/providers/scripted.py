@@ -131,7 +131,7 @@ def _parameters(spec: ModelSpec, path: str, function: Callable[..., object]) -> 
         if one.name in _HANDED and one.kind is not inspect.Parameter.POSITIONAL_ONLY:
             wanted.append(one.name)
         elif one.default is inspect.Parameter.empty:
-            what = f"{path} asks for {one.name!r}, which a script is not handed"
+            what = f"{path} asks for {one.name!r}, which evalh does not pass to a script"
             raise spec.wrong(what, did_you_mean(one.name, _HANDED))
     return tuple(wanted)
 

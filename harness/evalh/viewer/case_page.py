@@ -62,7 +62,8 @@ def _form(form: CaseForm) -> Markup:
             el("p", el("label", el("input", type="checkbox", name="matched", value="yes", required=True), words))
         )
     if form.needing:
-        words = f"What would have been right, as JSON ({', '.join(form.needing)} compares with it)"
+        compare = "compares" if len(form.needing) == 1 else "compare"
+        words = f"What would have been right, as JSON ({', '.join(form.needing)} {compare} with it)"
         box = el("textarea", said, name="expected", rows=8, spellcheck="false", required=True)
         parts.append(el("p", el("label", words, box)))
     parts.append(el("p", el("button", "Add the case", type="submit"), class_="answers"))

@@ -96,7 +96,8 @@ class Desk(Struct):
             prepared = adding.prepare(workflow)
             if prepared.fitting.guessed and form.get("matched") != "yes":
                 raise UsageError(
-                    "the inputs were read back from the messages", hint="go back, and say that they are right"
+                    "the inputs were read back from the messages",
+                    hint="go back, check them, and confirm that they are right",
                 )
             added = adding.add(prepared, _expected(form.get("expected", "")))
             return added_page(workflow, adding.suite.name, added, guarded=adding.guarded(added.id))

@@ -36,7 +36,7 @@ def all_labelled(work: Labelling, state: LabelState) -> PageAnswer:
     if state.skipped:
         again = el("a", "Show them.", href=asking(place(work.suite.name), about=_about(work)))
         skipped = el("p", f"{plural(len(state.skipped), 'output')} skipped. ", again)
-    judges = [el("pre", f"evalh calibrate {work.suite.name} {work.about}")] if work.about != GOOD else []
+    judges = [el("pre", f"evalh calibrate {work.about} --suite {work.suite.name}")] if work.about != GOOD else []
     top = el("header", el("h1", f"{work.suite.name}: nothing left to label"), el("p", done), skipped, class_="verdict")
     return framed("label", join(top, _files(work), judges), links=tabs(1), here="Label")
 

@@ -207,7 +207,7 @@ def _judgement(score: Score, places: dict[str, int], detail: WorkflowDetail) -> 
         at = places.get(score.step_id)
         of = name if at is None else el("a", name, href=f"#p{at}", data_at=at)
     word = score.outcome or ("scored" if score.score is None else f"{score.score:g}")
-    by = f"by {one_line(score.source, 40)}" if score.source else "nobody said who"
+    by = f"by {one_line(score.source, 40)}" if score.source else "author unknown"
     return _said(word, class_, one_line(score.name, 60), by, of, score.text)
 
 

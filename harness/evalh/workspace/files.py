@@ -227,7 +227,7 @@ def refuse_conflict(text: str, name: str, first_line: int = 1, hint: str | None 
     found = _CONFLICT.search(text)
     if found is not None:
         where = f"{name}:{first_line + text.count(chr(10), 0, found.start())}"
-        hint = hint or "keep one side and delete the marker lines; a marker that is meant as text stands further in"
+        hint = hint or "keep one side and delete the marker lines; if the marker is text, indent it"
         raise WorkspaceError(f"a merge conflict is not settled: {found[0][:40]}", where=where, hint=hint)
 
 

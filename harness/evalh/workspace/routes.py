@@ -75,7 +75,7 @@ class RetryTable(FileModel):
 class BreakerTable(FileModel):
     """When evalh stops asking a provider for a while."""
 
-    rate: Annotated[float, Words(hint="with 0 every failure would trip it")] = Field(
+    rate: Annotated[float, Words(hint="rate = 0.5")] = Field(
         _BREAKER.rate, gt=0, le=1, description="The share of failures in the window that opens the breaker."
     )
     min: Count = Field(_BREAKER.min, description="The smallest number of requests in the window.")

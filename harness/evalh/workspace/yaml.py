@@ -52,7 +52,7 @@ def parse_yaml(text: str, path: str, *, first_line: int = 1, foreign: bool = Fal
         mark = exc.problem_mark or exc.context_mark
         what = ", ".join(part for part in (exc.context, exc.problem) if part)
         at_mark = (text.split("\n")[mark.line :] or [""])[0][mark.column :] if mark else ""
-        hint = "YAML is indented with blanks, not with a tab" if at_mark.startswith("\t") else None
+        hint = "indent with spaces, not with a tab" if at_mark.startswith("\t") else None
         raise WorkspaceError(f"is not YAML: {what}", where=document.at(mark.line if mark else 0), hint=hint) from None
     except yaml.reader.ReaderError as exc:
         line = text.count("\n", 0, exc.position)

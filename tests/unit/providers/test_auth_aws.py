@@ -231,14 +231,14 @@ async def test_a_credential_that_no_header_may_hold_is_named_and_not_repeated() 
 @pytest.mark.parametrize(
     ("printed", "told"),
     [
-        (b"AKIDEXAMPLE secret", "no JSON"),
+        (b"AKIDEXAMPLE secret", "text that is not JSON"),
         (b'{"AccessKeyId": "a"}', "without AccessKeyId and SecretAccessKey"),
         (
             b'{"AccessKeyId": "a", "SecretAccessKey": "b", "SessionToken": "c\\r\\nX-Evil: d"}',
             "is not allowed in a header",
         ),
         (b'{"AccessKeyId": 7, "SecretAccessKey": []}', "without AccessKeyId and SecretAccessKey"),
-        (b"{", "no JSON"),
+        (b"{", "text that is not JSON"),
     ],
 )
 def test_what_is_not_credentials_is_said_without_repeating_it(printed: bytes, told: str) -> None:

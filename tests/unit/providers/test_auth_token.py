@@ -164,13 +164,13 @@ async def test_a_token_may_go_into_a_header_of_its_own(tmp_path: Path) -> None:
 
 WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "a banner before it": (printing("Welcome to Acme Cloud!\ntok-secret"), "2 lines"),
-    "a sentence": (printing("Please log in: tok-secret"), "a sentence"),
+    "a sentence": (printing("Please log in: tok-secret"), "text with spaces"),
     "nothing": (printing(""), "nothing"),
     "a quoted token": (printing('"tok-secret"'), "is not allowed in a header"),
     "control characters": (printing("tok-\x1b[31msecret"), "is not allowed in a header"),
     "JSON without a token": (printing('{"secret": "tok-secret"}'), "JSON without a token"),
     "JSON that is cut": (printing('{"token": "tok-secret"'), "JSON that cannot be read"),
-    "a token that has run out": (printing('{"token": "tok-secret", "expires_on": 5}'), "has run out already"),
+    "a token that has run out": (printing('{"token": "tok-secret", "expires_on": 5}'), "has already expired"),
     "a failure": (
         (sys.executable, "-c", "import sys; print('tok-secret'); sys.exit('Please run az login')"),
         "ended with exit code 1: Please run az login",

@@ -72,7 +72,7 @@ async def test_headers_without_end_are_cut_off(ours: DirectTransport) -> None:
         error = await failing(ours, server.url)
 
     assert error.kind is ErrorKind.BAD_RESPONSE
-    assert "without end" in error.message
+    assert "do not end" in error.message
 
 
 async def test_an_answer_that_nobody_asked_for_is_given_to_nobody(ours: DirectTransport) -> None:

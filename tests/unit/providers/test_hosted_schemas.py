@@ -171,7 +171,7 @@ async def test_an_object_of_free_keys_is_refused_by_name_on_anthropic() -> None:
         assert talk.server.seen == []
 
     assert error.kind is ErrorKind.UNSUPPORTED
-    assert "an object of free keys" in error.message
+    assert "an object with free keys" in error.message
 
 
 async def test_anthropics_effort_and_format_go_side_by_side() -> None:

@@ -125,6 +125,16 @@ def test_when_all_is_labelled_the_page_says_so(folder: Path) -> None:
     assert "triage: nothing left to label" in page
 
 
+def test_the_page_of_one_grader_ends_with_a_command_that_is_understood(folder: Path) -> None:
+    with viewing(folder, author="ada") as viewer:
+        for _ in range(6):
+            viewer.post("label/triage", {**fields(viewer, "label/triage?about=equals"), "says": "good"})
+        page = viewer.get("label/triage?about=equals").text
+
+    (command,) = re.findall("<pre>evalh (calibrate [^<]*)</pre>", page)
+    assert here(folder, *command.split()).exit == 0
+
+
 def test_without_the_switch_nothing_is_written_and_the_page_says_how(traced: Path) -> None:
     with viewing(traced) as viewer:
         pages = [viewer.get(path) for path in ("label", "label/triage", "production/w-1/case?suite=triage")]

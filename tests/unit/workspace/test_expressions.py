@@ -158,8 +158,8 @@ REFUSED = {
     "extract.items is sequence": ("no test 'is sequence'", "is string"),
     "extract.age | round_to": ("no filter 'round_to'", "did you mean"),
     "extract.kind.append('x')": ("no method .append()", "have: capitalize"),
-    "2 ** extract.age ** 2": ("** is read from the left here", "brackets"),
-    "-extract.age ** 2": ("** is read from the left here", "brackets"),
+    "2 ** extract.age ** 2": ("** is computed from the left here", "brackets"),
+    "-extract.age ** 2": ("** is computed from the left here", "brackets"),
     "extract.age if cite.ok": ("lacks an `else`", "else none"),
     # what is decided before anything ran
     "extract.kind == 'a' or 'b'": ("the same for all cases", "in ['a', 'b']"),

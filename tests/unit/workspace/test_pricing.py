@@ -152,7 +152,7 @@ def test_an_address_with_the_operation_at_its_end_says_what_to_write(
 def test_a_variable_in_an_address_is_refused_and_not_looked_up(tmp_path: Path, url: str) -> None:
     error = refused(tmp_path, f'base_url = "{url}"\n')
 
-    assert "evalh fills none in" in error.what
+    assert "evalh does not replace variables" in error.what
     assert error.where == "evalh.toml:4"
     assert "base_url = " in (error.hint or "")
 

@@ -272,6 +272,20 @@ def test_a_frozen_version_may_not_change_or_go(tmp_path: Path, write: Write, rep
     assert "git checkout main -- prompts/triage/v2.prompt" in str(edits[1].hint)
 
 
+def test_a_frozen_pipeline_that_is_gone_is_brought_back_by_its_own_name(
+    tmp_path: Path, write: Write, repository: Repository
+) -> None:
+    write("flow/v1.pipeline.yaml", "steps: {triage: {prompt: triage@v1}}")
+    for arguments in (("add", "-A"), ("commit", "-q", "-m", "Two")):
+        subprocess.run(["git", *arguments], cwd=tmp_path, check=True, capture_output=True)
+    (tmp_path / "prompts/flow/v1.pipeline.yaml").unlink()
+
+    (edit,) = frozen_edits(Prompts(repository.tree("main"), "prompts", {}), prompts(tmp_path))
+
+    assert edit.where == "prompts/flow/v1.pipeline.yaml"
+    assert edit.hint == "bring it back: git checkout main -- prompts/flow/v1.pipeline.yaml"
+
+
 def test_a_whole_prompt_may_not_go_either(tmp_path: Path, write: Write, repository: Repository) -> None:
     base = Prompts(repository.tree("main"), "prompts", {})
     (tmp_path / "prompts/triage/v1.prompt").unlink()

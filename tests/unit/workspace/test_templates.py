@@ -376,7 +376,7 @@ def test_a_file_of_the_workspace_is_sent_by_what_it_holds(
         ("/etc/passwd", "leaves the workspace"),
         (".env", "hidden files"),
         (".git/a.png", "hidden files"),
-        ("evalh.toml", "its type cannot be told"),
+        ("evalh.toml", "its type is unknown"),
     ],
 )
 def test_a_case_reaches_no_other_file(files: Callable[[str], Media], path: str, what: str) -> None:

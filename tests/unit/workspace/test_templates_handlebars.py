@@ -155,7 +155,7 @@ def test_an_odd_tag_that_the_engine_stumbles_over_is_refused() -> None:
 def test_a_template_with_more_code_than_is_compiled_in_time_is_refused_with_its_line(tag: str) -> None:
     with pytest.raises(WorkspaceError) as caught:
         version("text\n" + tag * (20_000 // len(tag)) + "\n" + tag)
-    assert str(caught.value).startswith("p.prompt:6: more than 20,000 characters of the prompt stand in tags")
+    assert str(caught.value).startswith("p.prompt:6: more than 20,000 characters of the prompt are inside tags")
 
 
 def test_text_and_comments_may_be_as_long_as_they_like() -> None:

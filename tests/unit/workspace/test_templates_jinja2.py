@@ -330,7 +330,7 @@ def test_loops_beyond_what_python_nests_are_refused_with_words() -> None:
 def test_a_template_with_more_code_than_the_compiler_reads_in_time_is_refused_with_its_line(loops: str) -> None:
     with pytest.raises(WorkspaceError) as caught:
         version("text\n" + loops * (20_000 // len(loops)) + "\n" + loops)
-    assert str(caught.value).startswith("p.prompt:6: more than 20,000 characters of the prompt stand in tags")
+    assert str(caught.value).startswith("p.prompt:6: more than 20,000 characters of the prompt are inside tags")
     assert "in a loop over a list" in (caught.value.hint or "")
 
 

@@ -131,5 +131,5 @@ def test_json_is_yaml() -> None:
 
 
 def test_a_tab_as_indentation_is_told_as_such() -> None:
-    assert refused("a: 1\ngate:\n\tmargin: 0.1\n").hint == "YAML is indented with blanks, not with a tab"
+    assert refused("a: 1\ngate:\n\tmargin: 0.1\n").hint == "indent with spaces, not with a tab"
     assert refused('a: 1\nb: "x\n').hint is None

@@ -124,7 +124,9 @@ async def _pieces(
 def _rest(reply: Reply, told: str) -> str:
     """Return what was held back. Raises AnswerRefused where the pieces were not the answer's beginning."""
     if not reply.text.startswith(told):
-        what = "what was handed on was not the answer: reasoning came first, and no tag opened it"
+        what = (
+            "the pieces that were streamed are not the answer: the model wrote reasoning first, without an opening tag"
+        )
         raise AnswerRefused(what, id=reply.id, text=reply.text)
     return reply.text[len(told) :]
 

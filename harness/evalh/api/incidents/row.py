@@ -147,12 +147,12 @@ def _given(recorded: Recorded, version: PromptVersion) -> tuple[dict[str, JsonVa
     functions = [step.name for step in version.pipeline.steps if step.function is not None]
     given = {name: recorded.outputs[name] for name in functions if name in recorded.outputs}
     notes = [
-        f"{name}: several steps of this name returned different things, so none stands in for it"
+        f"{name}: several steps of this name returned different outputs, so the case calls it"
         for name in functions
         if name in recorded.unclear
     ]
     notes += [
-        f"{name}: nothing was recorded that it returned, so the case calls it"
+        f"{name}: its output was not recorded, so the case calls it"
         for name in functions
         if name not in given and name not in recorded.unclear
     ]
@@ -175,7 +175,9 @@ def doubles(prepared: RowDraft, version: PromptVersion, case: Case) -> tuple[dic
             notes.append(f"{name}: {', '.join(wrong)} should have given it something else, so the case calls it")
         elif unsaid:
             gold = ", ".join(f"expected.steps.{step}" for step in unsaid)
-            notes.append(f"{name}: what it returned stands in for it, whatever it is handed; if that was wrong: {gold}")
+            notes.append(
+                f"{name}: the case gives its recorded output, whatever its inputs are; if these were wrong, add {gold}"
+            )
     return given, tuple(notes)
 
 

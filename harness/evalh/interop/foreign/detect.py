@@ -40,7 +40,10 @@ def form_of(source: Path) -> tuple[str, str]:
 
 
 def _unknown(source: Path) -> UsageError:
-    hint = "name the format: evalh import rows | promptfoo | github-prompt | openai-evals | langfuse-dataset | inspect"
+    hint = (
+        f"name the format: evalh import rows {shlex.quote(str(source))}; instead of rows also promptfoo, github-prompt,"
+        " openai-evals, langfuse-dataset, inspect"
+    )
     return UsageError("it is not clear what this is", where=str(source), hint=hint)
 
 

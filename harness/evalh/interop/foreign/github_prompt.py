@@ -125,7 +125,7 @@ class _Prompt:
         if is_slot(name) and "." not in name:
             self._slots.add(name)
             if columns and name not in columns:
-                why = "no row has it: there it stays as it is written, here a row must have it"
+                why = "no row has it: GitHub Models sends it as it is written, here a row must have it"
                 self._sheet.add(Fidelity.NEAR, where, f"{{{{{name}}}}}", why, subject=Subject.PROMPT)
             return f"{{{{{name}}}}}"
         if name in columns:
@@ -213,7 +213,7 @@ class _Prompt:
             return self._built_in(uses, where, what)
         if isinstance(evaluator, Mapping) and isinstance(llm := evaluator.get("llm"), Mapping):
             return self._judge(llm, where, what)
-        tell_left_out(self._sheet, where, what, "is not an evaluator that is known")
+        tell_left_out(self._sheet, where, what, "is not an evaluator that evalh knows")
         return None
 
     def _is_expected(self, stated: tuple[str, str]) -> bool:
@@ -228,11 +228,16 @@ class _Prompt:
     def _built_in(self, uses: str, where: str, what: str) -> JsonValue:
         kind = uses.removeprefix("github/")
         if kind not in _RUBRICS:
-            tell_left_out(self._sheet, where, what, f"{uses} is not known here", "a judge with a rubric of your own")
+            tell_left_out(self._sheet, where, what, f"evalh does not know {uses}", "a judge with a rubric of your own")
             return None
-        why = "another judge's prompt: there, 1 to 5 points, and every answer with more than 1 passes"
+        why = "the judge's own prompt differs; in the source it gives 1 to 5 points, and more than 1 passes"
         self._sheet.add(
-            Fidelity.NEAR, where, what, why, subject=Subject.GRADER, do="evalh calibrate tells how good it is"
+            Fidelity.NEAR,
+            where,
+            what,
+            why,
+            subject=Subject.GRADER,
+            do="evalh label and evalh calibrate show how good it is",
         )
         judge: dict[str, JsonValue] = {"rubric": _RUBRICS[kind], "model": self._model(_JUDGE, where), "scale": "1-5"}
         return {
@@ -256,7 +261,7 @@ class _Prompt:
         asked = f"{system}\n\n{rubric}" if isinstance(system, str) else rubric
         among = ", ".join(str(one.get("choice")) for one in scored)
         text = f"{asked.strip()}\n\nOf the choices {among}, it passes with: {', '.join(passing)}."
-        why = f"another judge's prompt; there, every choice with a score above 0 passes: {', '.join(passing)}"
+        why = f"the judge's own prompt differs; in the source, every score above 0 passes: {', '.join(passing)}"
         self._sheet.add(Fidelity.NEAR, where, what, why, subject=Subject.GRADER, do="look at which choices pass")
         return {"judge": {"rubric": text, "model": model, "scale": "pass/fail", "name": slug(what) or "judge"}}
 

@@ -35,7 +35,7 @@ return ideals.some((one) => (one && found ? found.includes(one) || one.includes(
 """
 _LEFT = {
     "ModelBasedClassify": "is judged by a model",
-    "MultipleChoice": "shuffles its choices by chance",
+    "MultipleChoice": "shuffles its choices at random",
 }
 
 
@@ -98,7 +98,7 @@ def _add(
         raise UsageError("is not a file of samples: a row needs input and ideal", where=first.where)
     where = where or path.name
     if args.get("num_few_shot"):
-        why = "examples are drawn by chance there; write some into the prompt"
+        why = "the source draws examples at random; write some into the prompt"
         sheet.add(Fidelity.NOT, where, "num_few_shot", why, subject=Subject.PROMPT)
     talks = is_conversation(first.value["input"])
     transfer.prompts[name] = [NewVersion("{{history}}" if talks else "{{input}}")]

@@ -132,5 +132,5 @@ def _tell(sheet: ProofSheet, survey: Survey, columns: Columns, where: str) -> No
             what = f"no column is named as the right answer; {name} has {count} different values: if it is, add {do}"
         sheet.add(Fidelity.NOTE, where, "expected", what, subject=Subject.CASE, do=do)
     for column, rows in survey.lacking(columns):
-        what = f"{rows:,} of {survey.rows:,} rows do not say it: it is empty there"
+        what = f"{rows:,} of {survey.rows:,} rows have no value: it is empty there"
         sheet.add(Fidelity.NOTE, where, f"column {column.name}", what, subject=Subject.CASE)

@@ -160,8 +160,10 @@ def add_starter(
     transfer.suites[name] = {"prompt": name, "dataset": name, "graders": list(choice.graders)}
     _tell(transfer, where, name, edited, choice.why)
     if 0 < gold.count < total:
-        what = f"{total - gold.count:,} of {total:,} rows say nothing: no grader judges them, and they are ungraded"
-        transfer.sheet.add(Fidelity.NOTE, where, "expected", what, subject=Subject.CASE, do="fill them, or remove them")
+        what = f"{total - gold.count:,} of {total:,} rows expect nothing: no grader judges them, and they are ungraded"
+        transfer.sheet.add(
+            Fidelity.NOTE, where, "expected", what, subject=Subject.CASE, do="fill in the values, or remove the rows"
+        )
 
 
 def _tell(transfer: Transfer, where: str, name: str, edited: str, why: str) -> None:
@@ -254,16 +256,16 @@ def _text(gold: Golds, answered: Golds | None, labels: Sequence[JsonValue] | Non
         asks, why = "Answer the request.", "no row says what is expected: any answer that is not empty is good"
         grader: JsonValue = {"length": {"min_chars": 1}}
     elif gold.only("array"):
-        why = "each row expects a list: an answer is good if it equals one of its items, but for blanks and capitals"
+        why = "each row expects a list: an answer is good if it equals one item, apart from spaces and capitals"
         grader = {"one_of": dict(_LOOSE)}
     elif gold.only("string") and gold.words() > _SHORT:
         asks = "Answer the request."
         why = "what is expected is long: an answer is good if it has half of its words in common with it"
         grader = {"similarity": {"measure": "token_f1", "pass_mark": 0.5}}
     elif answered is not None and gold.only("string") and answered.words() >= gold.words() + _MORE_WORDS:
-        why = "the outputs are longer than what is expected: one is good if it contains it, but for capitals"
+        why = "the outputs are longer than what is expected: an answer is good if it contains that, apart from capitals"
         grader = {"contains": {"expected": "$", "ignore_case": True}}
     else:
-        why = "an answer is good if it equals what is expected, but for blanks and capitals"
+        why = "an answer is good if it equals what is expected, apart from spaces and capitals"
         grader = {"equals": dict(_LOOSE)}
     return FirstSuite(asks=asks, graders=[grader], why=why)

@@ -32,7 +32,7 @@ def service(env: Mapping[str, str]) -> Service:
     public, secret = env.get("LANGFUSE_PUBLIC_KEY", "").strip(), env.get("LANGFUSE_SECRET_KEY", "").strip()
     if not public or not secret:
         missing = "LANGFUSE_SECRET_KEY" if public else "LANGFUSE_PUBLIC_KEY"
-        hint = f"{_KEYS} are in the project's settings; LANGFUSE_HOST is another address than {_CLOUD}"
+        hint = f"set {_KEYS} from the project's settings; and LANGFUSE_HOST, if it is not {_CLOUD}"
         raise UsageError(f"{missing} is not in the environment", hint=hint)
     variable = "LANGFUSE_BASE_URL" if env.get("LANGFUSE_BASE_URL") else "LANGFUSE_HOST"
     shown = b64encode(f"{public}:{secret}".encode()).decode("ascii")
@@ -40,7 +40,7 @@ def service(env: Mapping[str, str]) -> Service:
         name="Langfuse",
         base=checked(env.get(variable) or _CLOUD, variable, with_key=True),
         address_variable=variable,
-        key_hint=f"are {_KEYS} of this project, and is {variable} its region?",
+        key_hint=f"are {_KEYS} keys of this project, and is {variable} the address of its region?",
         headers={"Authorization": f"Basic {shown}"},
         secrets=(secret, public, shown),
     )

@@ -177,11 +177,11 @@ class Pages:
             case 401 | 403:
                 hint = service.key_hint
             case 429:
-                hint = "it is asked too often: run the same command again later; what came so far is kept"
+                hint = "it gets too many requests: run the same command again later; what came so far is kept"
             case status if status in _REDIRECTS:
                 hint = redirected(failure.headers.get("location"), service.address_variable)
             case _:
-                hint = "run the same command again when it is well"
+                hint = "run the same command again when it works again"
         return self.trouble(f"{service.name} answered HTTP {failure.status}{tries} at {path}: {said}", hint)
 
 

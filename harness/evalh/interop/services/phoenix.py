@@ -38,7 +38,7 @@ def service(env: Mapping[str, str]) -> Service:
         name="Phoenix",
         base=checked(address, variable, with_key=bool(headers)).removesuffix(_OTLP).rstrip("/"),
         address_variable=variable,
-        key_hint="PHOENIX_API_KEY holds a key of Phoenix's settings",
+        key_hint="export PHOENIX_API_KEY=…, a key from Phoenix's settings",
         headers=headers,
         secrets=tuple(one for one in secrets if one),
     )
@@ -92,9 +92,8 @@ class Phoenix:
         """Yield the spans that began in the time, the newest first. Raises CannotMeasure."""
         async for page in self._pages.by_cursor(f"{self._path}/spans", self._window, _CURSOR):
             if page is None:
-                hint = (
-                    f"--project NAME is one that Phoenix lists; {self._pages.service.address_variable} is its address"
-                )
+                variable = self._pages.service.address_variable
+                hint = f"--project NAME, as Phoenix lists it; is {variable} the address of Phoenix?"
                 what = f"there is no project {self._project!r}, or no {self._path} at all (HTTP 404)"
                 raise self._pages.trouble(what, hint)
             yield page

@@ -48,7 +48,7 @@ def read_body(signal: Signal, body: bytes, content_type: str, encoding: str = ""
         case other:
             raise UnknownType(f"the content encoding {other[:40]!r} is not read; gzip is")
     if len(body) > MOST_BYTES:
-        raise TooLarge(f"a body may have {MOST_BYTES >> 20} MB")
+        raise TooLarge(f"a body may have at most {MOST_BYTES >> 20} MB")
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/json":
         return read_json(body)
@@ -69,7 +69,7 @@ def unpacked(body: bytes, most: int = MOST_BYTES) -> bytes:
         except zlib.error as exc:
             raise NotOtlp(f"not gzip: {exc}") from None
         if len(whole) > most:
-            raise TooLarge(f"a body may have {most >> 20} MB, unpacked")
+            raise TooLarge(f"a body may have at most {most >> 20} MB, unpacked")
         if not unpacker.eof:
             raise NotOtlp("the gzip stream is cut off")
         body = unpacker.unused_data

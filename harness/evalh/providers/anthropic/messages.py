@@ -113,7 +113,7 @@ class Messages:
             own.update(self._output(settings.output_schema, settings, params))
         elif settings.json_output and self._schema != "none":
             raise unsupported(
-                HOME.kind, 'JSON output without a schema (schema = "none" on the model leaves it to the words)'
+                HOME.kind, 'JSON output without a schema (schema = "none" on the model sends the prompt alone)'
             )
         if settings.stream:
             own["stream"] = True

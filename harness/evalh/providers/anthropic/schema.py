@@ -94,7 +94,7 @@ def _take_object(left: dict[str, JsonValue], out: dict[str, JsonValue]) -> None:
     if left.pop("additionalProperties", False) not in (False, True) or not out.get("properties"):
         raise unsupported(
             "anthropic's structured output",
-            'an object of free keys in the output schema (schema = "tool" on the model can)',
+            'an object with free keys in the output schema (schema = "tool" on the model allows it)',
         )
     out["additionalProperties"] = False
 

@@ -227,8 +227,8 @@ def _parameters(spec: ModelSpec, path: str, function: Callable[..., object]) -> 
         elif one.kind in _NAMED:
             found[one.name] = required
         elif one.kind is inspect.Parameter.POSITIONAL_ONLY and required:
-            hint = f"name what it is handed: {', '.join(_WORDS)}, or an input of the case"
-            raise spec.wrong(f"{path} takes {one.name!r} by its place", hint)
+            hint = f"remove the `/`, and name it {', '.join(_WORDS)}, or like an input of the case"
+            raise spec.wrong(f"{path} takes {one.name!r} by position only", hint)
     return found
 
 

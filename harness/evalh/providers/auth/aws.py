@@ -52,7 +52,7 @@ def credentials_read(printed: bytes, now: float) -> Granted:
     """Read credentials as AWS's `credential_process` prints them. Raises ValueError, whose words hold none of them."""
     document = json_of(printed) if printed.startswith(b"{") else None
     if document is None:
-        raise ValueError("no JSON, and credentials of AWS are: aws configure export-credentials")
+        raise ValueError("text that is not JSON; aws configure export-credentials prints credentials as JSON")
     key, secret = text_at(document, "AccessKeyId"), text_at(document, "SecretAccessKey")
     if not key or not secret:
         raise ValueError("JSON without AccessKeyId and SecretAccessKey")

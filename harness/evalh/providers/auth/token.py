@@ -130,7 +130,7 @@ class KeyProgram:
             raise _failed(f"{_WHO} printed {exc}") from None
         lasts_s = self._ttl_s if granted.ends is None else granted.ends - now
         if lasts_s <= 0:
-            raise _failed(f"{_WHO} printed what has run out already")
+            raise _failed(f"{_WHO} printed a token that has already expired")
         self._doubted = self._granted is not None and self._granted is self._refused
         self._granted = granted
         self._until = now + max(lasts_s - _EARLY_S, lasts_s / 2.0)
@@ -179,9 +179,9 @@ def _line(printed: bytes) -> str:
     if not lines:
         raise ValueError("nothing")
     if len(lines) > 1:
-        raise ValueError(f"{len(lines)} lines, and a token is one: a banner does not belong on its stdout")
+        raise ValueError(f"{len(lines)} lines; it must print the token alone on stdout, in one line")
     if len(text.split()) > 1:
-        raise ValueError("a sentence, and a token has no blank")
+        raise ValueError("text with spaces; it must print the token alone on stdout")
     return text
 
 

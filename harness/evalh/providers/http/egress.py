@@ -110,7 +110,7 @@ def _proxy(address: str) -> Proxy:
     host = parts.hostname
     if parts.scheme not in {"http", "https"} or not host:
         raise UsageError(
-            f"the environment names a {parts.scheme or 'nameless'} proxy, and evalh speaks through http proxies only",
+            f"the environment names a {parts.scheme or 'nameless'} proxy, and evalh can use http proxies only",
             hint="set HTTPS_PROXY=http://host:port, or add the model's host to NO_PROXY",
         )
     place = f"[{host}]" if ":" in host else host

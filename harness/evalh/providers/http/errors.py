@@ -111,8 +111,10 @@ def redirected(location: str | None, key: str = "base_url") -> str:
         target = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
         place = target if parts.hostname else "another path of the same host"
     except ValueError:
-        place = "what is not a URL"
-    return f"the server redirects to {shown(place)}; evalh never follows, the key would go along: set {key} to it"
+        place = "something that is not a URL"
+    return (
+        f"the server redirects to {shown(place)}, and evalh does not send the key there: set {key} to the new address"
+    )
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:

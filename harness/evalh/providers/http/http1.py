@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
         # Headers, trailers, chunk sizes and their extensions: all that is not the answer itself.
         framing = self._arrived_bytes - self._body_bytes
         if framing > _FRAMING_CAP_BYTES + _FRAMING_PER_BYTE * self._body_bytes:
-            self._fail(CallError(ErrorKind.BAD_RESPONSE, f"{self._netloc} sends headers without end"))
+            self._fail(CallError(ErrorKind.BAD_RESPONSE, f"{self._netloc} sends headers that do not end"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.reusable = False

@@ -42,7 +42,7 @@ class Options(HostedOptions):
         description="How JSON is requested: by its schema, as any JSON, or in words.",
     )
     max_tokens_name: Literal["max_tokens", "max_completion_tokens"] | None = Field(
-        None, description="The name of max_tokens on the wire. Default: the name that the server is known to accept."
+        None, description="The name of max_tokens in requests. Default: the name that the server is known to accept."
     )
 
     @model_validator(mode="after")

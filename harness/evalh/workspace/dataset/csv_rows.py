@@ -280,7 +280,9 @@ def _refuse_header(columns: "Sequence[Column]", where: str) -> None:
     counted = Counter(map(_full_name, names))
     for name, times in counted.items():
         if times > 1:
-            raise WorkspaceError(f"{times} columns have the name {name!r}", where=where)
+            raise WorkspaceError(
+                f"{times} columns have the name {name!r}", where=where, hint="rename all but one of them"
+            )
     for column in columns:
         if column.json and column.name in ("id", "tags"):
             raise WorkspaceError(f"the column {column.name!r} is text", where=where, hint=f"call it {column.name}")

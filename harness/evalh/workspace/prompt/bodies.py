@@ -310,8 +310,8 @@ def _refuse_much_code(tokens: Sequence[Token], most: int) -> None:
         compiled = token.kind in (TokenKind.TAG, TokenKind.CODE) and token.content and _marker(token) is None
         left -= len(token.source) if compiled else 0
         if left < 0:
-            what = f"more than {most:,} characters of the prompt stand in tags"
-            raise _wrong(token, what, "write what repeats once, in a loop over a list, or make it plain text")
+            what = f"more than {most:,} characters of the prompt are inside tags"
+            raise _wrong(token, what, "put what repeats in a loop over a list, or write plain text")
 
 
 def _split(tokens: Sequence[Token], path: str, first_line: int) -> tuple[Section, ...]:

@@ -109,7 +109,7 @@ def _refuse(tree: "nodes.Template") -> None:
         raise BodyError("a prompt loads no other template", loading.lineno, "put the text into a file: {{>name}}")
     for node in tree.find_all(nodes.Getattr):
         if node.attr.startswith("_"):
-            raise BodyError(f"{node.attr!r} is out of a template's reach", node.lineno)
+            raise BodyError(f"a template cannot use {node.attr!r}", node.lineno)
 
 
 def _undeclared(tree: "nodes.Template") -> set[str]:

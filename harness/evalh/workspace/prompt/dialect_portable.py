@@ -17,9 +17,7 @@ _OPENS = re.compile(r"(?<!\\)(\\*)\{[{%#]")
 _ESCAPED = re.compile(r"(?<!\\)(\\+)(?=\{[{%#])")
 _TRAILING = re.compile(r"(?<!\\)\\+\Z")
 _SLOT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z][A-Za-z0-9_]*)*")
-_OPT_IN = (
-    "logic is opted into: `evalh.template: jinja2` (or handlebars) in the front matter; a literal {{ is written \\{{"
-)
+_OPT_IN = "for logic, put `evalh.template: jinja2` (or handlebars) into the front matter; a literal {{ is written \\{{"
 
 # A name that Handlebars or Jinja2 reads as something other than an input.
 _WORDS = frozenset(
@@ -92,7 +90,7 @@ def _next(text: str, start: int, line: int) -> tuple[int, TokenKind]:
 def _tag_end(text: str, start: int, line: int) -> tuple[int, TokenKind]:
     if text.startswith("{{{", start):
         raise BodyError(
-            "{{{ is read differently by the template languages", line, f"{{ and {{{{ need a blank between; {_OPT_IN}"
+            "{{{ is read differently by the template languages", line, f"put a space between {{ and {{{{; {_OPT_IN}"
         )
     comment = text.startswith("{{!", start)
     close = "--}}" if text.startswith("{{!--", start) else "}}"

@@ -24,7 +24,7 @@ FUNCTIONS = {
     "sum": "x | sum",
     "sorted": "x | sort",
     "list": "x | list",
-    "bool": "x.y alone: truth is asked for as it is",
+    "bool": "x.y alone, where a condition is expected",
     "any": "x | select | length > 0",
     "all": "x | reject | length == 0",
     "isinstance": "x is string, x is number, x is mapping",

@@ -257,7 +257,7 @@ class _Binding(NodeTransformer):
     def _arithmetic(self, node: nodes.BinExpr) -> nodes.Expr:
         if isinstance(node, nodes.Pow) and isinstance(node.left, nodes.Pow | nodes.UnaryExpr):
             raise NotAnExpression(
-                "** is read from the left here, and not as Python does", "set brackets: 2 ** (a.b ** 2)"
+                "** is computed from the left here, and in Python from the right", "write brackets: 2 ** (a.b ** 2)"
             )
         blame = self._blame(node)
         return _filtered(
@@ -311,7 +311,7 @@ class _Binding(NodeTransformer):
         node.args = [self.visit(one) for one in node.args]
         node.kwargs = [self.visit(one) for one in node.kwargs]
         if node.dyn_args is not None or node.dyn_kwargs is not None:
-            raise NotAnExpression("* and ** hand nothing over here")
+            raise NotAnExpression("* and ** cannot pass arguments here")
         node.node = nodes.Getattr(receiver, called.attr, "load", lineno=1)
         return node
 

@@ -166,7 +166,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> Undefined:  # noqa: ARG002 (Jinja2's own signature)
         """Say no to what leads to Python's insides."""
-        raise SecurityError(f"{attribute!r} is out of a template's reach")
+        raise SecurityError(f"a template cannot use {attribute!r}")
 
 
 def _size(operator: str, left: Any, right: Any) -> int:

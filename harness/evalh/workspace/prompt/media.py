@@ -103,7 +103,7 @@ def media_from(tree: Tree, path: str) -> Media:
     if content_type is None:
         known = "png, jpeg, gif, webp, heic, avif, pdf, wav, mp3, ogg, flac, mp4, webm"
         raise WorkspaceError(
-            "its type cannot be told", where=path, hint=f"known: {known}, {', '.join(sorted(_EXTENSIONS))}"
+            "its type is unknown", where=path, hint=f"known: {known}, {', '.join(sorted(_EXTENSIONS))}"
         )
     return Media.of(data, content_type)
 

@@ -144,7 +144,7 @@ class _Picoschema:
         kind = description = None
         if opened:
             if not rest.endswith(")") or "(" in rest:
-                raise self._wrong(f"{key!r} does not read name(kind, description)", path)
+                raise self._wrong(f"{key!r} must have the form name(kind, description)", path)
             kind, description = _described(rest[:-1])
             if kind not in _COLLECTIONS:
                 raise self._wrong(f"unknown kind {kind!r} in parentheses", path, did_you_mean(kind, _COLLECTIONS))

@@ -253,20 +253,20 @@ def frozen_edits(base: Prompts, head: Prompts) -> list[WorkspaceError]:
         for version in base.versions(name):
             if version == DRAFT:
                 continue
-            where = label(head.tree, head.path(name, version))
             if version not in here:
+                path = base.path(name, version)  # head cannot say whether it was a pipeline
                 edits.append(
                     WorkspaceError(
                         f"{name}@{version} is frozen on {base.tree.revision} and was removed",
-                        where=where,
-                        hint=f"bring it back: git checkout {base.tree.revision} -- {head.path(name, version)}",
+                        where=label(head.tree, path),
+                        hint=f"bring it back: git checkout {base.tree.revision} -- {path}",
                     )
                 )
             elif _content(base, name, version) != _content(head, name, version):
                 edits.append(
                     WorkspaceError(
                         f"{name}@{version} is frozen on {base.tree.revision} and was changed, or a partial of it was",
-                        where=where,
+                        where=label(head.tree, head.path(name, version)),
                         hint=f"edit {DRAFT}{SUFFIX} instead, then: evalh prompt release {name}",
                     )
                 )

@@ -48,7 +48,7 @@ class Criteria:
             case "multi":
                 grader = self._multi(criterion, where, what)
             case _:
-                tell_left_out(self._sheet, where, what, "is not a grader that is known here")
+                tell_left_out(self._sheet, where, what, "is not a grader that evalh knows")
                 return None
         return _named(grader, criterion.get("name"))
 
@@ -59,7 +59,7 @@ class Criteria:
             tell_left_out(self._sheet, where, what, "its input is not the answer, or a place in it")
             return None
         if place:
-            why = "there, any value at this place is turned into text; here it must be a text"
+            why = "the source turns any value at this place into text; here it must be a text"
             self._sheet.add(Fidelity.NEAR, where, what, why, subject=Subject.GRADER)
             return {"path": place}
         self._sheet.add(Fidelity.SAME, where, what, subject=Subject.GRADER)
@@ -75,7 +75,7 @@ class Criteria:
         """Build a grader that compares with a value of the row, a fixed text, or a text made of the row's values."""
         reference = criterion.get("reference")
         if not isinstance(reference, str) or not of_item(reference):
-            tell_left_out(self._sheet, where, what, "its reference is not of the row")
+            tell_left_out(self._sheet, where, what, "its reference is neither a text nor a value of the row")
             return None
         if (place := self._place(criterion, where, what)) is None:
             return None
@@ -91,7 +91,7 @@ class Criteria:
         operation = str(criterion.get("operation"))
         kind = _STRINGS.get(operation)
         if kind is None:
-            tell_left_out(self._sheet, where, what, f"the operation {operation} is not known")
+            tell_left_out(self._sheet, where, what, f"evalh does not know the operation {operation}")
             return None
 
         def build(params: dict[str, JsonValue]) -> JsonValue:
@@ -108,9 +108,9 @@ class Criteria:
             tell_left_out(self._sheet, where, what, "compares embeddings, whose model is not stated", do)
             return None
         if metric not in _SIMILARITY or not isinstance(mark, int | float):
-            tell_left_out(self._sheet, where, what, f"{metric} is not computed here", "a similarity, or a judge")
+            tell_left_out(self._sheet, where, what, f"evalh does not compute {metric}", "a similarity, or a judge")
             return None
-        self._sheet.add(Fidelity.NEAR, where, what, "another measure of likeness", subject=Subject.GRADER)
+        self._sheet.add(Fidelity.NEAR, where, what, "the similarity is measured in another way", subject=Subject.GRADER)
         return self._reference(
             criterion, where, f"{what}: its texts", lambda params: {"similarity": {**params, "pass_mark": mark}}
         )
@@ -133,9 +133,14 @@ class Criteria:
             tell_left_out(self._sheet, where, what, "states no model or no labels")
             return None
         among = f"Choose one label: {', '.join(map(str, labels))}. It passes with: {', '.join(map(str, passing))}."
-        why = "another judge's prompt, with the same labels"
+        why = "the judge's own prompt differs; the labels are the same"
         self._sheet.add(
-            Fidelity.NEAR, where, what, why, subject=Subject.GRADER, do="evalh calibrate tells how good it is"
+            Fidelity.NEAR,
+            where,
+            what,
+            why,
+            subject=Subject.GRADER,
+            do="evalh label and evalh calibrate show how good it is",
         )
         rubric = f"{told(criterion.get('input'), _WORDS)}\n\n{among}"
         return {"judge": {"rubric": rubric, "model": model, "scale": "pass/fail"}}
@@ -150,9 +155,14 @@ class Criteria:
         whole = all(float(one).is_integer() for one in (low, high)) and high - low > 1 and low >= 0
         scale, points = (f"{low:g}-{high:g}", ceil(mark)) if whole else ("0-10", ceil(10 * (mark - low) / (high - low)))
         points = max(points, (int(low) if whole else 0) + 1)
-        why = f"another judge's prompt; there, {low:g} to {high:g} with {mark:g} to pass"
+        why = f"the judge's own prompt differs; in the source it gives {low:g} to {high:g} points, and {mark:g} pass"
         self._sheet.add(
-            Fidelity.NEAR, where, what, why, subject=Subject.GRADER, do="evalh calibrate tells how good it is"
+            Fidelity.NEAR,
+            where,
+            what,
+            why,
+            subject=Subject.GRADER,
+            do="evalh label and evalh calibrate show how good it is",
         )
         rubric = told(criterion.get("input"), _WORDS)
         return {"judge": {"rubric": rubric, "model": model, "scale": scale, "pass_mark": points}}
@@ -169,7 +179,7 @@ class Criteria:
         name = free_name(slug(str(criterion.get("name") or "grade")).replace("-", "_"), self._stems())
         path = f"evals/imported/{name}.py"
         self._transfer.files[path] = _wrapped(source, mark if isinstance(mark, int | float) else None).encode()
-        why = "it runs in your environment, not in the one of its image"
+        why = "it runs in your Python environment, not in its own image"
         self._sheet.add(Fidelity.NEAR, where, what, why, subject=Subject.GRADER)
         return {"python": {"function": f"{path}:judge"}}
 
@@ -187,7 +197,7 @@ class Criteria:
         for name, weight in weights.items():
             grader = self.read(named[name], where)
             if not isinstance(grader, Mapping):
-                tell_left_out(self._sheet, where, what, f"its part {name} is left out, or is another one in each row")
+                tell_left_out(self._sheet, where, what, f"its part {name} is left out, or differs from row to row")
                 return None
             ((kind, params),) = grader.items()
             parts.append(

@@ -92,7 +92,7 @@ def read(identity: str, node: Node, code: KeptCode) -> ForeignApplication | None
         return _claude(config)
     if any(word in identity.split(":") for word in _AGENTS):
         raise NoEntryError(
-            "is an agent of a package of node's", 'provider = "command": docs/guide/test-my-application.md'
+            "is an agent in a Node.js package", 'provider = "command": docs/guide/test-my-application.md'
         )
     name = identity.removeprefix("python:").removeprefix("javascript:")
     found = _SCRIPT.fullmatch(name)
@@ -155,7 +155,9 @@ def _http(identity: str, config: Node) -> ForeignApplication:
     if config.has("request"):
         raise NoEntryError("states a request as text", 'provider = "http", with url, headers and body')
     if str(config.child("method").value or "POST").upper() != "POST":
-        raise NoEntryError("is asked by another method than POST", "a small server in front of it, or a `python` model")
+        raise NoEntryError(
+            "is asked with another method than POST", "a small server in front of it, or a `python` model"
+        )
     table: dict[str, Any] = {"provider": "http", "url": url}
     body = _read_body(config.child("body").value)
     table["body"] = _slots({"prompt": "{{prompt}}"} if body is None else body)

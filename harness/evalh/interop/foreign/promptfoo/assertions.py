@@ -110,7 +110,7 @@ class AssertionReader:
         )
         entry = code_assertions.with_transform(self._read(asked), asked, self._code)
         if around.objects and entry.kind not in ("javascript", "json", "schema", "latency", "cost", "judge"):
-            entry = entry.nearly("promptfoo compares the output's JSON written without blanks")
+            entry = entry.nearly("promptfoo compares the output's JSON written without spaces")
         if not inverse:
             return entry
         if entry.kind == "embedding_similarity":

@@ -10,7 +10,7 @@ from evalh.interop.foreign.promptfoo.entries import ForeignAssertion, GraderEntr
 JudgeOf = Callable[[JsonValue], str]
 """Returns the name of the model that a stated provider means; of the default judge for null."""
 
-_OTHER_JUDGE = "the judge's own prompt is another"
+_OTHER_JUDGE = "the judge's own prompt differs"
 _STEPS = 10
 _SIMILAR = 0.75
 _G_EVAL = 0.7
@@ -64,7 +64,7 @@ def _g_eval(asked: ForeignAssertion, judge: JudgeOf) -> GraderEntry:
 
 def _answer_relevance(asked: ForeignAssertion, judge: JudgeOf) -> GraderEntry:
     entry = _judge(asked, _RELEVANT, judge, asked.threshold)
-    return entry.nearly("there a model writes questions whose embeddings are compared")
+    return entry.nearly("promptfoo compares embeddings of questions that a model writes")
 
 
 def _similar(asked: ForeignAssertion, judge: JudgeOf) -> GraderEntry:

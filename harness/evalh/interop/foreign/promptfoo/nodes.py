@@ -86,22 +86,24 @@ class Node(Value):
         node = self
         while isinstance(node.value, Mapping) and isinstance(ref := node.value.get("$ref"), str):
             if not ref.startswith("#/"):
-                raise WorkspaceError(f"$ref {ref!r} leads out of the file", where=node.where, hint="write it out here")
+                raise WorkspaceError(f"$ref {ref!r} points out of the file", where=node.where, hint="write it out here")
             trail = node._next(f"{node.document.where()}{ref}")
             found = Node(node.document.value, node.document, (), node.files, node.base, trail)
             for part in ref[2:].split("/"):
                 key = part.replace("~1", "/").replace("~0", "~")
                 found = found._at(int(key) if isinstance(found.value, list) and key.isdecimal() else key)
             if found.value is None:
-                raise WorkspaceError(f"$ref {ref!r} leads nowhere", where=node.where)
+                raise WorkspaceError(f"$ref {ref!r} points to nothing", where=node.where)
             node = found
         return node
 
     def _next(self, step: str) -> tuple[str, ...]:
         if step in self.trail:
-            raise WorkspaceError("leads back to itself by way of other files or references", where=self.where)
+            raise WorkspaceError("refers to itself through other files or references", where=self.where)
         if len(self.trail) >= _DEEPEST:
-            raise WorkspaceError(f"more than {_DEEPEST} files or references lead into each other", where=self.where)
+            raise WorkspaceError(
+                f"more than {_DEEPEST} files or references lead from one to the next", where=self.where
+            )
         return (*self.trail, step)
 
 

@@ -91,7 +91,7 @@ class PromptReader:
     def _of_text(self, raw: str, node: Node, label: str | None) -> Iterator[ForeignPrompt]:
         """Yield what a text means: itself, or the prompts of a file or pattern."""
         if raw.startswith(_SERVICES):
-            self._lost(node.where, f"prompt {raw}", "lies at a service", "copy its text into a file")
+            self._lost(node.where, f"prompt {raw}", "is kept at a service", "copy its text into a file")
         elif raw.startswith("exec:") or is_code(raw) or raw.endswith(_PROGRAMS):
             self._lost(node.where, f"prompt {raw[:_LONGEST_NOTE]}", _PROGRAM, _PROGRAM_DO)
         elif not _is_path(raw):

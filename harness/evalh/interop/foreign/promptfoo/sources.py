@@ -27,6 +27,9 @@ _GLOB = re.compile(r"[*?\[\]{}]|[!@+]\(")
 _WHOLE = 2**53
 _SHORTEST_KEY = 8
 _SHOWN = 80
+_PROGRAM = (
+    "a config that is a program is not run: write it as YAML (`promptfoo export eval latest` shows it, under config)"
+)
 _KEY_ENDS = ("apikey", "token", "secret", "password", "authorization", "accesskey", "privatekey", "cookie", "auth")
 _NO_SETTINGS = frozenset({"vars", "metadata", "value", "rubricPrompt", "prompts"})  # what tests and prompts are made of
 _ELSEWHERE = re.compile(r"\$.*|.*\{\{.*|file://.*", re.DOTALL)
@@ -41,14 +44,13 @@ def config_file(source: Path) -> Path:
     if source.is_dir():
         found = next((source / name for name in _NAMES if (source / name).is_file()), None)
         if found is None:
-            hint = "evalh import promptfoo FILE; a config in JavaScript or TypeScript: promptfoo can print it as YAML"
+            hint = f"evalh import promptfoo FILE; {_PROGRAM}"
             raise UsageError("holds no promptfooconfig.yaml", where=str(source), hint=hint)
         return found
     if not source.is_file():
         raise UsageError("no such file", where=str(source), hint="evalh import promptfoo promptfooconfig.yaml")
     if source.suffix not in (".yaml", ".yml", ".json"):
-        hint = "a config that is a program is not run; write it as YAML (promptfoo's own `promptfoo export` can help)"
-        raise UsageError("is not YAML or JSON", where=str(source), hint=hint)
+        raise UsageError("is not YAML or JSON", where=str(source), hint=_PROGRAM)
     return source
 
 

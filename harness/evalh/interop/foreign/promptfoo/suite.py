@@ -39,12 +39,12 @@ _NOTES = {
     "writeLatestResults": "every run is in the log",
 }
 _LOST = {
-    "redteam": ("attacks are generated there", "import the file of tests that it generates"),
+    "redteam": ("promptfoo generates the attacks", "import the file of tests that it generates"),
     "derivedMetrics": ("formulas over scores", "evalh sql reads the verdicts"),
     "extensions": ("programs that run around a test", "a `python` model, or a pipeline"),
     "nunjucksFilters": ("filters that are programs", "write the value into an input"),
     "assertScoringFunction": ("a program that computes the score", "`weighted`, or a `python` grader"),
-    "tracing": ("spans are read there", "evalh collect"),
+    "tracing": ("promptfoo reads spans", "evalh collect"),
 }
 _CHAINS = ("storeOutputAs", "conversationId")
 _THRESHOLD = "PROMPTFOO_PASS_RATE_THRESHOLD"
@@ -115,7 +115,7 @@ class _Config:
         if not groups:
             groups[None] = []
             do = "add a table [models.…] to evalh.toml, and name it in the suite"
-            self._sheet.add(Fidelity.NOTE, self._root.where, "providers", "there is none that is carried over", do=do)
+            self._sheet.add(Fidelity.NOTE, self._root.where, "providers", "none is carried over", do=do)
         for chosen, members in sorted(groups.items(), key=lambda item: item[0] is not None):
             name = self._name if not transfer.suites else free_name(f"{self._name}-{members[0].name}", transfer.suites)
             mine = prompts if chosen is None else [one for one in prompts if _is_chosen(one, chosen)]
@@ -212,7 +212,12 @@ def _first_output(models: Sequence[ForeignModel], sheet: ProofSheet) -> JsonValu
         where = next(model.where for model in models if model.output)
         do = "a suite for each of them"
         sheet.add(
-            Fidelity.NOT, where, "transform of a provider", "the others have another", subject=Subject.MODEL, do=do
+            Fidelity.NOT,
+            where,
+            "transform of a provider",
+            "the providers have different transforms",
+            subject=Subject.MODEL,
+            do=do,
         )
         return None
     return stated[0] if stated else None

@@ -18,10 +18,10 @@ _KEYS = frozenset(
     assertScoringFunction type""".split()  # noqa: SIM905 (a list of words)
 )
 _ELSEWHERE = {
-    "huggingface://": ("lies at Hugging Face", "download it, then name the file"),
-    "https://": ("lies at an address", "export it as CSV, then name the file"),
-    "http://": ("lies at an address", "export it as CSV, then name the file"),
-    "az://": ("lies in a store of Azure's", "download it, then name the file"),
+    "huggingface://": ("is kept at Hugging Face", "download it, then name the file"),
+    "https://": ("is kept at a web address", "export it as CSV, then name the file"),
+    "http://": ("is kept at a web address", "export it as CSV, then name the file"),
+    "az://": ("is kept in Azure storage", "download it, then name the file"),
 }
 _SHEETS = (".xlsx", ".xls")
 

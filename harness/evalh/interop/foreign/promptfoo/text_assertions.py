@@ -69,7 +69,9 @@ def _starts_with(asked: ForeignAssertion) -> GraderEntry:
 
 def _regex(asked: ForeignAssertion) -> GraderEntry:
     if asked.text.startswith("(?i)") or "(?P<" in asked.text:
-        raise NoEntryError("is not a pattern that JavaScript reads: every output fails there", "correct the pattern")
+        raise NoEntryError(
+            "is not a pattern that JavaScript reads: every output fails in promptfoo", "correct the pattern"
+        )
     try:
         pattern, near = re2_pattern(asked.text)
     except OtherPatternError as exc:
@@ -151,12 +153,12 @@ def _bound(asked: ForeignAssertion) -> float | int:
 
 def _is_refusal(asked: ForeignAssertion) -> GraderEntry:
     del asked
-    return GraderEntry(kind="not", params={"grader": "refusal"}).nearly("other words are taken for a refusal")
+    return GraderEntry(kind="not", params={"grader": "refusal"}).nearly("evalh recognizes a refusal by other words")
 
 
 def _valid_tools_call(asked: ForeignAssertion) -> GraderEntry:
     del asked
-    why = "an answer without any call passes here, and fails there"
+    why = "an answer without any call passes in evalh, and fails in promptfoo"
     return GraderEntry(kind="tool_calls", params={"valid": True}).nearly(why)
 
 
