@@ -230,9 +230,9 @@ def base_of_frozen(parts: Parts) -> tuple[str | None, str | None]:
     if base is not None:
         return base, notice
     assert parts.repository is not None
-    base = "HEAD" if parts.repository.head_commit() else None
-    to = "are compared with HEAD alone" if base else "are compared with nothing: there is no commit"
-    return base, f"no remote and no [workspace] base: frozen versions {to}"
+    last = parts.repository.last_commit()
+    to = f"{last} alone" if last else "nothing: there is no commit"
+    return last, f"no remote and no [workspace] base: frozen versions are compared with {to}"
 
 
 def _repository(parts: Parts) -> "Repository":

@@ -161,6 +161,10 @@ class Repository:
                 raise UsageError(f"git cannot read the commit that is checked out, {named[:10]}", hint="git fsck")
         return commit
 
+    def last_commit(self) -> str | None:
+        """Return the name of what the work tree goes on from: in a merge, theirs. None before the first commit."""
+        return next((name for name in ("MERGE_HEAD", "HEAD") if self._commit_or_none(name)), None)
+
     def author(self) -> str | None:
         """Return the e-mail address that git puts on commits here; None: not configured."""
         try:

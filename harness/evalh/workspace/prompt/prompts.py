@@ -262,7 +262,7 @@ def frozen_edits(base: Prompts, head: Prompts) -> list[WorkspaceError]:
                         hint=f"bring it back: git checkout {base.tree.revision} -- {path}",
                     )
                 )
-            elif _content(base, name, version) != _content(head, name, version):
+            elif _differs(base, head, name, version):
                 edits.append(
                     WorkspaceError(
                         f"{name}@{version} is frozen on {base.tree.revision} and was changed, or a partial of it was",
@@ -273,8 +273,16 @@ def frozen_edits(base: Prompts, head: Prompts) -> list[WorkspaceError]:
     return edits
 
 
+def _differs(base: Prompts, head: Prompts, name: str, version: str) -> bool:
+    try:
+        ours = _content(head, name, version)
+    except WorkspaceError:  # such as a merge conflict: it is told where the version is read
+        return False
+    return _content(base, name, version) != ours
+
+
 def _content(prompts: Prompts, name: str, version: str) -> str:
-    """Return what must not change: the digest, or the text of a version that no longer loads.
+    """Return what must not change: the digest, or the text of a version that no longer loads. Raises WorkspaceError.
 
     Of a pipeline it is the text: its functions are the workspace's code, which goes on to change, and the versions
     that it pins are held for themselves.
