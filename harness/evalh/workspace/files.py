@@ -234,20 +234,22 @@ def refuse_conflict(text: str, name: str, first_line: int = 1, hint: str | None 
 def _two_versions(tree: Tree, path: str) -> str | None:
     """Return how two branches' versions of one number are settled: theirs keeps it, ours gets the next free one."""
     place = PurePosixPath(path)
-    if tree.revision is not None or _released(place.name) is None:
+    number = _released(place.name)
+    if tree.revision is not None or number is None:
         return None
     taken = max(filter(None, map(_released, tree.names(str(place.parent)))), default=0)
-    ours = place.with_name(f"v{taken + 1}.prompt")
+    ours = place.with_name(place.name.replace(f"v{number}", f"v{taken + 1}", 1))
     return (
-        f"two branches released {place.stem}; in a merge, theirs keeps the number and yours becomes {ours.stem}:\n"
+        f"two branches released v{number}; in a merge, theirs keeps the number and yours becomes v{taken + 1}:\n"
         f"git show :2:./{shlex.quote(path)} > {shlex.quote(str(ours))}\n"
         f"git checkout --theirs {shlex.quote(path)}"
     )
 
 
 def _released(name: str) -> int | None:
-    number = name.removeprefix("v").removesuffix(".prompt")
-    return int(number) if name == f"v{number}.prompt" and number.isascii() and number.isdigit() else None
+    number = name.removeprefix("v").removesuffix(".prompt").removesuffix(".pipeline.yaml")
+    is_version = number.isascii() and number.isdigit() and name in (f"v{number}.prompt", f"v{number}.pipeline.yaml")
+    return int(number) if is_version else None
 
 
 def refuse_other_encodings(start: bytes, name: str) -> None:

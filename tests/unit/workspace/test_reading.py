@@ -87,6 +87,27 @@ def test_a_conflict_that_nobody_settled_is_refused_with_its_line(marker: str) ->
 
 
 @pytest.mark.parametrize(
+    ("ours", "beside", "free"),
+    [
+        ("v2.prompt", "v3.prompt", "v4.prompt"),
+        ("v2.pipeline.yaml", "v2.txt", "v3.pipeline.yaml"),
+        ("v2.pipeline.yaml", "v3.prompt", "v4.pipeline.yaml"),
+        ("v2.prompt", "v3.pipeline.yaml", "v4.prompt"),
+    ],
+)
+def test_two_versions_of_one_number_are_settled_with_the_next_that_is_free(
+    tmp_path: Path, ours: str, beside: str, free: str
+) -> None:
+    (tmp_path / ours).write_text("<<<<<<< HEAD\na\n=======\nb\n>>>>>>> theirs\n")
+    (tmp_path / beside).write_text("c\n")
+
+    with pytest.raises(WorkspaceError) as caught:
+        read_text(WorkTree(tmp_path), ours)
+
+    assert f"git show :2:./{ours} > {free}\ngit checkout --theirs {ours}" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
     "text",
     ["A heading\n=======\n", " <<<<<<< HEAD\n", "<<<<<<<< x\n", "<<<<<<<x", "a <<<<<<< b", ">>>>>>>>>\n", "<<< x"],
 )
