@@ -154,7 +154,7 @@ def test_personal_data_is_taken_out_of_everything_keys_included(
     assert found.workflows[0].output == {"[email]": "[iban]"}
     assert found.calls[0].messages == [{"role": "user", "parts": ["I am [email], [pattern]"]}]
     assert found.attempts[0].text == '{"customer":{"name":"[field]"},"to":"[email]"}'
-    assert not any(word in found.raw for word in (b"ada@", b"Ada L", b"3704", b"T-123"))
+    assert not any(word in found.raw for word in (b"ada@", b"Ada L", b"3704 0044", b"T-123"))
 
 
 @pytest.mark.parametrize(
