@@ -147,6 +147,8 @@ def test_without_a_remote_a_frozen_version_is_held_to_the_last_commit(repo: Repo
     frozen = repo.folder / "prompts/triage/v1.prompt"
     frozen.write_text(frozen.read_text().replace("Sort the ticket", "Sort every ticket"))
 
+    repo.git("tag", "MERGE_HEAD", repo.git("commit-tree", repo.git("stash", "create") + "^{tree}", "-m", "edited"))
+
     check = evalh(repo.folder, "check")
 
     assert committed.returncode == 0

@@ -162,8 +162,13 @@ class Repository:
         return commit
 
     def last_commit(self) -> str | None:
-        """Return the name of what the work tree goes on from: in a merge, theirs. None before the first commit."""
-        return next((name for name in ("MERGE_HEAD", "HEAD") if self._commit_or_none(name)), None)
+        """Return the name of what the work tree goes on from: in a merge, theirs. None before the first commit.
+
+        Raises UsageError. A tag may be called MERGE_HEAD, too: git's own file says whether a merge is under way.
+        """
+        if self.head_commit() is None:
+            return None
+        return "MERGE_HEAD" if (Path(self._repo.git_dir) / "MERGE_HEAD").is_file() else "HEAD"
 
     def author(self) -> str | None:
         """Return the e-mail address that git puts on commits here; None: not configured."""
