@@ -86,6 +86,13 @@ def tell_left_out(sheet: ProofSheet, where: str, what: str, why: str, do: str | 
     sheet.add(Fidelity.NOT, where, what, why, subject=Subject.GRADER, do=do)
 
 
+def tell_own_prompt(sheet: ProofSheet, where: str, what: str, rest: str) -> None:
+    """Tell of a judge that asks in evalh's words; `rest`: what stays, or differs too."""
+    why = f"the judge's own prompt differs; {rest}"
+    do = "evalh label and evalh calibrate show how good it is"
+    sheet.add(Fidelity.NEAR, where, what, why, subject=Subject.GRADER, do=do)
+
+
 def is_conversation(value: JsonValue) -> bool:
     """Whether a value is a list of messages that are texts of roles that we have."""
     return (

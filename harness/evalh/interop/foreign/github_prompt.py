@@ -12,7 +12,7 @@ from pathlib import Path
 from evalh.core.errors import UsageError
 from evalh.core.located import Located
 from evalh.core.strict_json import JsonValue, NotStrictJson, parse
-from evalh.interop.foreign.bodies import body_of, filled, is_slot, role_of, tell_left_out, without_keys
+from evalh.interop.foreign.bodies import body_of, filled, is_slot, role_of, tell_left_out, tell_own_prompt, without_keys
 from evalh.interop.foreign.rows import with_id
 from evalh.interop.foreign.transfer import (
     CaseIds,
@@ -230,15 +230,8 @@ class _Prompt:
         if kind not in _RUBRICS:
             tell_left_out(self._sheet, where, what, f"evalh does not know {uses}", "a judge with a rubric of your own")
             return None
-        why = "the judge's own prompt differs; in the source it gives 1 to 5 points, and more than 1 passes"
-        self._sheet.add(
-            Fidelity.NEAR,
-            where,
-            what,
-            why,
-            subject=Subject.GRADER,
-            do="evalh label and evalh calibrate show how good it is",
-        )
+        rest = "in the source it gives 1 to 5 points, and more than 1 passes"
+        tell_own_prompt(self._sheet, where, what, rest)
         judge: dict[str, JsonValue] = {"rubric": _RUBRICS[kind], "model": self._model(_JUDGE, where), "scale": "1-5"}
         return {
             "judge": {**judge, "pass_mark": 2, "name": kind, **({"reference": True} if kind == "similarity" else {})}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from math import ceil, isclose
 
 from evalh.core.strict_json import JsonValue
-from evalh.interop.foreign.bodies import tell_left_out
+from evalh.interop.foreign.bodies import tell_left_out, tell_own_prompt
 from evalh.interop.foreign.openai_evals.slots import item_path, of_item, output_place, rendered, told
 from evalh.interop.foreign.transfer import Fidelity, ImportRequest, ProofSheet, Subject, Transfer, free_name, slug
 
@@ -133,15 +133,8 @@ class Criteria:
             tell_left_out(self._sheet, where, what, "states no model or no labels")
             return None
         among = f"Choose one label: {', '.join(map(str, labels))}. It passes with: {', '.join(map(str, passing))}."
-        why = "the judge's own prompt differs; the labels are the same"
-        self._sheet.add(
-            Fidelity.NEAR,
-            where,
-            what,
-            why,
-            subject=Subject.GRADER,
-            do="evalh label and evalh calibrate show how good it is",
-        )
+        rest = "the labels are the same"
+        tell_own_prompt(self._sheet, where, what, rest)
         rubric = f"{told(criterion.get('input'), _WORDS)}\n\n{among}"
         return {"judge": {"rubric": rubric, "model": model, "scale": "pass/fail"}}
 
@@ -155,15 +148,8 @@ class Criteria:
         whole = all(float(one).is_integer() for one in (low, high)) and high - low > 1 and low >= 0
         scale, points = (f"{low:g}-{high:g}", ceil(mark)) if whole else ("0-10", ceil(10 * (mark - low) / (high - low)))
         points = max(points, (int(low) if whole else 0) + 1)
-        why = f"the judge's own prompt differs; in the source it gives {low:g} to {high:g} points, and {mark:g} pass"
-        self._sheet.add(
-            Fidelity.NEAR,
-            where,
-            what,
-            why,
-            subject=Subject.GRADER,
-            do="evalh label and evalh calibrate show how good it is",
-        )
+        rest = f"in the source it gives {low:g} to {high:g} points, and {mark:g} pass"
+        tell_own_prompt(self._sheet, where, what, rest)
         rubric = told(criterion.get("input"), _WORDS)
         return {"judge": {"rubric": rubric, "model": model, "scale": scale, "pass_mark": points}}
 
