@@ -105,7 +105,12 @@ def test_junit_tells_failures_errors_and_what_is_undecided_apart() -> None:
         "skipped": "1",
     }
     tests = suite.findall("testcase")
-    assert [[child.tag for child in case] for case in tests] == [[], ["failure"], ["error"], ["skipped"]]
+    assert [[child.tag for child in case] for case in tests] == [
+        ["system-out"],
+        ["failure"],
+        ["error"],
+        ["skipped"],
+    ]
 
 
 def test_junit_says_on_whose_word_a_decision_rests() -> None:

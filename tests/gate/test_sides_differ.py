@@ -101,7 +101,7 @@ def test_a_model_with_a_hostile_name_stays_text(tmp_path: Path) -> None:
     repo.write("evalh.toml", CONFIG.replace("script-1", "a <img src=x> @everyone | b"))
     comment = gate_markdown(gate_document(repo.gate()), COMMENT_BYTES)
 
-    assert "script\\-1 → a &lt;img src=x&gt; @\u200beveryone \\| b" in comment
+    assert "script-1 → a &lt;img src=x&gt; @\u200beveryone \\| b" in comment
     assert "<img" not in comment
     assert "@everyone" not in comment
 

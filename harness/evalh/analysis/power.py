@@ -45,7 +45,7 @@ class PowerQuestion(Value, kw_only=True):
     drop: float  # the drop that was asked about
     margin: float
     discordance: float  # the share of cases on which two versions disagree
-    discordance_from: str  # a comparison's id, option, policy
+    discordance_from: str  # the id of a comparison or a gate, option, policy
 
 
 class Power(PowerQuestion, kw_only=True):

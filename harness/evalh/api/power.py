@@ -1,5 +1,6 @@
 """`evalh power`: what a suite can see, from its policy and from what the log has measured."""
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 from evalh.analysis.compare.differences import Differences
@@ -8,9 +9,14 @@ from evalh.analysis.power import Power, PowerQuestion, power, spread_of
 from evalh.api.options import PowerOptions
 from evalh.api.parts import Parts
 from evalh.api.results import results_of
-from evalh.core.errors import NotFound, UsageError, one_of
+from evalh.core.errors import NotFound, UsageError, WorkspaceError, one_of
+from evalh.core.log import GateRow
 from evalh.core.money import plus
 from evalh.engine.selection import counted_clusters
+from evalh.report.documents.compare import ComparisonDocument
+from evalh.report.documents.gate import kept_gate
+
+_GATES = 20  # the newest are looked at
 
 
 def planned(parts: Parts, request: PowerOptions) -> Power:
@@ -47,17 +53,40 @@ def planned(parts: Parts, request: PowerOptions) -> Power:
 
 
 def _telling_comparison(parts: Parts, suite: str) -> tuple[str, Paired] | None:
+    """Return the id of the comparison or gate of two versions that met most cases, with its pairs."""
     try:
         log = parts.log
     except NotFound:  # nothing was run yet
         return None
     # Of two versions, not of one on two models; and rather over all cases than over a few that were looked at.
-    rows = [row for row in log.comparisons(suite) if row.comparable and row.base != row.head]
-    for row in sorted(rows, key=lambda row: -row.n):
-        if row.base_run and row.head_run:
-            base, head = (results_of(log, log.run(run)) for run in (row.base_run, row.head_run))
-            return row.id, pair(base, head)
+    told = [
+        (row.n, row.id, row.base_run, row.head_run)
+        for row in log.comparisons(suite)
+        if row.comparable and row.base != row.head
+    ]
+    told += [
+        (compared.n, row.id, base.run, head.run)
+        for row in log.gates(_GATES)
+        for compared in _whole_comparisons(row, suite)
+        for base, head in [(compared.sides.base, compared.sides.head)]
+        if base.fingerprint.prompt != head.fingerprint.prompt and base.model == head.model
+    ]
+    for _, name, *runs in sorted(told, key=lambda one: -one[0]):
+        if all(runs):
+            base, head = (results_of(log, log.run(str(run))) for run in runs)
+            return name, pair(base, head)
     return None
+
+
+def _whole_comparisons(row: GateRow, suite: str) -> Iterator[ComparisonDocument]:
+    """Yield a gate's comparison of a suite where it met every case: one that ended early met too many that differ."""
+    try:
+        gate = kept_gate(row)
+    except WorkspaceError:  # a damaged row is told where it is shown
+        return
+    for one in gate.suites:
+        if one.suite == suite and one.stopped_at == one.of and one.comparison is not None and one.comparison.comparable:
+            yield one.comparison
 
 
 def _cost_per_sample(parts: Parts, suite: str, model: str | None) -> Decimal | None:

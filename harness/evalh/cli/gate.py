@@ -71,7 +71,7 @@ def command(app: App, *, options: "GateOptions", comment: Path | None, junit: Pa
     document = gate_document(decision)
     failed = [*_write(app, document, comment, junit, options), *_write_page(app, document, report)]
     _annotate(app, decision)
-    _show(app, document)
+    _show(app, document, report)
     for failure in failed:
         app.hints.print(f"error: {failure.where}: {failure.what}", style="red", soft_wrap=True)
     return worst([decision.exit, *(failure.exit_code for failure in failed)])
@@ -93,16 +93,25 @@ def _decide(app: App, options: "GateOptions", comment: Path | None, junit: Path 
         raise told from exc
 
 
-def _show(app: App, document: "GateDocument") -> None:
-    from evalh.report.terminal.gate import show_gate
+def _show(app: App, document: "GateDocument", report: Path | None) -> None:
+    from evalh.report.terminal.gate import may_confirm, next_commands, show_gate
 
     if app.json:
         app.show_json(document)
         return
     show_gate(app.console, document)
-    if document.gate:
+    lines = []
+    if may_confirm(document):
+        lines.append(
+            ("the same command with --confirm", "asks what got worse again: is it shown again, or was it chance?")
+        )
+    lines += next_commands(document)
+    if document.gate and report is None:
+        lines.append((f"evalh report {document.gate}", "a page of this decision"))
+    if lines:
         app.hints.print()
-        app.hints.print(f"next: evalh report {document.gate}   a page of this decision", style="dim", soft_wrap=True)
+    for command, what in lines:
+        app.hints.print(f"next: {command}   {what}", style="dim", soft_wrap=True)
 
 
 def _annotate(app: App, decision: "GateDecision") -> None:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def command(app: App, options: "PowerOptions") -> None:
     """Show which drop a suite detects with 80 % power, and how many cases a smaller drop needs.
 
-    The rate of disagreement between two versions comes from the largest comparison in the log, else from the
-    suite's gate. Nothing is run.
+    The rate of disagreement between two versions comes from the largest comparison in the log, or gate that
+    met every case, else from the suite's policy. Nothing is run.
 
     \b
       evalh power triage

@@ -236,8 +236,12 @@ class Reader(SampleReader, TableReader, TotalsReader):
             self._rows("select count(*) from runs where kind in ('run', 'compare')")[0][0],
             [run_from(row) for row in self._stream(_NEWEST_ADDED, most)],
             [comparison_from(row) for row in self._stream(_COMPARISONS, most)],
-            [gate_from(row) for row in self._stream("select * from gates order by at desc, id desc limit ?", most)],
+            self.gates(most),
         )
+
+    def gates(self, limit: int) -> list[GateRow]:
+        """Return the newest decisions, newest first."""
+        return [gate_from(row) for row in self._stream("select * from gates order by at desc, id desc limit ?", limit)]
 
     def production_outcomes(self, suite: str, grader: str) -> Iterator[tuple[str, str, str]]:
         """Yield what a grader said of production's answers, oldest first: (run id, case id, outcome)."""

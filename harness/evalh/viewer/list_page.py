@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from evalh.analysis.folding import FoldedRun, fold
 from evalh.core.log import ComparisonRow, GateRow, RunRow
 from evalh.core.run import Estimate, RunStatus
@@ -216,17 +218,37 @@ def _points(share: float | None) -> str:
 
 
 def _gates(rows: Sequence[GateRow]) -> Markup:
-    heads = ("base → head", "decision", "because", "at (UTC)")
+    heads = ("base → head", "suite", "decision", "because", "at (UTC)")
     return section("gates", "Gates", sorted_table("Gates", heads, [_gate(row) for row in rows]))
+
+
+class _Suite(msgspec.Struct):
+    suite: str = ""
+
+
+class _Told(msgspec.Struct):
+    """What the list shows of a kept decision: the rest of its document is skipped unread."""
+
+    doubt: bool = False
+    suites: tuple[_Suite, ...] = ()
+
+
+def _told(row: GateRow) -> _Told:
+    try:
+        return msgspec.json.decode(row.content, type=_Told)
+    except (msgspec.MsgspecError, UnicodeError):
+        return _Told()  # its own page says what is damaged
 
 
 def _gate(row: GateRow) -> Markup:
     reasons = row.reasons.splitlines()
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    said = decision_word(row.exit)
+    told = _told(row)
+    said = decision_word(row.exit, doubt=told.doubt)
     return el(
         "tr",
         el("th", linked("gate", row.id, f"{row.base} → {row.head}"), scope="row"),
+        el("td", one_line(", ".join(one.suite for one in told.suites), 80)),
         el("td", said, class_={"accept": "good", "refuse": "bad"}.get(said, "ungraded")),
         el("td", f"{one_line(reasons[0] if reasons else '', 120)}{more}"),
         el("td", _instant(row.at), data_v=row.id),

@@ -273,10 +273,11 @@ def _neither(suite: SuiteTests, test: SequentialTest, rule: str, prefix: str) ->
 def _worse(suite: SuiteTests, test: SequentialTest, prefix: str) -> tuple[str, tuple[str, ...]]:
     differences = suite.differences(test)
     lost = differences.lost
-    worse = f"{prefix}shown to be worse: {len(lost)} of {differences.n} cases got worse, {len(differences.won)} better"
+    worse = f"{prefix}shown to be worse: {len(lost)} of {differences.n} cases got worse ({listed(lost)})"
+    worse += f", {len(differences.won)} better"
     if not suite.fixed and within_margin(test.design, test.state):
         worse += f", though by less than {points(test.design.margin)}"
-    return f"{worse} ({listed(lost)})", lost
+    return worse, lost
 
 
 def discordance_of(suite: SuiteTests, test: SequentialTest) -> float:

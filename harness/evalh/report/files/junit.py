@@ -161,7 +161,9 @@ def _finding_xml(suite: _TestSuite, finding: FindingDocument) -> str:
     reason = _uncut(finding.reason)
     match finding.exit:
         case ExitCode.YES:
-            return f"{head}/>\n"
+            doubt = "accepted in doubt: " if finding.doubt else ""
+            told = escape(xml(safe(f"{doubt}{finding.reason}")))
+            return f"{head}><system-out>{told}</system-out></testcase>\n" if told else f"{head}/>\n"
         case ExitCode.NO:
             texts = "\n".join(_evidence_text(case) for case in suite.evidence if case.case_id in finding.cases)
             return f"{head}><failure message={reason}>{escape(xml(texts))}</failure></testcase>\n"

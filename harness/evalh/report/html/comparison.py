@@ -27,6 +27,9 @@ _TESTS = {
     "mcnemar-midp": "McNemar's mid-p test",
     "sign-flip": "a sign-flip test",
 }
+CHANGES = {"regressed": "got worse", "fixed": "got better", "unstable": "unstable"}
+"""What became of a case, in a reader's words."""
+
 _PARTS_SHOWN = 20
 _OPEN = 6  # messages of a block that are shown without a click
 
@@ -86,7 +89,8 @@ def look_at(comparison: Comparison) -> list[Pointer]:
     found += [Pointer(line, anchor(tag=INCIDENT)) for line in told_incidents(comparison.incidents)]
     for name, cases in changes(comparison).items():
         if cases:
-            found.append(Pointer(f"{plural(len(cases), 'case')} {name}: {listed(cases, 4)}", anchor(change=name)))
+            words = f"{plural(len(cases), 'case')} {CHANGES[name]}: {listed(cases, 4)}"
+            found.append(Pointer(words, anchor(change=name)))
     ungraded = comparison.base.ungraded + comparison.head.ungraded
     if ungraded:
         found.append(Pointer(f"{plural(ungraded, 'sample')} ungraded on the two sides", anchor(standing="ungraded")))

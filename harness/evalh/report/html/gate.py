@@ -6,7 +6,7 @@ from evalh.analysis.compare.comparison import listed
 from evalh.report.documents.compare import SideDocument
 from evalh.report.documents.gate import FindingDocument, GateDocument, SuiteDocument
 from evalh.report.documents.prompts import difference_of
-from evalh.report.html.comparison import changes, differing, net
+from evalh.report.html.comparison import CHANGES, changes, differing, net
 from evalh.report.html.markup import Child, Markup, el
 from evalh.report.html.parts import SideLine, facts, figure, look_at, section, sides_table, table
 from evalh.report.terminal.compare import points
@@ -89,7 +89,7 @@ def _pointers(gate: GateDocument) -> list[Pointer]:
         found += [Pointer(f"{suite.suite}: {RELATIVE}: {why}") for why in suite.judge_relative]
         for kind, cases in ({} if suite.comparison is None else changes(suite.comparison)).items():
             if cases:
-                words = f"{suite.suite}: {plural(len(cases), 'case')} {kind}: {listed(cases, 4)}"
+                words = f"{suite.suite}: {plural(len(cases), 'case')} {CHANGES[kind]}: {listed(cases, 4)}"
                 found.append(Pointer(words, anchor(change=kind)))
     return [*found, *(Pointer(one_line(notice, 300)) for notice in gate.notices)]
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from evalh.analysis.confusion import ANOTHER, NO_LABEL
+from evalh.report.html.comparison import CHANGES
 from evalh.report.html.data import BAD_BYTES, GOOD_BYTES, Rows
 from evalh.report.html.markup import Markup, el, join
 from evalh.report.html.parts import section
@@ -12,7 +13,6 @@ from evalh.report.text import plural
 _STANDINGS = {"all": "all", "missed": "not good", "bad": "bad", "ungraded": "ungraded", "good": "good"}
 _ORDERS = {"dataset": "dataset order", "latency": "slowest first", "cost": "most expensive first"}
 _ORDERS |= {"attempts": "most attempts first"}
-_CHANGES = {"": "any change or none", "regressed": "regressed", "fixed": "fixed", "unstable": "unstable"}
 _KEYS = (
     ("j", " "),
     ("k", " next and previous, "),
@@ -58,7 +58,7 @@ def _filters(rows: Rows, *, several: bool, compared: bool) -> Markup:
         "form",
         el("fieldset", el("legend", "Standing", class_="hidden"), radios, class_="segments"),
         _label("Search", search),
-        _label("Change", _select("change", _CHANGES)) if compared else None,
+        _label("Change", _select("change", {"": "any change or none", **CHANGES})) if compared else None,
         _label("Tag", _select("tag", tags)) if rows.tags else None,
         _label("Grader", _select("grader", {"": "any grader", **{name: f"{name} missed" for name in rows.of_samples}})),
         _of_labels(rows) if rows.labels else None,

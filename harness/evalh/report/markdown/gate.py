@@ -25,7 +25,9 @@ from evalh.report.terminal.gate import (
     differing_line,
     inputs_text,
     look_line,
+    may_confirm,
     named_sides,
+    next_commands,
 )
 from evalh.report.text import inert, milliseconds, one_line, percent, plural, safe, short_cost_per_good, typable
 
@@ -39,7 +41,8 @@ DATASET_LABEL = "evalh-allow-dataset-change"
 """The label of a pull request that allows changed rows: the workflows of `evalh ci init` read it."""
 
 _SIGNS = {GateStatus.ACCEPT: "✅", GateStatus.REFUSE: "❌", GateStatus.INCONCLUSIVE: "❔"}
-_SPECIAL = str.maketrans({one: f"\\{one}" for one in r"\`*_{}[]()#+!|~-"})
+_SPECIAL = str.maketrans({one: f"\\{one}" for one in r"\`*_[]|~"})
+_AT_THE_START = ("#", "+", "-", "=")  # of a line they make a heading, a list or a rule
 _MOST_OUTPUT = 2000
 _MOST_HEADS = 500
 _MOST_CASES = 5
@@ -134,8 +137,8 @@ def _numbers(suite: SuiteDocument, compared: ComparisonDocument) -> str:
         costs = (short_cost_per_good(one.cost_per_good_usd) for one in (base, head))
         rows.append(("cost per good output", *costs, _times(compared.cost_per_good_ratio)))
     if compared.latency.difference_ms.value is not None:
-        times = (milliseconds(one.latency_ms.latency_p50_ms) for one in (base, head))
-        rows.append(("latency, median", *times, _longer(compared.latency.difference_ms)))
+        times = (f"median {milliseconds(one.latency_ms.latency_p50_ms)}" for one in (base, head))
+        rows.append(("latency", *times, _longer(compared.latency.difference_ms)))
     lines = "".join(f"| {' | '.join(map(_text, row))} |\n" for row in rows)
     limits = f"Limits of the difference: {_text(sure)}. " if sure else ""
     return f"\n| | base | head | difference |\n|---|--:|--:|--:|\n{lines}\n{limits}Cases: {cases}.\n\n"
@@ -153,7 +156,7 @@ def _longer(difference: Estimate) -> str:
         return ""
     low, high = difference.low, difference.high
     between = "" if low is None or high is None else f"  [{round(low):+}, {round(high):+}]"
-    return f"{round(difference.value):+} ms on average{between}"
+    return f"mean {round(difference.value):+} ms{between}"
 
 
 def _worse(suite: SuiteDocument) -> Iterator[str]:
@@ -177,16 +180,14 @@ def _next(gate: GateDocument) -> Iterator[str]:
 def _steps(gate: GateDocument) -> Iterator[str]:
     decisive = [one for one in gate.suites if one.exit == gate.exit]
     names = [typable(one) for one in (*(suite.suite for suite in decisive), gate.base)]
-    if gate.exit == ExitCode.NO and all(names) and any(one.evidence for one in decisive):
+    if may_confirm(gate) and all(names):
         *suites, base = map(str, names)
         again = code(f"evalh gate {' '.join(suites)} --base {base} --confirm", 500)
         yield f"{again} asks the cases that got worse again: is it shown again, or was it chance?"
     if any(one.rule == "dataset" and one.exit is ExitCode.NO for suite in gate.suites for one in suite.findings):
         yield f"If the rows were changed on purpose, give the pull request the label {code(DATASET_LABEL)}."
-    released = dict.fromkeys(one.head.partition("@")[0] for one in gate.suites if one.head.endswith("@draft"))
-    for prompt in released if gate.exit == ExitCode.YES else ():
-        if typable(prompt):
-            yield f"{code(f'evalh prompt release {prompt}')} makes a version of the draft, if none has its content."
+    for command, what in next_commands(gate):
+        yield f"{code(command, 500)}: {what}."
     if gate.gate:
         yield f"{code(f'evalh report {gate.gate}')} makes a page of it, where the log of this job is."
 
@@ -229,7 +230,8 @@ def _short(text: str) -> str:
 
 def _text(text: str) -> str:
     """Make text inert in GitHub's and GitLab's Markdown: no markup, no HTML, no mention, no link."""
-    return _unlinked(_flat(text).translate(_SPECIAL))
+    flat = _flat(text).translate(_SPECIAL)
+    return _unlinked(f"\\{flat}" if flat.startswith(_AT_THE_START) else flat)
 
 
 def _in_html(text: str) -> str:

@@ -13,7 +13,7 @@ from evalh.core.strict_json import JsonValue
 from evalh.report.documents.gate import FindingDocument, GateDocument, SuiteDocument
 from evalh.report.terminal.compare import points, preference, show_confirmed
 from evalh.report.terminal.console import BREAK, StyledText
-from evalh.report.text import cost_per_good, dollars, inert, json_line, one_line, percent, plural, safe
+from evalh.report.text import cost_per_good, dollars, inert, json_line, one_line, percent, plural, safe, typable
 from evalh.report.words import sides_differ, worth
 
 RELATIVE = "judge-relative"
@@ -50,6 +50,25 @@ def show_gate(console: Console, gate: GateDocument) -> None:
     console.print(StyledText.assemble((decision, f"bold {_style(gate)}"), (relative, "yellow")))
     for reason in gate.reasons:
         console.print(Padding(StyledText(reason), (0, 0, 0, 2)))
+
+
+def next_commands(gate: GateDocument) -> Iterator[tuple[str, str]]:
+    """Yield the commands that follow a decision, each with what it does; those of the page and the label are others."""
+    undecided = gate.exit == ExitCode.INCONCLUSIVE or gate.doubt
+    for suite in gate.suites if undecided else ():
+        if (suite.exit == gate.exit) and (suite.doubt or not gate.doubt) and (name := typable(suite.suite)):
+            yield f"evalh power {name}", "how many cases show which drop"
+    released = dict.fromkeys(one.head.partition("@")[0] for one in gate.suites if one.head.endswith("@draft"))
+    for prompt in released if gate.exit == ExitCode.YES and not gate.doubt else ():
+        if typable(prompt):
+            yield f"evalh prompt release {prompt}", "makes a version of the draft, if none has its content"
+
+
+def may_confirm(gate: GateDocument) -> bool:
+    """Whether --confirm can say more: a decision against or in doubt rests on cases that were not asked again yet."""
+    decisive = [one for one in gate.suites if one.exit == gate.exit and (one.doubt or not gate.doubt)]
+    open_ = gate.doubt or gate.exit in {ExitCode.NO, ExitCode.INCONCLUSIVE}
+    return open_ and any(one.evidence and not (one.comparison and one.comparison.confirmed) for one in decisive)
 
 
 def decision_word(code: int, *, doubt: bool = False) -> str:

@@ -11,7 +11,7 @@ from evalh.report.text import dollars, in_clusters, p_text, percent, safe
 
 _SOURCES = {
     "option": "as stated",
-    "policy": "taken from the suite's gate; a comparison in the log would measure it",
+    "policy": "assumed (`discordance` of the suite's gate): the log compares no two versions over all cases",
 }
 
 
@@ -31,7 +31,8 @@ def show_power(console: Console, plan: Power) -> None:
     table.add_row("", f"80 % of the time over {plan.cases_needed:,} cases · {cost}")
     margin = points(plan.margin)
     table.add_row("no worse", f"excluding a drop of {margin} takes {plan.cases_for_no_worse:,} cases, with 80 % power")
-    source = _SOURCES.get(plan.discordance_from, f"as in comparison {plan.discordance_from}")
+    kind = "gate" if plan.discordance_from.startswith("g") else "comparison"
+    source = _SOURCES.get(plan.discordance_from, f"as in {kind} {plan.discordance_from}")
     table.add_row("disagreement", f"two versions differ on {percent(plan.discordance)} of the cases: {source}")
     console.print(table)
     if plan.thin:

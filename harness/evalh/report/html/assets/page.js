@@ -127,12 +127,14 @@
       ...verdicts(row), ...(row.k || []).flatMap(trace)].filter(Boolean);
   }
 
+  const changeWord = (key) => [...$("change").options].find((one) => one.value === key)?.text ?? "";
+
   // Both outputs, word by word. What both have is plain; what one lacks is marked on the other's side.
   function both(row) {
     const sides = [row.b, row].map((side) => whole(Object.values(side.o || {})[0] ?? ""));
     const [gone, come] = differ(...sides);
     const shownSide = (name, parts, standing, said) => { const text = el("div", "text", ...parts); text.dir = "auto"; return [el("h3", "", `${name} `, el("span", STANDINGS[standing], STANDINGS[standing]), " ", copier(name, said)), text]; };
-    const made = [el("p", "", el("span", "chip", row.z)), ...shownSide("Output of base", gone, row.b.s, sides[0]), ...aloud(row.b, "Reasoning on base"),
+    const made = [el("p", "", el("span", "chip", changeWord(row.z))), ...shownSide("Output of base", gone, row.b.s, sides[0]), ...aloud(row.b, "Reasoning on base"),
       ...shownSide("Output of head", come, row.s, sides[1]), ...aloud(row, "Reasoning on head")];
     return [...made, ...verdicts(row.b, "Verdicts on base")];
   }
