@@ -161,7 +161,10 @@ def test_a_comparison_shows_both_outputs_of_what_changed(tmp_path: Path, browser
     assert page.locator("#count").inner_text() == f"{len(compared['regressed'])} of 120 samples"
     assert page.locator(".row b").first.inner_text() == compared["regressed"][0]
     assert page.locator("#detail mark").all_inner_texts() == ["billing", "bug"]
+    assert page.locator("#detail .chip").all_inner_texts().count("got worse") == 1
+    assert f"{len(compared['regressed'])} cases got worse" in page.inner_text("header.verdict")
     page.select_option("#change", "fixed")
+    assert page.locator("#detail .chip").all_inner_texts().count("got better") == 1
     assert page.locator(".row b").all_inner_texts() == compared["fixed"]
     assert page.locator("#diff ins").all_inner_texts() == [", please"]
     assert axe(page) == []

@@ -218,7 +218,7 @@ def _points(share: float | None) -> str:
 
 
 def _gates(rows: Sequence[GateRow]) -> Markup:
-    heads = ("base → head", "suite", "decision", "because", "at (UTC)")
+    heads = ("base → head", "decision", "suite", "at (UTC)", "because")
     return section("gates", "Gates", sorted_table("Gates", heads, [_gate(row) for row in rows]))
 
 
@@ -248,8 +248,8 @@ def _gate(row: GateRow) -> Markup:
     return el(
         "tr",
         el("th", linked("gate", row.id, f"{row.base} → {row.head}"), scope="row"),
-        el("td", one_line(", ".join(one.suite for one in told.suites), 80)),
         el("td", said, class_={"accept": "good", "refuse": "bad"}.get(said, "ungraded")),
-        el("td", f"{one_line(reasons[0] if reasons else '', 120)}{more}"),
+        el("td", one_line(", ".join(one.suite for one in told.suites), 80)),
         el("td", _instant(row.at), data_v=row.id),
+        el("td", f"{one_line(reasons[0] if reasons else '', 120)}{more}", class_="wrapped because"),
     )

@@ -115,7 +115,7 @@ def _suite(suite: SuiteDocument, base: str) -> list[Child]:
         table(f"Rules of {suite.suite}", ("rule", "says", "found", "which cases"), rows),
     ]
     if (compared := suite.comparison) is not None:
-        both = [_side("base", compared.sides.base), _side("head", compared.sides.head)]
+        both = [_side(f"base, {base}", compared.sides.base), _side("head", compared.sides.head)]
         parts.append(sides_table(f"Sides of {suite.suite}", both))
         if compared.downstream is not None:
             parts.append(net(compared.downstream, suite.base or compared.base, suite.head, f" of {suite.suite}"))
@@ -135,7 +135,8 @@ def _finding(finding: FindingDocument) -> Markup:
 
 def _side(name: str, side: SideDocument) -> SideLine:
     latency_ms = side.latency_ms.latency_p50_ms
-    return SideLine(f"{name}: {side.prompt}", side.model, side.good_rate, side.cost_per_good_usd, latency_ms)
+    version = side.prompt.rpartition(":")[2]  # its commit stands under Provenance
+    return SideLine(f"{name}: {version}", side.model, side.good_rate, side.cost_per_good_usd, latency_ms)
 
 
 def provenance(gate: GateDocument, runs: Sequence[str]) -> Markup:
