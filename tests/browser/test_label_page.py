@@ -45,6 +45,10 @@ def test_keys_label_and_calibrate_finds_the_labels(folder: Path, browser: Browse
         page.keyboard.press("Escape")
         page.keyboard.press("g")
         page.locator("text=Written: good.").wait_for()
+        page.goto(f"{viewer.door.url}label")
+        assert page.inner_text("li:has-text('triage')") == "triage · equals, 6 labelled"
+        page.get_by_role("link", name="equals").click()
+        page.locator("text=triage · 6 of 8").wait_for()
         assert opened.complaints == []
         assert opened.dialogs == []
 

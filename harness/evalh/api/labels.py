@@ -1,5 +1,6 @@
 """Labels: outputs of the log put before a person, blind to who made them."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from evalh.api.production import production
 from evalh.core.calibration import GOOD, JudgeRubric, Label, LabelCandidate
 from evalh.core.case import Case
 from evalh.core.digest import digest
-from evalh.core.errors import NotFound, UsageError, did_you_mean, one_of
+from evalh.core.errors import NotFound, UsageError, WorkspaceError, did_you_mean, one_of
 from evalh.core.production import Voted
 from evalh.core.request import ToolCall
 from evalh.core.run import RunKind
@@ -142,6 +143,15 @@ def labelling(
         file=LabelFile(parts.root, parts.config.datasets_dir, name, by),
         _parts=parts,
     )
+
+
+def labelled_by(parts: Parts, suite: str, author: str) -> Counter[str]:
+    """Count an author's labels of a suite by what they are about; nothing where a file cannot be read."""
+    try:
+        labels = read_labels(parts.tree, parts.config.datasets_dir, suite)
+    except WorkspaceError:  # the suite's own page tells it
+        return Counter()
+    return Counter(one.about for one in labels if one.author == author)
 
 
 def _runs(parts: Parts, suite: Suite, source: LabelSource) -> Sequence[str]:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 from msgspec import Struct, field
 
 from evalh.api.incidents.adding import Adding
-from evalh.api.labels import Labelling, labelling
+from evalh.api.labels import Labelling, labelled_by, labelling
 from evalh.api.viewing import LiveLog
 from evalh.core.calibration import GOOD
 from evalh.core.case import ABSENT, Absent
@@ -49,7 +49,8 @@ class Desk(Struct):
         """Show the next output to be labelled, or the suites. Raises EvalhError."""
         with self.viewing.looking() as looking:
             if suite is None:
-                return suites_page(looking.suites(), self.author)
+                suites = {name: labelled_by(looking, name, self.author) for name in looking.suites()}
+                return suites_page(suites, self.author)
             fields = {name: values[-1] for name, values in parse_qs(asked, max_num_fields=20).items()}
             about = fields.get("about", GOOD)
             work = labelling(looking, suite, about=about, author=self.author)

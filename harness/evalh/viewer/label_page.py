@@ -1,6 +1,6 @@
 """Labelling in the browser: one output after the other, blind to version, model and order, as `evalh label` asks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from evalh.api.labels import Labelling, LabelQuestion, short_name
 from evalh.core.calibration import GOOD
@@ -21,12 +21,21 @@ class LabelState(Value, kw_only=True):
     said: str  # `good.CASE.OUTPUT`: the last answer; empty: there is none
 
 
-def suites_page(suites: Sequence[str], author: str) -> PageAnswer:
-    """Show which suites can be labelled."""
-    rows = [el("li", el("a", name, href=place("label", name))) for name in suites]
+def suites_page(suites: Mapping[str, Mapping[str, int]], author: str) -> PageAnswer:
+    """Show which suites can be labelled, and where this author's labels are: their numbers by what they are about."""
+    rows = [el("li", el("a", name, href=place("label", name)), _begun(name, mine)) for name, mine in suites.items()]
     lines = "Outputs of the newest runs are shown one by one, without version and model: is each good?"
     top = el("header", el("h1", "Label outputs"), el("p", lines), _who(author), class_="verdict")
     return framed("label", join(top, el("ul", rows)), links=tabs(), here="Label")
+
+
+def _begun(suite: str, mine: Mapping[str, int]) -> Child:
+    told = []
+    for about, count in sorted(mine.items()):
+        words = "the output" if about == GOOD else about
+        link = el("a", words, href=asking(place("label", suite), about=None if about == GOOD else about))
+        told.append([" · ", link, f", {count:,} labelled"])
+    return told
 
 
 def all_labelled(work: Labelling, state: LabelState) -> PageAnswer:
