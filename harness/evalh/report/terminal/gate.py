@@ -60,8 +60,8 @@ def next_commands(gate: GateDocument) -> Iterator[tuple[str, str]]:
             yield f"evalh power {name}", "how many cases show which drop"
     released = dict.fromkeys(one.head.partition("@")[0] for one in gate.suites if one.head.endswith("@draft"))
     for prompt in released if gate.exit == ExitCode.YES and not gate.doubt else ():
-        if typable(prompt):
-            yield f"evalh prompt release {prompt}", "makes a version of the draft, if none has its content"
+        if name := typable(prompt):
+            yield f"evalh prompt release {name}", "makes a version of the draft, if none has its content"
 
 
 def may_confirm(gate: GateDocument) -> bool:
