@@ -103,8 +103,11 @@ def _watch(app: App, *, dry_run: bool, fresh: bool) -> int:
 def _show(app: App, results: "list[RunResult]") -> None:
     if app.json:
         from evalh.report.documents.run import run_document
+        from evalh.report.text import unmeasured_lines
 
         app.show_json(run_document(results))
+        for line in unmeasured_lines(results):
+            app.hints.print(line, style="red", soft_wrap=True)
         return
     from evalh.report.terminal.run import show_run, show_table
 
@@ -259,8 +262,7 @@ def _exit_code(results: "list[RunResult]", at_least: float | None) -> int:
         summary = result.summary
         if result.status is RunStatus.INTERRUPTED:
             codes.append(ExitCode.INTERRUPTED)
-        most = result.record.max_ungraded
-        unmeasured = any(one.ungraded > most * one.samples for one in (summary, summary.apart))
+        unmeasured = result.record.unmeasured(summary) or result.record.unmeasured(summary.apart)
         if result.status is RunStatus.STOPPED or unmeasured:
             codes.append(ExitCode.CANNOT_MEASURE)
         if at_least is not None and _share(result) is None:

@@ -85,6 +85,10 @@ class RunRecord(Value, kw_only=True):
     kind: RunKind = RunKind.RUN
     steps: tuple[StepRecord, ...] = ()  # of a pipeline, each after all that it reads
 
+    def unmeasured(self, part: "RunSummary | Incidents") -> bool:
+        """Whether more of these samples are ungraded than the suite allows."""
+        return part.ungraded > self.max_ungraded * part.samples
+
 
 class Estimate(Value):
     """A number with its interval (95 %, two-sided) and its method. None if unknown, or no finite limit."""

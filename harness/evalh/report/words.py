@@ -126,8 +126,7 @@ def _trouble(run: RunRow, summary: RunSummary) -> list[Pointer]:
     if run.reason:
         found.append(Pointer(f"The run ended early: {one_line(run.reason, 200)}", quotes=True))
     if summary.ungraded:
-        share = summary.ungraded / summary.samples
-        weight = ", more than the suite allows" if share > run.record.max_ungraded else ""
+        weight = ", more than the suite allows" if run.record.unmeasured(summary) else ""
         kinds = ", ".join(f"{count} × {kind}" for kind, count in summary.errors.items())
         found.append(
             Pointer(

@@ -22,6 +22,7 @@ from evalh.report.text import (
     rate,
     safe,
     short_cost_per_good,
+    unmeasured_lines,
 )
 from evalh.report.words import net_line
 
@@ -48,6 +49,9 @@ def show_run(console: Console, result: RunResult) -> None:
         console.print(StyledText(f"without an answer: {kinds}", style="yellow"))
     for failure in result.failures:
         _show_failure(console, failure)
+    for line in unmeasured_lines([result]):
+        console.print()
+        console.print(StyledText(line, "red"), soft_wrap=True)
     if result.status is not RunStatus.COMPLETE:
         console.print()
         console.print(
@@ -173,6 +177,8 @@ def show_table(console: Console, results: Sequence[RunResult]) -> None:
         ]
         table.add_row(*([result.record.suite] if several else []), *cells)
     console.print(table)
+    for line in unmeasured_lines(results):
+        console.print(StyledText(line, "red"), soft_wrap=True)
 
 
 def show_plans(console: Console, plans: Sequence[tuple[str, str, str, Forecast]]) -> None:
