@@ -137,7 +137,8 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
         lines.append(f"evalh show {name}   what was sent, what came back, which grader failed")
     if len(results) == 1:
         lines.append(f"evalh show {last.record.id}   this run again")
-        if last.summary.all_errors:
+        ungraded = any(failure.standing == "ungraded" for failure in last.failures)
+        if ungraded and app.workspace.calls("errors", last.record.id, 1):  # none if a function of a pipeline raised
             lines.append("evalh calls --errors   the failed requests")
     lines.append(_to_look_at(results))
     app.hints.print()
