@@ -108,10 +108,11 @@ def _point(point: Point) -> Markup:
     record, summary = point.record, point.summary
     rate, cost = summary.good_rate, summary.cost_per_good_usd
     flag = [" ", el("span", "front", class_="chip front")] if point.front else None
+    doubt = None if point.measured else [" ", el("span", "not measured", class_="chip")]
     here = [" ", el("span", "this run", class_="chip")] if point.here else None
     return el(
         "tr",
-        el("th", record.prompt, flag, here, scope="row", data_v=record.prompt),
+        el("th", record.prompt, flag, doubt, here, scope="row", data_v=record.prompt),
         el("td", record.model, data_v=record.model),
         _cell(percent(rate.value), rate.value),
         el("td", interval(rate), class_="dim"),
