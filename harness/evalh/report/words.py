@@ -190,7 +190,7 @@ def _money(summary: RunSummary) -> list[Pointer]:
         return [Pointer("The model is not priced, so no cost is known: state its price, or price_as, in evalh.toml")]
     retried = summary.attempts - (summary.calls - summary.cache_hits)
     if summary.pipeline is None and retried > _RARE * summary.calls:  # a pipeline's sample makes several calls anyway
-        words = f"{retried:,} attempts more than calls: retries, repairs, escalations"
+        words = f"{retried:,} attempts more than calls: retries, repairs, fallbacks, escalations"
         return [Pointer(words, anchor(sort="attempts"))]
     return []
 
