@@ -341,3 +341,4 @@ class Forecast(Value, kw_only=True):
     judges_usd: Decimal | None = Decimal(0)  # the graders' part of that
     why_unknown: str | None = None
     not_called: tuple[str, ...] = ()  # functions of a pipeline: what reads them counts as asked
+    by_chars: bool = False  # outputs of functions count with the most characters that they may have

@@ -197,6 +197,10 @@ def show_plans(console: Console, plans: Sequence[tuple[str, str, str, Forecast]]
         once = "unknown" if forecast.once_usd is None else dollars(forecast.once_usd)
         table.add_row(suite, prompt, model, *counts, once, ceiling)
     console.print(table)
+    if any(forecast.worst_case_usd for *_, forecast in plans):
+        outputs = ", outputs of functions as long as max_chars allows" if any(one[-1].by_chars for one in plans) else ""
+        told = f"upper bounds: a token for each byte, answers as long as max_tokens allows{outputs}"
+        console.print(StyledText(f"{told}; at most: every retry, too", "dim"))
     for reason in sorted({forecast.why_unknown for *_, forecast in plans if forecast.why_unknown}):
         console.print(StyledText(f"the worst case is unknown: {reason}", "yellow"))
     if names := sorted({name for *_, forecast in plans for name in forecast.not_called}):
