@@ -1,6 +1,7 @@
 """`evalh run`: evaluate versions on models."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,8 +139,9 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
     if len(results) == 1:
         lines.append(f"evalh show {last.record.id}   this run again")
         ungraded = any(failure.standing == "ungraded" for failure in last.failures)
-        if ungraded and app.workspace.calls("errors", last.record.id, 1):  # none if a function of a pipeline raised
+        if ungraded and _has_calls(app, last, "errors"):  # none if a function of a pipeline raised
             lines.append("evalh calls --errors   the failed requests")
+    lines += _of_escalations(app, results)
     lines.append(_to_look_at(results))
     app.hints.print()
     if any(_recorded(app, result) for result in results):
@@ -151,6 +153,28 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
     _note_prices(app, results)
     for line in lines:
         app.hints.print(f"next: {line}", style="dim", soft_wrap=True)
+
+
+def _has_calls(app: App, result: "RunResult", which: str) -> bool:
+    """Whether the log has such calls of a run; a log that could not be written does not have the run."""
+    from evalh.core.errors import EvalhError
+
+    with suppress(EvalhError):
+        return bool(app.workspace.calls(which, result.record.id, 1))
+    return False
+
+
+def _of_escalations(app: App, results: "list[RunResult]") -> list[str]:
+    """Return the command that says what escalations were worth, if there were any."""
+    from evalh.report.text import typable
+
+    routes = app.workspace.config.routes
+    escalated = next((one.record for one in results if routes and _has_calls(app, one, "escalated")), None)
+    if escalated is None:
+        return []
+    if escalated.model in routes and (name := typable(escalated.model)):
+        return [f"evalh explain {name}   how often it escalated, what that cost, and whether it helped"]
+    return [f"evalh calls --escalated --run {escalated.id}   what a stronger model answered"]
 
 
 def _note_prices(app: App, results: "list[RunResult]") -> None:
