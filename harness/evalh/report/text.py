@@ -176,6 +176,18 @@ def milliseconds(value: float | None) -> str:
     return f"{value:.0f} ms" if value < 10_000 else f"{value / 1000:.1f} s"  # noqa: PLR2004 (readable from there on)
 
 
+def fine_milliseconds(value: float) -> str:
+    """Write a latency on an axis, where neighbours of less than 10 ms must differ too."""
+    if value < 1:
+        return f"{float(f'{1000 * value:.2g}'):g} µs"
+    return f"{float(f'{value:.2g}'):g} ms" if value < 10 else milliseconds(value)  # noqa: PLR2004 (whole from there on)
+
+
+def tokens(value: float) -> str:
+    """Write a number of tokens on an axis, or a quantile of some, which need not be whole."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
 def latency_parts(parts: Mapping[str, float] | None) -> str | None:
     """Say what latencies are made of, on average; None if they are one attempt's each."""
     shown = {} if parts is None else {name: ms for name, ms in parts.items() if round(ms)}
