@@ -101,7 +101,8 @@ def _cost_line(line: Spend) -> CostLine:
         {name: part.usd for name, part in sorted(parts.items())} for parts in (line.by_purpose, line.by_reason)
     )
     retries = line.by_reason.get("retry", SpendPart()).usd
-    return document_of(CostLine, line, by_purpose=by_purpose, by_reason=by_reason, retries_usd=retries)
+    known = {"total_usd": line.total_usd, "by_purpose": by_purpose, "by_reason": by_reason, "retries_usd": retries}
+    return document_of(CostLine, line, **known)
 
 
 def entry_document(kind: str, entry: object) -> Struct:
