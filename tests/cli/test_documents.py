@@ -36,7 +36,7 @@ from evalh.core.errors import WorkspaceError
 from evalh.core.log import CallRow, CaseDetail, RunRow, SampleDetail
 from evalh.core.production import Spent
 from evalh.core.run import Forecast, RunResult
-from evalh.core.totals import Spend, SpendBy, Tallies
+from evalh.core.totals import Spend, SpendBy, SpendPart, Tallies
 from evalh.report.documents.blame import blame_cost_document, blame_document
 from evalh.report.documents.compare import compared_document
 from evalh.report.documents.datasets import ClustersDocument, DuplicatesDocument, PartsDocument
@@ -102,7 +102,7 @@ MADE: dict[str, Callable[[], Struct]] = {
     "cost": lambda: cost_document(
         SpendBy.SUITE,
         "2026-07-01T00:00:00Z",
-        [filled(Spend, by_purpose={"task": Decimal("0.5")}, unpriced_by_purpose={"task": 0}, unpriced_retries=0)],
+        [filled(Spend, by_purpose={"task": SpendPart(Decimal("0.5"))}, by_reason={"retry": SpendPart(Decimal("0.5"))})],
         [filled(Spent)],
     ),
     "explain": lambda: explain_document([("small", filled(Tallies), [filled(Statement)]), ("inner", None, [])]),

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from faults.running import Done, here
+from stepping import PIPELINE, step_server, write_pipeline
 from workspaces import chat_server, write_workspace
 
 USAGE = 2
@@ -253,3 +254,48 @@ def test_a_file_in_place_of_a_run_is_told_where_it_goes(workspace: Path, words: 
 
     assert done.exit == USAGE
     assert told in done.err
+
+
+def test_failed_requests_are_offered_only_where_the_log_has_them(tmp_path: Path, workspace: Path) -> None:
+    offered = "evalh calls --errors"
+    broken = 'def find(order_id):\n    raise ValueError("no such order")\n'
+    with step_server() as (_, port):
+        folder = write_pipeline(tmp_path / "steps", port, cases=2)
+        (folder / "prompts/refund/v1.pipeline.yaml").write_text(PIPELINE)
+        (folder / "steps/orders.py").write_text(broken)
+        done, accepted = here(folder, "run"), here(folder, "baseline", "accept", "refund@v1")
+    assert "step_error" in done.out
+    assert offered not in advice(done)
+
+    (show,) = advice(accepted)
+    assert "no such order" in here(folder, *shlex.split(show.removesuffix(" shows why"))[1:]).out
+
+    (workspace / "evals/answers.py").write_text("def answer(request, case_id, trial):\n    raise ValueError\n")
+    assert offered in advice(here(workspace, "run"))
+    assert "t-0001  error" in here(workspace, "calls", "--errors").out
+
+
+def test_a_run_that_escalated_names_what_explains_it(tmp_path: Path) -> None:
+    doubt = 'cascade = {checks = [{contains = {value = "never said"}}], escalate_to = "strong"}'
+    route = f'[routes.careful]\nmodel = "small"\n{doubt}\n'
+    with chat_server() as (_, model):
+        folder = write_workspace(tmp_path / "plain", cases=3, model=f"{model}\n[models.strong]\n{model}\n{route}")
+        direct = here(folder, "run")
+        table, routed = (
+            here(folder, "run", "-m", "small", "-m", "careful"),
+            here(folder, "run", "-m", "careful", "--fresh"),
+        )
+    with step_server() as (_, port):
+        steps = write_pipeline(tmp_path / "steps", port, cases=2)
+        config = (steps / "evalh.toml").read_text()
+        strong = "[models.strong]\n" + config.partition("[models.small]\n")[2]
+        (steps / "evalh.toml").write_text(f"{config}\n{strong}\n{route}")
+        flow = steps / "prompts/refund/draft.pipeline.yaml"
+        flow.write_text(flow.read_text().replace("  reply:\n", "  reply:\n    model: careful\n"))
+        piped = here(steps, "run")
+
+    assert not any("escalat" in line for line in direct.err.splitlines())
+    for done in (routed, table):
+        assert "evalh explain careful" in advice(done)
+    (listing,) = (command for command in advice(piped) if "--escalated" in command)
+    assert "r-0002 ·" in " ".join(here(steps, *shlex.split(listing)[1:]).out.split())

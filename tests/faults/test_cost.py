@@ -8,7 +8,7 @@ import pytest
 
 from faults.dialects import ANSWER_USD, OPENAI
 from faults.fault_server import Act, Asked, fault_server
-from faults.running import Done, here, rows, run, served, workspace
+from faults.running import Done, here, rows, run, served, two_models, workspace
 
 CASES = 12
 PATIENT = 'model = "small"\nretry = {attempts = 3, on = ["bad_response"], base_s = 0.01, share = 2.0}\n'
@@ -46,9 +46,24 @@ def test_however_it_is_split_it_is_the_same_bill(billed: Path, by: str, group: s
     assert line["group"] == group
     assert line["attempts"] == spent["n"] == CASES + 4
     assert line["total_usd"] == line["by_purpose"]["task"] == pytest.approx(spent["usd"])
-    assert line["retries_usd"] == pytest.approx(spent["usd"] - 8 * ANSWER_USD)
+    assert line["retries_usd"] == line["by_reason"]["retry"] == pytest.approx(4 * ANSWER_USD)  # as many answers
+    assert sum(line["by_reason"].values()) == pytest.approx(spent["usd"])
     assert line["from_log"] == CASES
     assert line["saved_usd"] == pytest.approx(spent["usd"])
+
+
+def test_an_escalation_is_no_retry(tmp_path: Path) -> None:
+    route = 'model = "small"\ncascade = {checks = ["schema"], escalate_to = "strong"}\n'
+    with two_models(tmp_path, OPENAI.unless("cheap-1", OPENAI.answer("maybe")), route, cases=CASES) as (_, folder):
+        assert run(folder).exit == 0
+    (line,) = lines(here(folder, "cost", "--json"))
+    (head, _) = here(folder, "cost").out.splitlines()
+    (spent,) = rows(folder, "select sum(cost_usd) as usd from attempts where reason = 'escalation'")
+
+    assert line["retries_usd"] == 0
+    assert line["by_reason"].keys() == {"first", "escalation"}
+    assert line["by_reason"]["escalation"] == pytest.approx(spent["usd"])
+    assert head.split() == ["suite", "total", "escalations", "saved", "by", "the", "log", "attempts"]
 
 
 def test_what_has_no_price_is_never_a_zero(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from evalh.report.text import dollars
 from faults.attacks import ATTACKS
 from faults.dialects import ANSWER_USD, OPENAI
 from faults.fault_server import Act, Asked, How, fault_server
@@ -214,6 +215,21 @@ def test_a_budget_holds_for_judges_and_the_run_goes_on_where_it_stopped(tmp_path
     everything: Any = rows(folder, "select sum(cost_usd) as usd from attempts")[0]["usd"]
     assert everything <= plan["once_usd"] <= plan["worst_case_usd"]
     assert 0 < plan["judges_usd"] < plan["worst_case_usd"]
+
+
+def test_a_table_of_runs_says_what_judges_and_the_logs_answers_cost(tmp_path: Path) -> None:
+    versions = ("run", "--prompt", "v1", "--prompt", "v2")
+    with fault_server(Court()) as server:
+        folder = court(tmp_path, server.port, cases=4)
+        second = (folder / "prompts/triage/v1.prompt").read_text().replace("Sort the", "Sort this")
+        (folder / "prompts/triage/v2.prompt").write_text(second)
+        first, again = here(folder, *versions), here(folder, *versions)
+    query = "select sum(cost_usd) filter (where purpose = 'task') as task, sum(cost_usd) as usd from attempts"
+    (spent,) = rows(folder, query)
+    task, judges = dollars(spent["task"]), dollars(spent["usd"] - spent["task"])
+
+    assert f"spent  {task} · graders {judges}" in first.out.splitlines()
+    assert f"spent  $0.00 · the log's answers cost {task} when they were bought" in again.out.splitlines()
 
 
 def test_a_judge_without_a_price_cannot_be_bounded(tmp_path: Path) -> None:

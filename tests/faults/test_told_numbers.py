@@ -12,6 +12,7 @@ from faults.dialects import OPENAI
 from faults.fault_server import Act, Asked
 from faults.running import here, rows, run, served, workspace
 from gating import Repo
+from stepping import step_server, write_pipeline
 from workspaces import chat_server, write_workspace
 
 CASCADE = """model = "small"
@@ -137,7 +138,23 @@ def test_a_budget_that_lets_nothing_through_says_so(tmp_path: Path) -> None:
 
     assert done.exit == ExitCode.CANNOT_MEASURE
     assert "$0 of $0.00002 spent, and another attempt could cost $0.000" in " ".join(done.out.split())
+    assert "with an answer as long as max_tokens allows" in " ".join(done.out.split())
     assert server.asked == []
+
+
+def test_a_plan_says_why_its_costs_are_upper_bounds(tmp_path: Path) -> None:
+    told = "upper bounds: a token for each byte, answers as long as max_tokens allows"
+    with chat_server() as (_, model):
+        folder = write_workspace(tmp_path / "plain", cases=3, model=model)
+        planned = here(folder, "run", "--dry-run")
+        assert here(folder, "run").exit == ExitCode.YES
+        answered = here(folder, "run", "--dry-run")
+    with step_server() as (_, port):
+        steps = here(write_pipeline(tmp_path / "steps", port, cases=3), "run", "--dry-run")
+
+    assert f"{told}; at most: every retry, too" in " ".join(planned.out.split())
+    assert "upper bounds" not in answered.out  # nothing is left to ask, at no cost
+    assert f"{told}, outputs of functions as long as max_chars allows; at most:" in " ".join(steps.out.split())
 
 
 def test_a_purpose_without_a_price_is_no_zero_on_the_bill(tmp_path: Path) -> None:

@@ -142,6 +142,17 @@ def test_a_rate_below_the_bar_is_exit_1_and_says_so(workspace: Workspace) -> Non
     assert "no: 20.0 % of production's answers are good, at least 90 % required" in done.stderr
 
 
+def test_too_many_ungraded_answers_are_exit_4_and_said(workspace: Workspace) -> None:
+    (workspace.root / "own.py").write_text('def judge(ctx):\n    raise ValueError("broken")\n')
+    (workspace.root / "evals/triage.yaml").write_text(f"{SUITE}  - python: own.py:judge\n")
+    write(workspace, *(asked(number, GOOD) for number in range(3)), asked(9, BAD))
+
+    done = evalh(workspace.root, "grade", "triage", "--production")
+
+    assert done.returncode == 4
+    assert "not measured: 3 of 4 answers are ungraded, and the suite allows 2 % (max_ungraded)" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("records", "told"),
     [

@@ -75,12 +75,20 @@ def history(runs: Iterable[RunRow], here: RunRow) -> History:
 
 
 def _measured_later(run: RunRow, than: RunRow) -> bool:
-    """Whether a run is the better witness of its content: it asked, and the other one did not, or it asked later."""
-    mine, theirs = _asked(run), _asked(than)
-    if mine != theirs:
-        return mine
+    """Whether a run is the better witness of its content: it is measured, or it asked, or it asked later.
+
+    Each counts only if the other run does not have it.
+    """
+    for has in (_is_measured, _asked):
+        if has(run) != has(than):
+            return has(run)
+    mine = _asked(run)
     newer = run.record.started_at > than.record.started_at
     return newer if mine else not newer  # of replays the first
+
+
+def _is_measured(run: RunRow) -> bool:
+    return run.summary is not None and not run.record.unmeasured(run.summary)
 
 
 def _asked(run: RunRow) -> bool:

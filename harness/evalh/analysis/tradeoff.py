@@ -36,6 +36,11 @@ class MeasuredRun(Value, kw_only=True):
         return self.run.summary
 
     @property
+    def measured(self) -> bool:
+        """Whether no more samples are ungraded than the suite allows. Else its numbers say too little to choose by."""
+        return not self.record.unmeasured(self.summary)
+
+    @property
     def rate(self) -> float:
         """Its good rate; 0 if unknown."""
         return self.summary.good_rate.value or 0.0
@@ -49,7 +54,7 @@ class MeasuredRun(Value, kw_only=True):
 class Point(MeasuredRun, kw_only=True):
     """One version on one model or route, as its newest finished run measured it."""
 
-    front: bool  # priced, and no other is both cheaper per good output and good more often
+    front: bool  # measured and priced, and no other is both cheaper per good output and good more often
 
     @property
     def label(self) -> str:
@@ -62,6 +67,11 @@ class TradeOff(Value, kw_only=True):
 
     points: tuple[Point, ...]  # best rate first
     left_out: int  # runs that other cases, graders or numbers of trials measured
+
+    @property
+    def measured(self) -> tuple[Point, ...]:
+        """The points without too many ungraded samples, best rate first."""
+        return tuple(point for point in self.points if point.measured)
 
     @property
     def front(self) -> tuple[Point, ...]:
@@ -141,10 +151,11 @@ def identity(run: RunRow) -> tuple[str, ...]:
 
 def _on_front(one: MeasuredRun, others: Sequence[MeasuredRun]) -> bool:
     cost, rate = one.summary.cost_per_good, one.rate
-    if cost is None:
+    if cost is None or not one.measured:
         return False
-    rivals = ((theirs, other.rate) for other in others if (theirs := other.summary.cost_per_good) is not None)
-    return not any(theirs <= cost and good >= rate and (theirs, good) != (cost, rate) for theirs, good in rivals)
+    rivals = [other for other in others if other.measured]
+    priced = ((theirs, other.rate) for other in rivals if (theirs := other.summary.cost_per_good) is not None)
+    return not any(theirs <= cost and good >= rate and (theirs, good) != (cost, rate) for theirs, good in priced)
 
 
 def apart(one: Point, other: Point) -> bool:

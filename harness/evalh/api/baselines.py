@@ -19,7 +19,7 @@ from evalh.core.digest import digest
 from evalh.core.errors import CannotMeasure, EvalhError, NotFound
 from evalh.core.ports import Progress, Tree
 from evalh.core.prompt import PromptRef
-from evalh.core.run import Incidents
+from evalh.core.run import Incidents, RunKind
 from evalh.core.sample import Sample, SampleResult, Standing
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import BaselinePolicy
@@ -211,9 +211,10 @@ def accept(parts: Parts, options: AcceptOptions, progress: Progress | None = Non
         ungraded = sum(one.standing is Standing.UNGRADED for one in samples)
         if len(samples) < plan.planned or _unmeasured(plan, samples):
             what = f"{plan.version.label}: {ungraded} of {plan.planned} samples are ungraded"
+            (run,) = parts.log.runs_of(plan.suite.name, 1, RunKind.BASELINE)
             raise CannotMeasure(
                 f"{what}: not enough is graded to accept it",
-                hint="evalh calls --errors shows why; then run the same command again",
+                hint=f"evalh show {run} shows why; then run the same command again",
             )
         # A pipeline's baseline keeps results alone: its steps' answers are the log's.
         outputs = options.outputs and plan.suite.baseline.outputs and plan.pipeline is None

@@ -301,7 +301,7 @@ def _confirmed(
         if session.summary.ungraded == session.summary.samples:
             raise CannotMeasure(
                 f"no fresh trial of {side.prompt} on {side.model} was graded",
-                hint="evalh calls --errors; a recording answers again only if its rows hold draws:"
+                hint=f"evalh show {session.record.id}; a recording answers again only if its rows hold draws:"
                 f' {{"id": …, "trial": 0…{FRESH_TRIALS - 1}, "draw": {CONFIRM_DRAW}, …}}',
             )
     return confirming.confirmed()

@@ -53,10 +53,14 @@ def command(app: App, *, options: "GradeOptions", production: bool, at_least: fl
 
 def _exit_code(app: App, found: "GradedProduction", at_least: float | None) -> int:
     from evalh.core.errors import ExitCode
-    from evalh.report.text import percent
+    from evalh.report.text import percent, plural, too_many_ungraded
 
     whole = found.whole
-    if whole.good_rate.value is None or whole.ungraded > found.max_ungraded * whole.answers:
+    too_many = whole.ungraded > found.max_ungraded * whole.answers
+    if too_many:
+        told = too_many_ungraded(whole.ungraded, plural(whole.answers, "answer"), found.max_ungraded)
+        app.hints.print(f"not measured: {told}", style="red", soft_wrap=True)
+    if too_many or whole.good_rate.value is None:
         return ExitCode.CANNOT_MEASURE
     if at_least is not None and whole.good_rate.value < at_least:
         told = f"no: {percent(whole.good_rate.value)} of production's answers are good"

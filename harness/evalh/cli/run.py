@@ -1,6 +1,7 @@
 """`evalh run`: evaluate versions on models."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,8 +104,11 @@ def _watch(app: App, *, dry_run: bool, fresh: bool) -> int:
 def _show(app: App, results: "list[RunResult]") -> None:
     if app.json:
         from evalh.report.documents.run import run_document
+        from evalh.report.text import unmeasured_lines
 
         app.show_json(run_document(results))
+        for line in unmeasured_lines(results):
+            app.hints.print(line, style="red", soft_wrap=True)
         return
     from evalh.report.terminal.run import show_run, show_table
 
@@ -134,8 +138,10 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
         lines.append(f"evalh show {name}   what was sent, what came back, which grader failed")
     if len(results) == 1:
         lines.append(f"evalh show {last.record.id}   this run again")
-        if last.summary.all_errors:
+        ungraded = any(failure.standing == "ungraded" for failure in last.failures)
+        if ungraded and _has_calls(app, last, "errors"):  # none if a function of a pipeline raised
             lines.append("evalh calls --errors   the failed requests")
+    lines += _of_escalations(app, results)
     lines.append(_to_look_at(results))
     app.hints.print()
     if any(_recorded(app, result) for result in results):
@@ -147,6 +153,28 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
     _note_prices(app, results)
     for line in lines:
         app.hints.print(f"next: {line}", style="dim", soft_wrap=True)
+
+
+def _has_calls(app: App, result: "RunResult", which: str) -> bool:
+    """Whether the log has such calls of a run; a log that could not be written does not have the run."""
+    from evalh.core.errors import EvalhError
+
+    with suppress(EvalhError):
+        return bool(app.workspace.calls(which, result.record.id, 1))
+    return False
+
+
+def _of_escalations(app: App, results: "list[RunResult]") -> list[str]:
+    """Return the command that says what escalations were worth, if there were any."""
+    from evalh.report.text import typable
+
+    routes = app.workspace.config.routes
+    escalated = next((one.record for one in results if routes and _has_calls(app, one, "escalated")), None)
+    if escalated is None:
+        return []
+    if escalated.model in routes and (name := typable(escalated.model)):
+        return [f"evalh explain {name}   how often it escalated, what that cost, and whether it helped"]
+    return [f"evalh calls --escalated --run {escalated.id}   what a stronger model answered"]
 
 
 def _note_prices(app: App, results: "list[RunResult]") -> None:
@@ -259,8 +287,7 @@ def _exit_code(results: "list[RunResult]", at_least: float | None) -> int:
         summary = result.summary
         if result.status is RunStatus.INTERRUPTED:
             codes.append(ExitCode.INTERRUPTED)
-        most = result.record.max_ungraded
-        unmeasured = any(one.ungraded > most * one.samples for one in (summary, summary.apart))
+        unmeasured = result.record.unmeasured(summary) or result.record.unmeasured(summary.apart)
         if result.status is RunStatus.STOPPED or unmeasured:
             codes.append(ExitCode.CANNOT_MEASURE)
         if at_least is not None and _share(result) is None:

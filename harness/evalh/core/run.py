@@ -85,6 +85,10 @@ class RunRecord(Value, kw_only=True):
     kind: RunKind = RunKind.RUN
     steps: tuple[StepRecord, ...] = ()  # of a pipeline, each after all that it reads
 
+    def unmeasured(self, part: "RunSummary | Incidents") -> bool:
+        """Whether more of these samples are ungraded than the suite allows."""
+        return part.ungraded > self.max_ungraded * part.samples
+
 
 class Estimate(Value):
     """A number with its interval (95 %, two-sided) and its method. None if unknown, or no finite limit."""
@@ -337,3 +341,4 @@ class Forecast(Value, kw_only=True):
     judges_usd: Decimal | None = Decimal(0)  # the graders' part of that
     why_unknown: str | None = None
     not_called: tuple[str, ...] = ()  # functions of a pipeline: what reads them counts as asked
+    by_chars: bool = False  # outputs of functions count with the most characters that they may have

@@ -19,20 +19,28 @@ class SpendBy(StrEnum):
     VERSION = "version"
 
 
-class Spend(Value, kw_only=True):
-    """One line of the bill, in USD. Sums are of attempts with a price; `unpriced` counts the others.
+class SpendPart(Value):
+    """A part of a line of the bill: what its attempts with a price cost, and the number of the others."""
 
-    `retries_usd` is the part spent on attempts after a call's first, and on first ones that failed.
+    priced_usd: Decimal = Decimal(0)
+    unpriced: int = 0
+
+    @property
+    def usd(self) -> Decimal | None:
+        """The whole; None if an attempt has no price, since a partial sum reads as cheap."""
+        return None if self.unpriced else self.priced_usd
+
+
+class Spend(Value, kw_only=True):
+    """One line of the bill, in USD.
+
     `saved_usd` is the first cost of answers from the log; None if one of them has no price.
     """
 
     group: str
     attempts: int
-    unpriced: int
-    by_purpose: dict[str, Decimal]  # task, judge, critique, …
-    unpriced_by_purpose: dict[str, int]
-    unpriced_retries: int
-    retries_usd: Decimal
+    by_purpose: dict[str, SpendPart]  # task, judge, critique, …
+    by_reason: dict[str, SpendPart]  # why attempts were made: first, retry, repair, fallback, escalation
     estimated_usd: Decimal  # the part that was sent but not answered, at its reserved amount
     from_log: int  # answers from the log
     saved_usd: Decimal | None
@@ -40,7 +48,12 @@ class Spend(Value, kw_only=True):
     @property
     def priced_usd(self) -> Decimal:
         """The sum of all known costs."""
-        return sum(self.by_purpose.values(), Decimal(0))
+        return sum((part.priced_usd for part in self.by_purpose.values()), Decimal(0))
+
+    @property
+    def unpriced(self) -> int:
+        """The number of attempts without a price."""
+        return sum(part.unpriced for part in self.by_purpose.values())
 
     @property
     def total_usd(self) -> Decimal | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from evalh.analysis.tradeoff import Point, TradeOff, apart
-from evalh.report.text import dollars, percent
+from evalh.report.text import dollars, percent, plural
 
 _NAMED = 4
 _WHOLE = 10  # from there on a factor needs no digits behind the point
@@ -14,24 +14,42 @@ def advice(chosen: TradeOff) -> list[str]:
     """Answer "which should I ship?" in sentences, as far as these numbers go."""
     if not chosen.points:
         return ["No complete run of this suite has numbers yet: there is nothing to choose from."]
-    if len(chosen.points) == 1:
-        only = chosen.points[0]
+    return [*_choice(chosen), *_unmeasured(chosen.points)]
+
+
+def _choice(chosen: TradeOff) -> list[str]:
+    if not chosen.measured:
+        return ["Nothing here is measured: there is nothing to choose from."]
+    if len(chosen.measured) == 1:
+        only = chosen.measured[0]
         which = "this version on this model" if only.here else only.label
         return [f"Only {which} was measured with these cases and graders: there is nothing to choose between."]
     front = chosen.front
     if not front:
-        return [*_without_prices(chosen.points)]
+        return [*_without_prices(chosen.measured)]
     cheapest = front[0]
     rate, usd = percent(cheapest.summary.good_rate.value), dollars(cheapest.summary.cost_per_good)
     sentences = [f"{cheapest.label} has the cheapest good output, {usd} each, at a good rate of {rate}."]
     sentences += [_step(before, after) for before, after in pairwise(front)]
     if len(front) == 1:
         sentences[0] = sentences[0][:-1] + ", and none is good more often: ship it unless you have another reason."
-        sentences += _close_second(cheapest, chosen.points)
-    unpriced = [point.label for point in chosen.points if point.summary.cost_per_good_usd.method == "unpriced"]
+        sentences += _close_second(cheapest, chosen.measured)
+    unpriced = [point.label for point in chosen.measured if point.summary.cost_per_good_usd.method == "unpriced"]
     if unpriced:
         sentences.append(f"Not priced, so left out of this: {', '.join(unpriced[:5])}.")
     return sentences
+
+
+def _unmeasured(points: Sequence[Point]) -> Iterable[str]:
+    """Name what has too many ungraded samples: its rate may be wrong by as much."""
+    found = [
+        f"{point.label} ({point.summary.ungraded:,} of {plural(point.summary.samples, 'sample')} ungraded)"
+        for point in points
+        if not point.measured
+    ]
+    if found:
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        yield f"Not measured, so left out of this: {', '.join(found[:_NAMED])}{more}."
 
 
 def _without_prices(points: Sequence[Point]) -> Iterable[str]:

@@ -6,12 +6,12 @@ Imports no rich: a run's live line needs these words before its first request.
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from math import floor, log10
 from typing import TYPE_CHECKING
 
-from evalh.core.run import Estimate, Incidents, RunSummary
+from evalh.core.run import Estimate, Incidents, RunRecord, RunResult, RunStatus, RunSummary
 from evalh.core.strict_json import JsonValue
 
 if TYPE_CHECKING:
@@ -76,6 +76,33 @@ def incidents(apart: Incidents) -> str:
         return ""
     ungraded = f", {apart.ungraded:,} ungraded" if apart.ungraded else ""
     return f"{apart.good:,} of {plural(apart.samples, 'sample')} good{ungraded}, counted apart"
+
+
+def not_measured(record: RunRecord, summary: RunSummary) -> list[str]:
+    """Say where more samples are ungraded than the suite allows: among the others, and among incidents."""
+    parts: dict[str, RunSummary | Incidents] = {"": summary, "incidents: ": summary.apart}
+    return [
+        f"{name}{too_many_ungraded(part.ungraded, plural(part.samples, 'sample'), record.max_ungraded)}"
+        for name, part in parts.items()
+        if record.unmeasured(part)
+    ]
+
+
+def unmeasured_lines(results: Sequence[RunResult]) -> list[str]:
+    """Say which complete runs are not measured, and why; `evalh run` exits with 4 because of it."""
+    return [
+        safe(f"not measured: {whose}{told}")
+        for result in results
+        if result.status is RunStatus.COMPLETE
+        for whose in [f"{result.record.prompt} on {result.record.model}: " if len(results) > 1 else ""]
+        for told in not_measured(result.record, result.summary)
+    ]
+
+
+def too_many_ungraded(ungraded: int, of: str, most: float) -> str:
+    """Say that more is ungraded than a suite allows; `of` is what there is: `40 samples`."""
+    are = "is" if ungraded == 1 else "are"
+    return f"{ungraded:,} of {of} {are} ungraded, and the suite allows {100 * most:g} % (max_ungraded)"
 
 
 def in_clusters(cases: int, clusters: int | None) -> str:
@@ -147,6 +174,18 @@ def milliseconds(value: float | None) -> str:
     if value is None:
         return "unknown"
     return f"{value:.0f} ms" if value < 10_000 else f"{value / 1000:.1f} s"  # noqa: PLR2004 (readable from there on)
+
+
+def fine_milliseconds(value: float) -> str:
+    """Write a latency on an axis, where neighbours of less than 10 ms must differ too."""
+    if value < 1:
+        return f"{float(f'{1000 * value:.2g}'):g} µs"
+    return f"{float(f'{value:.2g}'):g} ms" if value < 10 else milliseconds(value)  # noqa: PLR2004 (whole from there on)
+
+
+def tokens(value: float) -> str:
+    """Write a number of tokens on an axis, or a quantile of some, which need not be whole."""
+    return f"{value:.1f}".removesuffix(".0")
 
 
 def latency_parts(parts: Mapping[str, float] | None) -> str | None:

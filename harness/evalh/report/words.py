@@ -126,8 +126,7 @@ def _trouble(run: RunRow, summary: RunSummary) -> list[Pointer]:
     if run.reason:
         found.append(Pointer(f"The run ended early: {one_line(run.reason, 200)}", quotes=True))
     if summary.ungraded:
-        share = summary.ungraded / summary.samples
-        weight = ", more than the suite allows" if share > run.record.max_ungraded else ""
+        weight = ", more than the suite allows" if run.record.unmeasured(summary) else ""
         kinds = ", ".join(f"{count} × {kind}" for kind, count in summary.errors.items())
         found.append(
             Pointer(
@@ -191,7 +190,7 @@ def _money(summary: RunSummary) -> list[Pointer]:
         return [Pointer("The model is not priced, so no cost is known: state its price, or price_as, in evalh.toml")]
     retried = summary.attempts - (summary.calls - summary.cache_hits)
     if summary.pipeline is None and retried > _RARE * summary.calls:  # a pipeline's sample makes several calls anyway
-        words = f"{retried:,} attempts more than calls: retries, repairs, escalations"
+        words = f"{retried:,} attempts more than calls: retries, repairs, fallbacks, escalations"
         return [Pointer(words, anchor(sort="attempts"))]
     return []
 

@@ -100,6 +100,7 @@ def _spending(purse: Purse, write: Callable[[Decimal], str], unit: str) -> str:
 
 DAY_S = 86_400.0
 _SLOT_S = 900.0
+_LONGEST = " with an answer as long as max_tokens allows"
 
 
 class DayPurse(Purse, kw_only=True):
@@ -155,13 +156,14 @@ class Treasury(Struct):
         if self.usd_per_case is not None and case.counted_usd + usd > self.usd_per_case:
             raise CallError(
                 ErrorKind.BUDGET,
-                f"another attempt could cost {_dollars(usd)}, more than is left of ${self.usd_per_case:f} for a case",
+                f"another attempt could cost {_dollars(usd)}{_LONGEST}, more than is left of ${self.usd_per_case:f}"
+                " for a case",
             )
         self.halt.check()
         while not self._try(usd, tokens):
             if not self._in_flight or self.usd.never_fits(usd) or self.tokens.never_fits(tokens):
                 amounts = ((self.usd, _dollars(usd)), (self.tokens, f"{tokens} tokens"))
-                more = " and ".join(amount for purse, amount in amounts if purse.limit < _UNLIMITED)
+                more = " and ".join(amount for purse, amount in amounts if purse.limit < _UNLIMITED) + _LONGEST
                 if self.halt.goes_on:
                     what = f"the budget of 24 hours: {self.told()}, and another attempt could cost {more}"
                     raise CallError(ErrorKind.BUDGET, what)

@@ -40,8 +40,13 @@ from evalh.store.restore import (
 _OF_RUN = "id > :run || '/' and id < :run || '0'"
 _SAMPLES = f"""select * from samples where {_OF_RUN} and (:standing is null or standing = :standing)
   order by case_index, trial limit :limit"""  # noqa: S608 (ours)
-_FAILURES = f"""select * from samples where {_OF_RUN} and standing <> 'good'
-  order by standing, case_index, trial limit :limit"""  # noqa: S608 (ours)
+# The first of each standing come before the second of any: bad samples do not hide that others are ungraded.
+_FAILURES = f"""select * from samples where id in (
+    select id from (select id, standing, case_index, trial,
+        row_number() over (partition by standing order by case_index, trial) as place
+      from samples where {_OF_RUN} and standing <> 'good')
+    order by place > 1, standing, case_index, trial limit :limit)
+  order by standing, case_index, trial"""  # noqa: S608 (ours)
 _STORIES = """select s.*, k.inputs, k.expected, k.tags, k.cluster, k.given, k.graders, a.text, a.reasoning,
   a.tool_calls,
   a.input_tokens, a.output_tokens, a.cached_tokens, a.reasoning_tokens, a.model_answered,
@@ -119,7 +124,10 @@ class SampleReader(CallReader):
         return map(self._detail, self._stream(_SAMPLES, {"run": run_id, "standing": None, "limit": -1}))
 
     def failures(self, run_id: str, limit: int) -> tuple[FailedSample, ...]:
-        """Return samples that are not good, with input and output: bad ones first, then in dataset order."""
+        """Return samples that are not good, with input and output: at least one bad and one ungraded if `limit` allows.
+
+        Bad ones come first, then in dataset order.
+        """
         rows = self._rows(_FAILURES, {"run": run_id, "limit": limit})
         return tuple(self._failure(self._sample(row)) for row in rows)
 

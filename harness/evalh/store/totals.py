@@ -13,7 +13,7 @@ from evalh.core.digest import digest
 from evalh.core.log import CaseTally, FirstAnswer
 from evalh.core.money import from_stored
 from evalh.core.sample import Standing
-from evalh.core.totals import DecisionTally, Spend, SpendBy, Tallies
+from evalh.core.totals import DecisionTally, Spend, SpendBy, SpendPart, Tallies
 from evalh.store.columns import read_json, restored, restored_or_none, stored
 from evalh.store.log_reader import LogReader
 from evalh.store.restore import case_from, completion_from
@@ -63,11 +63,10 @@ _GROUPS = {
     SpendBy.PURPOSE: ("a.purpose", "c.purpose"),
     SpendBy.VERSION: ("case when r.id is null then '(comparisons)' else r.prompt end", "r.prompt"),
 }
-_SPENT = """select {group} as grouped, a.purpose, count(*) as attempts, count(*) - count(a.cost_usd) as unpriced,
-  total(a.cost_usd) as usd, total(a.cost_usd) filter (where a.number > 1 or a.status <> 'ok') as retries,
-  count(*) filter (where (a.number > 1 or a.status <> 'ok') and a.cost_usd is null) as unpriced_retries,
+_SPENT = """select {group} as grouped, a.purpose, a.reason, count(*) as attempts,
+  count(*) - count(a.cost_usd) as unpriced, total(a.cost_usd) as usd,
   total(a.cost_usd) filter (where a.estimated) as estimated
-from attempts a left join runs r on r.id = a.run_id where a.started_at >= ? group by 1, 2"""
+from attempts a left join runs r on r.id = a.run_id where a.started_at >= ? group by 1, 2, 3"""
 _SAVED = """select {group} as grouped, count(*) as hits,
   case when count(*) = count(c.cached_cost_usd) then total(c.cached_cost_usd) end as usd
 from calls c join runs r on r.id = c.run_id where c.cache_hit and r.started_at >= ? group by 1"""
@@ -176,15 +175,22 @@ def _line(group: str | None, rows: list[Row], saved: Row | None) -> Spend:
     return Spend(
         group=_NOBODY if group is None else restored(group),
         attempts=sum(row["attempts"] for row in rows),
-        unpriced=sum(row["unpriced"] for row in rows),
-        by_purpose={row["purpose"]: _usd(row["usd"]) for row in rows},
-        unpriced_by_purpose={row["purpose"]: row["unpriced"] for row in rows},
-        unpriced_retries=sum(row["unpriced_retries"] for row in rows),
-        retries_usd=_usd(sum(row["retries"] for row in rows)),
+        by_purpose=_parts(rows, "purpose"),
+        by_reason=_parts(rows, "reason"),
         estimated_usd=_usd(sum(row["estimated"] for row in rows)),
         from_log=0 if saved is None else saved["hits"],
         saved_usd=Decimal(0) if saved is None else from_stored(saved["usd"]),
     )
+
+
+def _parts(rows: list[Row], column: str) -> dict[str, SpendPart]:
+    found: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row[column]].append(row)
+    return {
+        name: SpendPart(_usd(sum(row["usd"] for row in part)), sum(row["unpriced"] for row in part))
+        for name, part in found.items()
+    }
 
 
 def _usd(amount: float) -> Decimal:

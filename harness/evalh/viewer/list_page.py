@@ -15,7 +15,7 @@ from evalh.core.run import Estimate, RunStatus
 from evalh.report.html.markup import Child, Markup, el, join, place
 from evalh.report.html.parts import interval, section
 from evalh.report.terminal.gate import decision_word
-from evalh.report.text import one_line, percent, plural, short_cost_per_good
+from evalh.report.text import not_measured, one_line, percent, plural, short_cost_per_good
 from evalh.viewer.frame import PageAnswer, framed, sorted_table, tabs
 
 if TYPE_CHECKING:
@@ -188,6 +188,10 @@ def _number(text: str | None, estimate: Estimate | None) -> Markup:
 def _state(run: RunRow) -> Markup:
     if run.status is RunStatus.RUNNING:
         return el("td", el("a", "under way", href=place("live")))
+    if run.status is RunStatus.COMPLETE and run.summary is not None and not_measured(run.record, run.summary):
+        return el(
+            "td", "complete, not measured", class_="ungraded", title="; ".join(not_measured(run.record, run.summary))
+        )
     reason = f": {one_line(run.reason, 60)}" if run.reason and run.reason != run.status.value else ""
     return el("td", f"{run.status.value}{reason}", class_="dim" if run.status is RunStatus.COMPLETE else "ungraded")
 

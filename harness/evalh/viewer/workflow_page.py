@@ -8,7 +8,7 @@ from evalh.core.values import Value
 from evalh.report.html.markup import Attribute, Child, Markup, asking, el, join, place
 from evalh.report.html.parts import figure
 from evalh.report.terminal.steps import story_sentence
-from evalh.report.text import json_line, milliseconds, one_line, plural
+from evalh.report.text import fine_milliseconds, json_line, milliseconds, one_line, plural
 from evalh.viewer.frame import PageAnswer, framed, tabs
 from evalh.viewer.production_page import STATES, cost, instant, tokens
 from evalh.viewer.workflow_panels import Panels
@@ -243,7 +243,7 @@ def call_name(line: OutlineLine) -> str:
 def _scale(axis: _Axis) -> Markup | None:
     if not axis.whole_s:
         return el("p", "Times are unknown: the order is shown.", class_="scale note")
-    ticks = [el("span", "0" if part == 0 else milliseconds(250.0 * part * axis.whole_s)) for part in (0, 2, 4)]
+    ticks = [el("span", "0" if part == 0 else fine_milliseconds(250.0 * part * axis.whole_s)) for part in (0, 2, 4)]
     return el(
         "div",
         el("span", "step or call"),

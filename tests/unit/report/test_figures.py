@@ -15,6 +15,8 @@ from evalh.core.log import RunRow
 from evalh.core.run import RunStatus
 from evalh.report.charts.figures import FIGURES, drawn, figure_of, png
 from evalh.report.charts.history import history_chart
+from evalh.report.html.sections import spread
+from evalh.report.text import fine_milliseconds, tokens
 from evalh.report.words import RunReport
 from unit.report.test_tradeoff import run
 
@@ -169,3 +171,22 @@ def _ink(picture: bytes) -> int:
             chunks += picture[place + 8 : place + 8 + size]
         place += size + 12
     return len(zlib.compress(zlib.decompress(chunks)))
+
+
+@pytest.mark.parametrize(
+    "latencies", [(0.00007, 0.0004), (0.02, 0.4), (0.3, 8.0), (1.0, 3.0), (2.0, 900.0), (9e3, 4e6)]
+)
+def test_the_ticks_of_latencies_all_differ_and_none_reads_zero(latencies: tuple[float, float]) -> None:
+    drawn = spread(latencies, "latency", fine_milliseconds) or ""
+
+    ticks = re.findall(r'class="tick middle">([^<]+)<', drawn)
+    assert len(ticks) > 1
+    assert len({*ticks}) == len(ticks)
+    assert not any(tick.startswith("0 ") or "e" in tick for tick in ticks)
+
+
+def test_the_ticks_of_few_tokens_all_differ() -> None:
+    drawn = spread([1, 2, 3], "output tokens", tokens) or ""
+
+    ticks = re.findall(r'class="tick middle">([^<]+)<', drawn)
+    assert ticks == ["1", "1.5", "2", "3"]

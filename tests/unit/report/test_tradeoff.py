@@ -6,6 +6,7 @@ from itertools import count
 import pytest
 from msgspec.structs import replace
 
+from evalh.analysis.history import history
 from evalh.analysis.tradeoff import trade_off
 from evalh.core.log import RunRow
 from evalh.core.run import Estimate, Fingerprint, RunRecord, RunStatus, RunSummary
@@ -134,6 +135,55 @@ def test_versions_of_the_same_content_are_one_point_and_no_advice_compares_them(
     assert advice(chosen) == [
         "Only this version on this model was measured with these cases and graders: there is nothing to choose between."
     ]
+
+
+def ungraded(one: RunRow, count: int) -> RunRow:
+    """Return a run of which so many bad samples are ungraded instead."""
+    assert one.summary is not None
+    return replace(one, summary=replace(one.summary, bad=one.summary.bad - count, ungraded=count))
+
+
+def test_a_run_with_too_many_ungraded_samples_is_no_choice_and_beats_no_other() -> None:
+    best, cheap, few = ungraded(run("v1", 90, 0.001), 5), run("v2", 60, 0.002), ungraded(run("v3", 70, 0.003), 2)
+
+    chosen = trade_off([best, cheap, few], best)
+
+    assert [(point.label, point.measured) for point in chosen.points] == [
+        ("v1 on small", False),
+        ("v3 on small", True),
+        ("v2 on small", True),
+    ]
+    assert [point.label for point in chosen.front] == ["v2 on small", "v3 on small"]
+    assert advice(chosen) == [
+        "v2 on small has the cheapest good output, $0.002 each, at a good rate of 60.0 %.",
+        advice(trade_off([cheap, few], cheap))[1],
+        "Not measured, so left out of this: v1 on small (5 of 100 samples ungraded).",
+    ]
+    assert "v1 on small, not measured" in (chart(chosen) or "")
+
+
+@pytest.mark.parametrize("usd", [None, 0.001])
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [(0, "Nothing here is measured: there is nothing to choose from."), (1, "Only v2 on small was measured")],
+)
+def test_where_only_unmeasured_runs_remain_nothing_is_advised(usd: float | None, others: int, told: str) -> None:
+    broken = ungraded(run("v1", 90, usd), 10)
+
+    chosen = trade_off([broken, *[run("v2", 60, usd)][:others]], broken)
+
+    assert advice(chosen)[0].startswith(told)
+    assert advice(chosen)[1:] == ["Not measured, so left out of this: v1 on small (10 of 100 samples ungraded)."]
+
+
+def test_the_history_prefers_a_measured_run_of_the_same_content() -> None:
+    older, newer = run("v1", 60, 0.001), ungraded(run("v1", 60, 0.001), 10)
+    newer = replace(newer, record=replace(newer.record, started_at=9.0))
+
+    moments = history([newer, older], older).moments
+
+    assert [(one.record.id, one.measured) for one in moments] == [(older.record.id, True)]
+    assert [one.measured for one in history([newer], newer).moments] == [False]
 
 
 def test_versions_that_are_good_equally_often_are_told_so() -> None:

@@ -166,7 +166,8 @@ def test_the_run_halts_when_a_request_will_never_fit_and_says_what_was_spent() -
     ends = play(ask_many(provider, 8))
 
     spent = f"${4 * COST:.6f} of ${3 * WORST:f} spent"
-    assert stage.halt.reason == f"the budget: {spent}, and another attempt could cost ${WORST}"
+    cost = f"could cost ${WORST} with an answer as long as max_tokens allows"
+    assert stage.halt.reason == f"the budget: {spent}, and another attempt {cost}"
     assert kinds(ends) == [Completion] * 4 + [NotSent] * 4
     assert treasury.usd is not None
     assert treasury.usd.spent <= 3 * WORST
@@ -279,7 +280,8 @@ def test_one_case_may_not_cost_more_than_its_share_and_the_run_goes_on() -> None
     assert kinds(ends) == [Completion, Completion, CallError, Completion]
     assert isinstance(refused, CallError)
     assert refused.kind is ErrorKind.BUDGET
-    assert str(refused).startswith(f"budget: another attempt could cost ${WORST}, more than is left of ${WORST + COST}")
+    cost = f"could cost ${WORST} with an answer as long as max_tokens allows"
+    assert str(refused).startswith(f"budget: another attempt {cost}, more than is left of ${WORST + COST}")
     assert isinstance(other, Completion)
     assert (stage.halt.reason, empty(treasury)) == (None, True)
 

@@ -72,6 +72,7 @@ class PipelineForecast(Struct):
     ceiling: Decimal | None = Decimal(0)
     judges: Decimal | None = Decimal(0)
     why: str | None = None
+    by_chars: bool = False  # an unknown output of a function is bounded
     functions: set[str] = field(default_factory=set)  # that would be called
     _bounds: dict[str, QuestionBounds] = field(default_factory=dict)
 
@@ -156,6 +157,9 @@ class PipelineForecast(Struct):
                 return len(canonical(source.evaluate(values)))
             except HandoverError:
                 return 0  # the path ends there
+        self.by_chars |= any(
+            one.source not in values and self.pipeline.steps[one.source].prompt is None for one in source.references
+        )
         return total(
             len(canonical(values[one.source])) if one.source in values else self._longest_output(one.source)
             for one in source.references
@@ -248,6 +252,7 @@ def forecast_pipeline(plan: Plan, store: Store | None, prices: Prices, *, fresh:
         judges_usd=sums.judges,
         why_unknown=sums.why,
         not_called=tuple(sorted(sums.functions)),
+        by_chars=sums.by_chars,
     )
 
 

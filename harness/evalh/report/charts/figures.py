@@ -15,7 +15,7 @@ from evalh.report.charts.scales import short, svg, text
 from evalh.report.charts.tradeoff import chart
 from evalh.report.html.markup import Child, Markup, el, own
 from evalh.report.html.sections import spread
-from evalh.report.text import milliseconds, percent
+from evalh.report.text import fine_milliseconds, percent, tokens
 from evalh.report.words import RunReport
 
 KINDS = ("svg", "png")
@@ -69,8 +69,8 @@ FIGURES: Mapping[str, tuple[Callable[[RunReport], Markup | None], str]] = Mappin
         "tradeoff": (lambda run: chart(run.chosen), "no finished sample"),
         "history": (lambda run: history_chart(run.past), "no other version or commit that the same cases measured"),
         "fails": (lambda run: _heat(run.failings.heat()), "no graded sample"),
-        "latency": (lambda run: spread(run.failings.latencies_ms, "latency", milliseconds), "no latency"),
-        "tokens": (lambda run: spread(run.failings.output_tokens, "output tokens", "{:.0f}".format), "no token count"),
+        "latency": (lambda run: spread(run.failings.latencies_ms, "latency", fine_milliseconds), "no latency"),
+        "tokens": (lambda run: spread(run.failings.output_tokens, "output tokens", tokens), "no token count"),
     }
 )
 """Every figure: how it is drawn, and what is lacking where it cannot be."""

@@ -109,7 +109,8 @@ def _cost(moment: Moment) -> tuple[float, float, float] | None:
 def _told(moment: Moment) -> str:
     summary, at = moment.summary, f" at {moment.mark}" if moment.mark else ""
     cost = "" if summary.cost_per_good is None else f", {dollars(summary.cost_per_good)} a good output"
-    return f"{moment.version} on {moment.record.model}{at}: {percent(summary.good_rate.value)} good{cost}"
+    doubt = "" if moment.measured else ", not measured"
+    return f"{moment.version} on {moment.record.model}{at}{doubt}: {percent(summary.good_rate.value)} good{cost}"
 
 
 def _drawn(panel: _Panel, past: History, places: _Places) -> list[Child]:

@@ -62,9 +62,13 @@ def _costs(point: Point) -> tuple[float, float, float]:
     return spanned(point.summary.cost_per_good_usd) or (0.0, 0.0, 0.0)
 
 
+def _name(point: Point) -> str:
+    return point.label if point.measured else f"{point.label}, not measured"
+
+
 def _told(point: Point) -> str:
     rate = point.summary.good_rate.value or 0.0
-    return f"{point.label}: {100 * rate:.1f} % good at {dollars(point.summary.cost_per_good)} a good output"
+    return f"{_name(point)}: {100 * rate:.1f} % good at {dollars(point.summary.cost_per_good)} a good output"
 
 
 def _axes(x: AxisScale, y: AxisScale) -> list[Markup]:
@@ -115,10 +119,10 @@ def _mark(point: Point, x: AxisScale, y: AxisScale) -> Markup:
 
 
 def _named(point: Point, x: AxisScale, y: AxisScale, labels: "_Labels") -> Markup | None:
-    place = labels.place(point.label, x(_costs(point)[1]), y(point.summary.good_rate.value or 0.0))
+    place = labels.place(_name(point), x(_costs(point)[1]), y(point.summary.good_rate.value or 0.0))
     if place is None:
         return None  # the title of the mark, and the table, name it
-    return text(point.label, *place, f"label{' here' if point.here else ''}")
+    return text(_name(point), *place, f"label{' here' if point.here else ''}")
 
 
 class _Labels(Struct):
@@ -170,9 +174,9 @@ def _rates(points: Sequence[Point]) -> Markup:
 def _row(point: Point, x: AxisScale, middle: float) -> list[Markup]:
     low, value, high = finite(point.summary.good_rate) or (0.0, 0.0, 0.0)
     here = " here" if point.here else ""
-    title = el("title", f"{point.label}: {_percent(value)}")
+    title = el("title", f"{_name(point)}: {_percent(value)}")
     return [
-        text(short(point.label, 40), _NAMES - 12, middle + 4, f"label end{here}"),
+        text(short(_name(point), 40), _NAMES - 12, middle + 4, f"label end{here}"),
         line(x(low), middle, x(high), middle, "whisker"),
         el("circle", title, cx=x(value), cy=middle, r=5, class_=f"mark{here}"),
     ]

@@ -13,7 +13,7 @@ from evalh.core.log import CallRow
 from evalh.core.production import ProductionCall, Spent, WorkflowLine, WorkflowList
 from evalh.core.run import RunResult
 from evalh.core.strict_json import JsonValue
-from evalh.core.totals import Spend, SpendBy
+from evalh.core.totals import Spend, SpendBy, SpendPart
 from evalh.core.values import Value
 from evalh.report.documents.compare import compared_document
 from evalh.report.documents.document import Document, document_of
@@ -74,6 +74,7 @@ class CostLine(Value, kw_only=True):
     total_usd: float | None
     priced_usd: float
     by_purpose: Mapping[str, float | None]
+    by_reason: Mapping[str, float | None]
     retries_usd: float | None
     estimated_usd: float
     saved_usd: float | None
@@ -96,12 +97,12 @@ def cost_document(by: SpendBy, since: str | None, lines: Sequence[Spend], traced
 
 
 def _cost_line(line: Spend) -> CostLine:
-    by_purpose: dict[str, Decimal | None] = {
-        purpose: None if line.unpriced_by_purpose[purpose] else line.by_purpose[purpose]
-        for purpose in sorted(line.by_purpose)
-    }
-    retries = None if line.unpriced_retries else line.retries_usd
-    return document_of(CostLine, line, total_usd=line.total_usd, by_purpose=by_purpose, retries_usd=retries)
+    by_purpose, by_reason = (
+        {name: part.usd for name, part in sorted(parts.items())} for parts in (line.by_purpose, line.by_reason)
+    )
+    retries = line.by_reason.get("retry", SpendPart()).usd
+    known = {"total_usd": line.total_usd, "by_purpose": by_purpose, "by_reason": by_reason, "retries_usd": retries}
+    return document_of(CostLine, line, **known)
 
 
 def entry_document(kind: str, entry: object) -> Struct:

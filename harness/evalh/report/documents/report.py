@@ -21,6 +21,7 @@ class MeasuredVersion(Value, kw_only=True):
     good_rate: Estimate
     cost_per_good_usd: Estimate
     front: bool
+    measured: bool
 
 
 class PastRun(Value, kw_only=True):
@@ -33,6 +34,7 @@ class PastRun(Value, kw_only=True):
     dirty: bool | None
     good_rate: Estimate
     cost_per_good_usd: Estimate
+    measured: bool
 
 
 class ReasonCount(Value, kw_only=True):
@@ -108,7 +110,7 @@ def report_document(result: RunResult, report: RunReport) -> ReportDocument:
         run=result_document(result),
         advice=advice(report.chosen),
         versions=[document_of(MeasuredVersion, point.record, point.summary, point) for point in report.chosen.points],
-        history=[document_of(PastRun, moment.record, moment.summary) for moment in report.past.moments],
+        history=[document_of(PastRun, moment.record, moment.summary, moment) for moment in report.past.moments],
         reasons=failings.reasons(),
         missed=[
             MissedShare(

@@ -40,7 +40,11 @@ def _row(moment: Moment) -> Markup:
         "tr",
         el("td", f"{at:%Y-%m-%d %H:%M}", class_="dim"),
         el(
-            "th", moment.version, [" ", el("span", "this version", class_="chip")] if moment.here else None, scope="row"
+            "th",
+            moment.version,
+            [" ", el("span", "this version", class_="chip")] if moment.here else None,
+            None if moment.measured else [" ", el("span", "not measured", class_="chip")],
+            scope="row",
         ),
         el("td", el("code", moment.commit)),
         el("td", record.model),

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from evalh.analysis.tradeoff import MeasuredRun, TradeOff, counted_alike, has_rate, measured_by
 from evalh.core.log import RunRow
-from evalh.core.run import RunRecord
+from evalh.core.run import RunRecord, RunStatus
 from evalh.report.html.markup import Child, Markup, el, join, place
 from evalh.report.html.matrix_data import MatrixRows
 from evalh.report.html.parts import interval, look_at, section, sort_button, table
 from evalh.report.html.sections import trade_offs
-from evalh.report.text import milliseconds, percent, plural, rate, short_cost_per_good
+from evalh.report.text import milliseconds, not_measured, percent, plural, rate, short_cost_per_good
 from evalh.report.words import Pointer, anchor, cost_range
 
 _SHOWN = {"all": "all", "differs": "verdicts differ", "outputs": "outputs differ", "none": "none is good"}
@@ -57,13 +57,13 @@ def top(runs: Sequence[RunRow], rows: MatrixRows) -> Markup:
 
 def _best(runs: Sequence[RunRow]) -> list[MeasuredRun]:
     """Return the runs that are good most often; none of two that are equal is called the better one."""
-    rated = [MeasuredRun(run=run, here=True) for run in runs if has_rate(run)]
+    rated = [one for run in runs if has_rate(run) and (one := MeasuredRun(run=run, here=True)).measured]
     most = max((one.rate for one in rated), default=0.0)
     return [one for one in rated if one.rate == most] if len(rated) > 1 else []
 
 
 def _apart(runs: Sequence[RunRow]) -> list[str]:
-    """Say which columns did not measure what the first one did: their rates are not to be compared."""
+    """Say which columns did not measure what the first one did, or not enough: do not compare their rates."""
     words = ("other cases", "other graders", "another number of trials")
     wrong = [
         f"{run.record.prompt} on {run.record.model} has {name} than the first column: do not compare their rates"
@@ -75,6 +75,12 @@ def _apart(runs: Sequence[RunRow]) -> list[str]:
         f"{run.record.prompt} on {run.record.model} and the first column do not both leave incidents out of the rate"
         for run in runs[1:]
         if not counted_alike(run, runs[0])
+    ]
+    wrong += [
+        f"{run.record.prompt} on {run.record.model} is not measured: {told}"
+        for run in runs
+        if run.summary is not None and run.status is RunStatus.COMPLETE
+        for told in not_measured(run.record, run.summary)
     ]
     return wrong[:3]
 

@@ -16,6 +16,7 @@ from evalh.report.html.parts import facts, figure, interval, scrollable, section
 from evalh.report.text import (
     BY_THE_HOUR,
     dollars,
+    fine_milliseconds,
     last_attempts,
     latency_parts,
     milliseconds,
@@ -23,6 +24,7 @@ from evalh.report.text import (
     percent,
     plural,
     short_cost_per_good,
+    tokens,
 )
 from evalh.report.words import anchor, consequences_line, cost_range, reason_anchor
 from evalh.stats.quantiles import quantile
@@ -108,10 +110,11 @@ def _point(point: Point) -> Markup:
     record, summary = point.record, point.summary
     rate, cost = summary.good_rate, summary.cost_per_good_usd
     flag = [" ", el("span", "front", class_="chip front")] if point.front else None
+    doubt = None if point.measured else [" ", el("span", "not measured", class_="chip")]
     here = [" ", el("span", "this run", class_="chip")] if point.here else None
     return el(
         "tr",
-        el("th", record.prompt, flag, here, scope="row", data_v=record.prompt),
+        el("th", record.prompt, flag, doubt, here, scope="row", data_v=record.prompt),
         el("td", record.model, data_v=record.model),
         _cell(percent(rate.value), rate.value),
         el("td", interval(rate), class_="dim"),
@@ -188,8 +191,8 @@ def _reasons(failings: Failings) -> Markup:
 
 def _distributions(failings: Failings) -> Markup:
     pictures = [
-        ("Latency", spread(failings.latencies_ms, "latency", milliseconds)),
-        ("Tokens of the answer", spread(failings.output_tokens, "output tokens", lambda value: f"{value:.0f}")),
+        ("Latency", spread(failings.latencies_ms, "latency", fine_milliseconds)),
+        ("Tokens of the answer", spread(failings.output_tokens, "output tokens", tokens)),
     ]
     shown = [[el("h3", name), picture] for name, picture in pictures if picture]
     finishes = {kind: count for kind, count in failings.finishes.items() if kind != "stop"}

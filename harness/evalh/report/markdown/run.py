@@ -44,7 +44,8 @@ def run_markdown(report: RunReport) -> Iterator[str]:
         yield "|---|---|---|---|---|"
         for point in chosen.points:
             mark = " **←**" if point.here else ""
-            numbers = (rate(point.summary.good_rate), cost_per_good(point.summary.cost_per_good_usd))
+            doubt = "" if point.measured else " not measured"
+            numbers = (f"{rate(point.summary.good_rate)}{doubt}", cost_per_good(point.summary.cost_per_good_usd))
             latency = milliseconds(point.summary.latency_p50_ms)
             names = f"{code(point.record.prompt)}{mark} | {code(point.record.model)}"
             yield f"| {names} | {' | '.join(numbers)} | {latency} |"

@@ -94,7 +94,7 @@ def show_cost(console: Console, cost: BlameCost) -> None:
     steps = ", ".join(map(safe, cost.steps))
     console.print(f"{plural(cost.cases, 'bad case')}, {plural(cost.samples, 'sample')} to run again at most")
     console.print(f"steps whose outputs are replaced, one after the other: {steps}")
-    most = dollars(cost.worst_case_usd)
+    most = f"{dollars(cost.worst_case_usd)}: answers as long as max_tokens allows, and every retry"
     if cost.worst_case_usd is None:
         most = "unknown" if cost.why_unknown is None else f"unknown: {safe(cost.why_unknown)}"
     console.print(f"cost at most {most}")

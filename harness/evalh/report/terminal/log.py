@@ -16,7 +16,7 @@ from evalh.core.attempt import Completion
 from evalh.core.case import ABSENT
 from evalh.core.log import AttemptRow, CallRow, CaseDetail, DecisionRow, RunRow, SampleDetail
 from evalh.core.run import RunResult
-from evalh.core.totals import Spend, SpendBy
+from evalh.core.totals import Spend, SpendBy, SpendPart
 from evalh.core.verdict import told
 from evalh.report.terminal.compare import show_comparison
 from evalh.report.terminal.console import StyledText, block, columns
@@ -44,6 +44,8 @@ _WORDS = {
     "review": "for review by a person",
 }
 """A decision in a person's words."""
+_REASONS = {"retry": "retries", "repair": "repairs", "fallback": "fallbacks", "escalation": "escalations"}
+"""Why attempts after a call's first were made, as columns of the bill."""
 
 
 def waterfall(call: CallRow) -> Iterator[StyledText]:
@@ -201,16 +203,17 @@ def show_cost(console: Console, by: SpendBy, lines: Sequence[Spend]) -> None:
     purposes = sorted(
         {purpose for line in lines for purpose in line.by_purpose}, key=lambda name: (name != "task", name)
     )
-    amounts = ("total", *(purposes if len(purposes) > 1 else ()), "retries", "saved by the log", "attempts")
+    purposes = purposes if len(purposes) > 1 else []
+    reasons = {reason: name for reason, name in _REASONS.items() if any(reason in line.by_reason for line in lines)}
+    amounts = ("total", *purposes, *reasons.values(), "saved by the log", "attempts")
     table = columns(by.value, *(f">{name}" for name in amounts))
     for line in lines:
-        split = [
-            _amount(line.by_purpose.get(purpose, Decimal(0)), line.unpriced_by_purpose.get(purpose, 0))
-            for purpose in purposes
-        ]
-        retries = _amount(line.retries_usd, line.unpriced_retries)
-        cells = (*(split if len(purposes) > 1 else ()), retries, dollars(line.saved_usd), f"{line.attempts:,}")
-        table.add_row(one_line(line.group, 32), _amount(line.priced_usd, line.unpriced), *cells)
+        parts = [line.by_purpose.get(purpose, SpendPart()) for purpose in purposes]
+        parts += [line.by_reason.get(reason, SpendPart()) for reason in reasons]
+        total = _amount(SpendPart(line.priced_usd, line.unpriced))
+        table.add_row(
+            one_line(line.group, 32), total, *map(_amount, parts), dollars(line.saved_usd), f"{line.attempts:,}"
+        )
     console.print(table)
     unpriced = sum(line.unpriced for line in lines)
     if unpriced:
@@ -220,11 +223,11 @@ def show_cost(console: Console, by: SpendBy, lines: Sequence[Spend]) -> None:
         console.print(StyledText(f"{dollars(estimated)} of it is estimated: sent, but not answered", "dim"))
 
 
-def _amount(priced: Decimal, unpriced: int) -> str:
-    """Write a sum of which so many parts have no price: it is at least that much."""
-    if unpriced:
-        return f"at least {dollars(priced)}" if priced else "not priced"
-    return dollars(priced)
+def _amount(part: SpendPart) -> str:
+    """Write a part of the bill; where attempts have no price it is at least the sum of the others."""
+    if part.unpriced and part.priced_usd:
+        return f"at least {dollars(part.priced_usd)}"
+    return dollars(part.usd)
 
 
 SHOW: Mapping[str, Callable[[Console, Any], None]] = {

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
+from evalh.core.money import total
 from evalh.core.run import FailedSample, Forecast, GraderTally, Incidents, RunRecord, RunResult, RunStatus, RunSummary
 from evalh.report.terminal.console import BREAK, StyledText, columns, lines
 from evalh.report.text import (
@@ -22,6 +23,7 @@ from evalh.report.text import (
     rate,
     safe,
     short_cost_per_good,
+    unmeasured_lines,
 )
 from evalh.report.words import net_line
 
@@ -48,6 +50,9 @@ def show_run(console: Console, result: RunResult) -> None:
         console.print(StyledText(f"without an answer: {kinds}", style="yellow"))
     for failure in result.failures:
         _show_failure(console, failure)
+    for line in unmeasured_lines([result]):
+        console.print()
+        console.print(StyledText(line, "red"), soft_wrap=True)
     if result.status is not RunStatus.COMPLETE:
         console.print()
         console.print(
@@ -109,15 +114,18 @@ def _add_rates(table: Table, summary: RunSummary, trials: int) -> None:
         table.add_row("net cost per good", StyledText(net_line(summary.downstream), "bold"))
 
 
-def _spent(summary: RunSummary) -> str:
-    if summary.cost_usd is None or summary.cached_cost_usd is None:
+def _spent(*summaries: RunSummary) -> str:
+    cost = total(one.cost_usd for one in summaries)
+    cached = total(one.cached_cost_usd for one in summaries)
+    judges = total(one.judge_cost_usd for one in summaries)
+    if cost is None or cached is None:
         parts = [dollars(None)]
     else:
-        parts = [dollars(summary.cost_usd)]
-        if summary.cache_hits or summary.cached_cost_usd:
-            parts.append(f"the log's answers cost {dollars(summary.cached_cost_usd)} when they were bought")
-    if summary.judge_cost_usd != 0:
-        parts.append(f"graders {dollars(summary.judge_cost_usd)}")
+        parts = [dollars(cost)]
+        if cached or any(one.cache_hits for one in summaries):
+            parts.append(f"the log's answers cost {dollars(cached)} when they were bought")
+    if judges != 0:
+        parts.append(f"graders {dollars(judges)}")
     return " · ".join(parts)
 
 
@@ -173,6 +181,11 @@ def show_table(console: Console, results: Sequence[RunResult]) -> None:
         ]
         table.add_row(*([result.record.suite] if several else []), *cells)
     console.print(table)
+    summaries = [result.summary for result in results]
+    if any(one.judge_cost_usd != 0 or one.cached_cost_usd for one in summaries):  # no column has these
+        console.print(StyledText.assemble(("spent  ", "dim"), _spent(*summaries)))
+    for line in unmeasured_lines(results):
+        console.print(StyledText(line, "red"), soft_wrap=True)
 
 
 def show_plans(console: Console, plans: Sequence[tuple[str, str, str, Forecast]]) -> None:
@@ -184,6 +197,10 @@ def show_plans(console: Console, plans: Sequence[tuple[str, str, str, Forecast]]
         once = "unknown" if forecast.once_usd is None else dollars(forecast.once_usd)
         table.add_row(suite, prompt, model, *counts, once, ceiling)
     console.print(table)
+    if any(forecast.worst_case_usd for *_, forecast in plans):
+        outputs = ", outputs of functions as long as max_chars allows" if any(one[-1].by_chars for one in plans) else ""
+        told = f"upper bounds: a token for each byte, answers as long as max_tokens allows{outputs}"
+        console.print(StyledText(f"{told}; at most: every retry, too", "dim"))
     for reason in sorted({forecast.why_unknown for *_, forecast in plans if forecast.why_unknown}):
         console.print(StyledText(f"the worst case is unknown: {reason}", "yellow"))
     if names := sorted({name for *_, forecast in plans for name in forecast.not_called}):

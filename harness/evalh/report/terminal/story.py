@@ -4,8 +4,8 @@ from rich.console import Console
 from rich.table import Table
 
 from evalh.analysis.confusion import LabelConfusion
-from evalh.analysis.history import History
-from evalh.analysis.tradeoff import TradeOff
+from evalh.analysis.history import History, Moment
+from evalh.analysis.tradeoff import Point, TradeOff
 from evalh.core.run import Estimate, RunResult
 from evalh.report.advice import advice
 from evalh.report.terminal.console import GAP, StyledText, columns
@@ -76,7 +76,7 @@ def _points(chosen: TradeOff) -> Table:
     table = columns("version", "model", "good rate", "0 % … 100 %", "cost per good", "p50", "")
     for point in chosen.points:
         summary = point.summary
-        marks = f"{'front' if point.front else ''} {'this run' if point.here else ''}".strip()
+        marks = _marks(point, "this run")
         cells = (
             percent(summary.good_rate.value),
             bar(summary.good_rate),
@@ -93,9 +93,14 @@ def _history(past: History) -> Table:
         summary = moment.summary
         name, model = one_line(moment.version, 16), one_line(moment.record.model, 16)
         rate, cost = percent(summary.good_rate.value), short_cost_per_good(summary.cost_per_good_usd)
-        here = "this version" if moment.here else ""
-        table.add_row(name, moment.mark, model, rate, bar(summary.good_rate), cost, here)
+        table.add_row(name, moment.mark, model, rate, bar(summary.good_rate), cost, _marks(moment, "this version"))
     return table
+
+
+def _marks(one: Point | Moment, here: str) -> str:
+    front = isinstance(one, Point) and one.front
+    marks = ("front" if front else "", "" if one.measured else "not measured", here if one.here else "")
+    return " ".join(filter(None, marks))
 
 
 def bar(rate: Estimate) -> str:
