@@ -181,6 +181,8 @@ class _Judged:
 
     def _responsible(self) -> tuple[str, ...]:
         """Return the origins at the start of the bad paths to the output; none if a path contains an unknown step."""
+        if any(self.grades[step] is StepGrade.UNKNOWN for step in self._ends):
+            return ()
         waiting = [step for step in self._ends if self.grades[step] is StepGrade.BAD]
         reached = set(waiting)
         while waiting:

@@ -149,6 +149,14 @@ def test_a_sample_without_an_output_ends_where_it_was_stopped(
     assert (story.word, story.responsible) == (word, responsible)
 
 
+def test_no_step_is_called_responsible_beside_another_end_that_nobody_graded() -> None:
+    letters = ("?Bs,B", "GBs,B", "BBs,B")  # the output was skipped: the sample ends at both steps that it reads
+    told = [marked(FORK, one)[1] for one in letters]
+
+    assert {one.word for one in told} == {SampleWord.FAILED_AT_END}
+    assert [one.responsible for one in told] == [(), ("right",), ("left", "right")]
+
+
 def test_a_step_that_stops_a_sample_is_its_end_even_if_parallel_steps_run() -> None:
     graph = StepGraph({"guard": (), "reply": ()}, ("reply",))
 
