@@ -31,6 +31,8 @@ from evalh.providers.registry import traits_of
 from evalh.report.text import plural, safe
 from evalh.routing.target import models_of
 from evalh.workspace.dataset.dataset import Dataset, open_dataset
+from evalh.workspace.kept.baselines import baseline_problems
+from evalh.workspace.kept.labels import label_problems
 from evalh.workspace.prompt.prompts import Prompts, frozen_edits
 from evalh.workspace.prompt.templates import check_inputs
 
@@ -109,6 +111,9 @@ def check_workspace(parts: Parts) -> CheckOutcome:
             continue
         outcome.problems.extend(_suite_problems(parts, suite, prompts, outcome))
     _check_frozen(parts, prompts, outcome)
+    # `calibrate`, `gate` and `drift` read these, often months later.
+    outcome.problems.extend(label_problems(parts.tree, parts.config.datasets_dir))
+    outcome.problems.extend(baseline_problems(parts.tree))
     if (brought := brought_log(parts.store_folder, parts.root, parts.repository)) is not None:
         outcome.problems.append(brought)
     return outcome

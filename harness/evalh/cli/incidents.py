@@ -169,7 +169,7 @@ def read_expected(text: str) -> "JsonValue":
         return parse(text)
     except NotStrictJson as exc:
         hint = f"write a text in quotes: --expected '{json.dumps(text, ensure_ascii=False)}'"
-        raise UsageError(f"what is expected is not JSON: {exc}", hint=hint) from None
+        raise UsageError(f"what is expected is not JSON: {exc.in_line}", hint=hint) from None
 
 
 @contextmanager
@@ -191,4 +191,4 @@ def _read_prompt(text: str) -> "JsonValue":
     try:
         return parse(text)
     except NotStrictJson as exc:
-        raise click.UsageError(f"{exc}; write a text in quotes") from None
+        raise click.UsageError(f"{exc.in_line}; write a text in quotes") from None

@@ -128,7 +128,7 @@ class Recording:
             try:
                 row = _decode(line)
             except (msgspec.ValidationError, NotStrictJson) as exc:
-                what = str(exc).replace(" at line 1, column", " at column")
+                what = exc.in_line if isinstance(exc, NotStrictJson) else exc
                 raise WorkspaceError(f"not a row of a recording: {what}", where=f"{self.path}:{number}") from None
             except UnicodeDecodeError:
                 raise WorkspaceError("not UTF-8", where=f"{self.path}:{number}") from None

@@ -373,9 +373,8 @@ class Column(Value):
         try:
             value = parse(text)
         except NotStrictJson as exc:
-            what = str(exc).replace(" at line 1, column", " at column")
             hint = f'a text is written "…"; or call the column {self.name}'
             cell = f"the cell of {self.name}{_JSON}"
-            raise WorkspaceError(f"{cell} is not JSON: {what}", where=where, hint=hint) from None
+            raise WorkspaceError(f"{cell} is not JSON: {exc.in_line}", where=where, hint=hint) from None
         refuse_unholdable([value], where)
         return value
