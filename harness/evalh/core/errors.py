@@ -12,7 +12,7 @@ EvalhError
 """
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from enum import IntEnum
 
 
@@ -46,6 +46,7 @@ def worst(codes: Iterable[ExitCode]) -> ExitCode:
 
 _MOST_LISTED = 40  # enough for every built-in grader, not for the cases of a dataset
 _FIRST_LISTED = 8
+_TYPO = 0.85
 
 
 MOST_MISTAKES = 50
@@ -132,6 +133,13 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
         folded.setdefault(one.casefold(), one)
     close = get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)
     return folded[close[0]] if close else None
+
+
+def is_typo(word: str, known: str) -> bool:
+    """Whether one letter is missing or too many, or two neighbours have changed places; in a long word also another."""
+    swapped = (known[:at] + known[at + 1] + known[at] + known[at + 2 :] for at in range(len(known) - 1))
+    close = abs(len(word) - len(known)) <= 1 and SequenceMatcher(None, word, known).ratio() >= _TYPO
+    return word != known and (close or word in swapped)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
