@@ -228,7 +228,7 @@ class WorkspaceTexts(Value):
         read(RubricFront, scale, located.where)
         if not source.body.strip():
             raise WorkspaceError("the rubric is empty", where=name)
-        return RubricText(text=source.body.strip(), scale=scale)
+        return RubricText(text=source.body.strip(), scale=scale, where_of=located.where)
 
     def script(self, path: str, where: str) -> str | None:
         """Read a file of code; None if there is none. Raises WorkspaceError."""
