@@ -169,7 +169,7 @@ def _judge_of_outputs(parts: Parts, judge: str, suite: str | None) -> tuple[Suit
     names = (suite,) if suite else parts.suites()
     suites = [found for found in map(parts.suite, names) if judge in [grader.name for grader in found.graders]]
     if len(suites) > 1:
-        hint = one_of(f"evalh calibrate {quote(judge)} --suite {{}}", [quote(found.name) for found in suites])
+        hint = one_of(f"evalh calibrate {quote(judge)} --suite {{}}", [found.name for found in suites])
         raise UsageError(f"several suites have a grader {judge!r}", hint=hint)
     if not suites:
         known = [grader.name for name in names for grader in parts.suite(name).graders]
@@ -330,7 +330,7 @@ def _judge_of_pairs(parts: Parts, judge: str, suite: str | None) -> tuple[Suite,
         if prefer.name == judge
     ]
     if len(found) > 1:
-        hint = one_of(f"evalh calibrate {quote(judge)} --suite {{}}", [quote(one.name) for one, _ in found])
+        hint = one_of(f"evalh calibrate {quote(judge)} --suite {{}}", [one.name for one, _ in found])
         raise UsageError(f"several suites have a judge {judge!r}", hint=hint)
     return found[0] if found else None
 

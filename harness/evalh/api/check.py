@@ -4,6 +4,7 @@ Case ids that nobody can print: a name that ends a line, moves a cursor or rever
 """
 
 from collections.abc import Generator, Iterator, Sequence
+from shlex import quote
 
 from msgspec import Struct, field
 
@@ -249,7 +250,7 @@ def _alike(name: str, dataset: Dataset) -> Iterator[str]:
         alike = sum(len(one.cases) for one in found.proposed)
         yield (
             f"dataset {name}: {alike} cases look like templates, the same except names and numbers; if they are right"
-            f" or wrong together, name their clusters (evalh dataset clusters {name})"
+            f" or wrong together, name their clusters (evalh dataset clusters {quote(name)})"
         )
 
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from decimal import Decimal
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -108,7 +109,7 @@ class Questions:
             self._suggest(row)
 
     def _suggest(self, row: "AddedRow") -> None:
-        lines = [f"git diff {row.dataset}; evalh run {self._adding.suite.name} --case {row.id}"]
+        lines = [f"git diff {quote(row.dataset)}; evalh run {quote(self._adding.suite.name)} --case {quote(row.id)}"]
         if not self._adding.guarded(row.id):
             lines.append("once it passes, gate: must_pass: {tags: [incident]} in the suite keeps it passing")
         for line in lines:

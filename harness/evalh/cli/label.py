@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from shlex import quote
 from typing import TYPE_CHECKING, TypeAlias
 
 import click
@@ -77,7 +78,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
         with reader("ynsuq", _KEYS) as read:
             kept = _ask(app, work, read, list(work.questions(number)), expected=expected)
         if kept:
-            app.hints.print(f"next: git add {work.file.path.relative_to(app.workspace.root)}", style="dim")
+            app.hints.print(f"next: git add {quote(str(work.file.path.relative_to(app.workspace.root)))}", style="dim")
         work = labelling(app.workspace, suite, about=about, author=author, source=source)
     from evalh.report.documents.judging import labels_document
     from evalh.report.terminal.calibration import show_status

@@ -18,6 +18,7 @@ from functools import cached_property
 from hashlib import sha256
 from io import BytesIO
 from itertools import groupby
+from shlex import quote
 from typing import IO, Annotated, TypeAlias
 
 import msgspec
@@ -269,7 +270,7 @@ class ReplayProvider(SpecifiedProvider):
             raise NotFound(
                 f"model {self.name!r}: no recording {self._path}",
                 where=self.spec.where or None,
-                hint=f"make one from a run: evalh export recorded RUN -o {self._path}",
+                hint=f"make one from a run: evalh export recorded RUN -o {quote(self._path)}",
             ) from None
         return Recording(self._path, raw)
 

@@ -276,7 +276,7 @@ def _released(name: str) -> int | None:
 def refuse_other_encodings(start: bytes, name: str) -> None:
     """Look at a file's first bytes. Raises WorkspaceError for gzip and UTF-16."""
     if start.startswith(_GZIP):
-        raise WorkspaceError("is compressed", where=name, hint=f"unpack it: gunzip {name}")
+        raise WorkspaceError("is compressed", where=name, hint=f"unpack it: gunzip {shlex.quote(name)}")
     if start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         raise WorkspaceError("is UTF-16, not UTF-8", where=name, hint="save it as UTF-8")
 

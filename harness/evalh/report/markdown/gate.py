@@ -185,8 +185,8 @@ def _steps(gate: GateDocument) -> Iterator[str]:
         yield f"If the rows were changed on purpose, give the pull request the label {code(DATASET_LABEL)}."
     released = dict.fromkeys(one.head.partition("@")[0] for one in gate.suites if one.head.endswith("@draft"))
     for prompt in released if gate.exit == ExitCode.YES else ():
-        if typable(prompt):
-            yield f"{code(f'evalh prompt release {prompt}')} makes a version of the draft, if none has its content."
+        if name := typable(prompt):
+            yield f"{code(f'evalh prompt release {name}')} makes a version of the draft, if none has its content."
     if gate.gate:
         yield f"{code(f'evalh report {gate.gate}')} makes a page of it, where the log of this job is."
 

@@ -327,7 +327,9 @@ def show_rubrics(console: Console, rubrics: Sequence[JudgeRubric]) -> None:
     """Print what each judge judges by: its rubric, or the command that shows the prompt that judges."""
     for one in rubrics:
         console.print(Rule(safe(f"rubric of {one.judge}"), align="left", style="dim"))
-        console.print(StyledText(f"  evalh prompt show {one.where}") if one.text is None else block(one.text))
+        console.print(
+            StyledText(f"  evalh prompt show {quote(str(one.where))}") if one.text is None else block(one.text)
+        )
 
 
 def show_status(console: Console, labels: LabelsDocument) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import PurePosixPath
+from shlex import quote
 from typing import BinaryIO
 
 from evalh.core.case import Case
@@ -178,7 +179,7 @@ def open_dataset(tree: Tree, config: Config, name: str) -> Dataset:
 
 
 def _packed(path: str, where: str) -> WorkspaceError:
-    return WorkspaceError("compressed datasets are not read", where=where, hint=f"unpack it: gunzip {path}")
+    return WorkspaceError("compressed datasets are not read", where=where, hint=f"unpack it: gunzip {quote(path)}")
 
 
 def _format(file: BinaryIO, name: str, path: str) -> Csv | JsonLines:
