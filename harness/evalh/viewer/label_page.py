@@ -12,7 +12,8 @@ from evalh.report.html.parts import shown_json
 from evalh.report.text import one_line, plural
 from evalh.viewer.frame import PageAnswer, framed, tabs
 
-_KEYS = {"g": "good", "b": "bad", "s": "skip", "n": "write a note", "u": "change the last answer"}
+_KEYS = {"g": "good", "b": "bad", "s": "skip", "u": "change the last answer", "w": "write a note"}
+"""As in `evalh label`, where a note is typed behind the letter. `y` and `n`, for yes and no, are good and bad, too."""
 
 
 class LabelState(Value, kw_only=True):
