@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bringing.importing import Import
+from command_line import command_line
 
 ROWS = [
     {"Question": "2+2?", "Answer": "4", "Topic": "sums"},
@@ -262,6 +263,26 @@ def test_a_row_that_cannot_be_read_is_told_and_the_others_are_kept(
         ("output=Answer,output=Answer", "--map names 'output' twice"),
         ("q=Questio", "did you mean 'Question'?\""),
         ("q=Question,q=Answer", "--map names 'q' twice"),
+        *(
+            (f"{wrong}=Answer", f"--map: '{wrong}' is close to {key}, a key of a row")
+            for wrong, key in {
+                "expcted": "expected",
+                "exepcted": "expected",
+                "Expected": "expected",
+                "expect": "expected",
+                "expcted.label": "expected.label",
+                "expected_label": "expected.label",
+                "outptu": "output",
+                "outputs.gpt": "output.gpt",
+                "tag": "tags",
+                "tgas": "tags",
+                "clusters": "cluster",
+                "ID": "id",
+                "skp": "skip",
+                "inputs": "inputs.NAME",
+                "input.q": "inputs.q",
+            }.items()
+        ),
         ("expected=Answer,expected.a=Topic", "--map names expected, and what is inside it"),
     ],
 )
@@ -270,6 +291,20 @@ def test_a_map_that_cannot_be_meant_is_refused(tmp_path: Path, mapping: str, tol
 
     assert made.done.code == 2
     assert told in made.told
+
+
+def test_a_near_miss_says_how_to_insist_and_is_then_an_input(tmp_path: Path) -> None:
+    source = written(tmp_path, "q.csv")
+    refused = Import(tmp_path, "rows", source, "--map", "Expected=Answer")
+    begun = command_line()(tmp_path, "init", "new", "--from", str(source), "--map", "expcted=Answer")
+    made = Import(tmp_path, "rows", source, "--map", "inputs.Expected=Answer,input=Topic")
+
+    assert "--map expected=Answer; an input: --map inputs.Expected=Answer" in refused.told
+    assert begun.code == 2
+    assert "is close to expected" in begun.err
+    assert not (tmp_path / "new").exists()
+    assert made.done.code == 0
+    assert set(made.rows()[0]["inputs"]) == {"Expected", "input"}
 
 
 def test_ids_with_control_characters_and_twice_the_same_are_mended(tmp_path: Path) -> None:

@@ -35,12 +35,12 @@ def test_keys_label_and_calibrate_finds_the_labels(folder: Path, browser: Browse
     with viewing(folder, author="ada") as viewer:
         opened = browser.visit(f"{viewer.door.url}label/triage?about=equals")
         page = opened.page
-        for number, key in enumerate("gbgbgb", 1):
+        for number, key in enumerate("gbynGB", 1):
             page.keyboard.press(key)
             page.locator(f"text=triage · {number} of 8").wait_for()
         page.keyboard.press("u")
         page.locator("text=Should this output pass equals?").wait_for()
-        page.keyboard.press("n")
+        page.keyboard.press("w")
         page.keyboard.type("good after all")
         page.keyboard.press("Escape")
         page.keyboard.press("g")
@@ -111,7 +111,7 @@ def test_hostile_texts_are_labelled_and_run_nothing(tmp_path: Path, browser: Bro
         opened = browser.visit(f"{viewer.door.url}label/triage")
         asked = len(opened.requests)
         while opened.page.locator("#bad").count():
-            opened.page.keyboard.press("n")
+            opened.page.keyboard.press("w")
             opened.page.keyboard.type("<img src=x onerror=alert(1)>")
             with opened.page.expect_navigation():
                 opened.page.get_by_role("button", name="Bad").click()

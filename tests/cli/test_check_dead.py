@@ -105,9 +105,33 @@ def test_gold_that_the_schema_refuses_is_named_with_its_row(folder: Path) -> Non
     done = evalh(folder, "check")
 
     assert done.returncode == 2
-    told = "case 't-3' expects \"billng\" at label, which triage@v1's output schema refuses, and 1 more rows do too"
-    assert f"datasets/triage.jsonl:3: {told}: equals can never pass there" in done.stdout
-    assert 'the schema allows: "billing", "bug"' in done.stdout
+    told = "case 't-3' expects \"billng\" at label, which triage@v1's output schema refuses (1 more row like it)"
+    assert f"datasets/triage.jsonl:3: {told}: equals (evals/triage.yaml:5) can never pass there" in done.stdout
+    assert '  correct what the row expects; the schema allows: "billing", "bug"' in done.stdout
+    assert "  or allow it in the output schema (prompts/triage/v1.prompt:4 has the frozen one):" in done.stdout
+    assert "edit prompts/triage/draft.prompt; evalh prompt release triage" in done.stdout
+
+
+def test_gold_that_a_drafts_schema_refuses_is_allowed_in_the_draft(folder: Path) -> None:
+    labels(folder, "bug", "billng")
+    graders(folder, "schema", "equals: {path: label, expected: label}")
+    (folder / "prompts/triage/v1.prompt").rename(folder / "prompts/triage/draft.prompt")
+    done = evalh(folder, "check")
+
+    assert "equals (evals/triage.yaml:6) can never pass there" in done.stdout
+    assert "or allow it in the output schema: prompts/triage/draft.prompt:4" in done.stdout
+    assert "evalh prompt release" not in done.stdout
+
+
+def test_a_text_where_the_schema_has_none_names_the_grader_and_both_ways_out(folder: Path) -> None:
+    labels(folder, "bug", "3")
+    prompt = folder / "prompts/triage/v1.prompt"
+    prompt.write_text(prompt.read_text().replace("label(enum): [billing, bug]", "label: integer"))
+    graders(folder, "equals: {path: label, expected: label}")
+    done = evalh(folder, "check")
+
+    assert "where triage@v1 answers integer: equals (evals/triage.yaml:5) can never pass" in done.stdout
+    assert "  write the value without quotes\n  or allow it in the output schema (prompts/" in done.stdout
 
 
 def test_gold_that_is_compared_loosely_is_not_held_against_the_schema(folder: Path) -> None:

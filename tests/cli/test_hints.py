@@ -299,3 +299,78 @@ def test_a_run_that_escalated_names_what_explains_it(tmp_path: Path) -> None:
         assert "evalh explain careful" in advice(done)
     (listing,) = (command for command in advice(piped) if "--escalated" in command)
     assert "r-0002 ·" in " ".join(here(steps, *shlex.split(listing)[1:]).out.split())
+
+
+@pytest.fixture
+def spaced(tmp_path: Path) -> Path:
+    """A workspace in which suites, a grader and the dataset have names that a shell would take apart."""
+    folder = write_workspace(tmp_path, cases=14)
+    (folder / "datasets/triage.jsonl").rename(folder / "datasets/my rows.jsonl")
+    suite = (folder / "evals/triage.yaml").read_text().replace("dataset: triage", "dataset: my rows")
+    suite += "  - contains: {value: bi, name: my grader}\n"
+    (folder / "evals/triage.yaml").unlink()
+    for name in ("my suite", "other;suite"):
+        (folder / f"evals/{name}.yaml").write_text(suite)
+    config = (folder / "evalh.toml").read_text().replace('default_suite = "triage"\n', "")
+    (folder / "evalh.toml").write_text(config)
+    for words in ("init -q -b trunk", "config user.name ada", "config user.email ada@example.org", "add -A"):
+        subprocess.run(["git", *words.split()], cwd=folder, check=True)
+    subprocess.run(["git", "commit", "-qm", "Start"], cwd=folder, check=True)
+    return folder
+
+
+def test_names_with_blanks_and_signs_are_quoted_in_what_is_advised(spaced: Path) -> None:
+    day = [
+        *(["run"], ["run", "my suite"], ["label"], ["grade"], ["power"], ["matrix"]),
+        *(["calibrate", "my grader", "--suite", "my suite"], ["matrix", "other;suite"], ["drift", "my suite"]),
+        *(["baseline", "accept", "triage@v1", "--suite", "my suite"], ["drift"], ["dataset", "add", "my suite"]),
+        *(["prompt", "release", "triage"], ["gate"], ["compare", "v1", "v2"], ["check"]),
+    ]
+    advised = [command for words in day for command in walk(spaced, *words)]
+
+    assert "evalh label 'my suite' --about 'my grader'" in advised
+    assert "evalh baseline accept --suite 'my suite'" in advised
+    assert "evalh run 'other;suite'" in advised
+    assert "evalh calibrate 'my grader' --suite 'my suite'   or" in here(spaced, "calibrate", "my grader").err
+
+
+@pytest.mark.parametrize(
+    ("branches", "named"),
+    [
+        (("trunk",), "trunk"),
+        (("master", "work"), "master"),
+        (("main", "master", "work"), "main"),
+        (("my;work",), "'my;work'"),
+    ],
+)
+def test_the_base_that_is_advised_is_a_branch_that_is_there(
+    tmp_path: Path, branches: tuple[str, ...], named: str
+) -> None:
+    write_workspace(tmp_path, cases=2)
+
+    def git(*words: str) -> None:
+        author = ["-c", "user.name=ada", "-c", "user.email=ada@example.org"]
+        subprocess.run(["git", *author, *words], cwd=tmp_path, check=True)
+
+    git("init", "-q", "-b", branches[0])
+    git("add", "-A")
+    git("commit", "-qm", "Start")
+    for branch in branches[1:]:
+        git("checkout", "-qb", branch)
+
+    refused = here(tmp_path, "gate")
+    (command,) = advice(refused)
+
+    assert refused.exit == USAGE
+    assert command == f"evalh gate --base {named}"
+    assert typed(tmp_path, command)[0] != USAGE
+
+
+def test_a_base_that_is_head_itself_advises_a_branch_that_is_there(tmp_path: Path) -> None:
+    write_workspace(tmp_path, cases=2)
+    config = tmp_path / "evalh.toml"
+    config.write_text(config.read_text().replace("[workspace]\n", '[workspace]\nbase = "HEAD"\n'))
+    for words in ("init -q -b master", "add -A", "-c user.name=a -c user.email=a@b commit -qm Start"):
+        subprocess.run(["git", *words.split()], cwd=tmp_path, check=True)
+
+    assert 'base = "master"' in here(tmp_path, "gate").err

@@ -45,6 +45,22 @@ def test_answers_are_kept_with_what_was_labelled_and_never_asked_for_twice(label
     assert "14 of 14 distinct outputs" in third.out
 
 
+def test_both_sets_of_keys_label_in_lines_and_in_single_keys(labelled: Path) -> None:
+    label(labelled, "g\nb it is not a bug\ny\nn\nq\n")
+    kept = rows(labelled)
+    controller, terminal = pty.openpty()
+    command = [sys.executable, "-m", "evalh", "-C", str(labelled), "label", "--author", "grace"]
+    process = subprocess.Popen(command, stdin=terminal, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.write(controller, b"gbynGq")
+    assert process.wait(60) == 0
+    os.close(controller)
+    os.close(terminal)
+
+    assert [row["good"] for row in kept] == [True, False, True, False]
+    assert kept[1]["note"] == "it is not a bug"
+    assert [row["good"] for row in rows(labelled, "grace")] == [True, False, True, False, True]
+
+
 def test_the_person_is_told_neither_version_nor_model_nor_verdict(labelled: Path) -> None:
     asked = label(labelled, "s\n" * 14).out.partition("distinct outputs")[0]
     questions = asked.rpartition("triage · ")[0]
@@ -134,6 +150,6 @@ def test_a_person_reads_the_rubric_and_what_each_key_does_before_the_first_outpu
     for shown in (whole, judge):
         assert shown.exit == 0, shown.err
         assert shown.out.index("rubric of judge") < shown.out.index("The answer is a label.") < shown.out.index("1 of")
-    assert "y  good: you would use it as it is" in whole.err
-    assert "n  bad: it should not" in judge.err
+    assert "g  good: you would use it as it is (y does the same)" in whole.err
+    assert "b  bad: it should not (n does the same)" in judge.err
     assert "u  undo: take back the last answer, and show that output again" in judge.err

@@ -185,3 +185,15 @@ def test_a_version_of_another_prompt_is_accepted_in_that_prompts_suite(tmp_path:
 
     assert (accepted_.prompt, accepted_.samples) == ("other@v1", 4)
     assert accepted_.files[0] == repo.folder / "reports/baselines/other/v1.small.jsonl"
+
+
+def test_an_id_may_hold_what_python_takes_for_a_line_end(tmp_path: Path) -> None:
+    folder = accepted(tmp_path, outputs=False).folder
+    header, row, *_ = (json.loads(line) for line in (folder / FILE).read_text().splitlines())
+    written = Baseline(path=FILE, header=header, rows=[{**row, "id": "a\u2028b\x85c"}])
+    write_baseline(folder, written)
+
+    read = read_baseline(Workspace.open(folder).tree, FILE)
+
+    assert read is not None
+    assert read.rows == written.rows

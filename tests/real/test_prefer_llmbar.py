@@ -231,7 +231,7 @@ def test_calibrate_gives_the_numbers_of_other_packages(
     assert (alone["labelled"], alone["agreement"]) == (0, None)
     (preference,) = told["preferences"]
     assert preference["p_value"] == pytest.approx(binomtest(tally[Favoured.HEAD], steady).pvalue)
-    assert f"first {first}, second {second} · position bias p" in shown
+    assert f"first {first}, second {second} (p " in shown
 
     both = [(favoured[name] is Favoured.HEAD, human[name] == 2) for name in sample if favoured[name] in DECIDED]
     table = [[both.count((one, other)) for other in (True, False)] for one in (True, False)]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
+from shlex import quote
 
 from evalh.api.event_loop import SystemClock
 from evalh.api.options import AcceptOptions, RunOptions
@@ -63,7 +64,8 @@ def _state(parts: Parts, path: str, now: float) -> BaselineState:
         options = RunOptions(target=header["suite"], prompts=(header["prompt"],), models=(header["model"],))
         (plan,) = parts.plans(options)
         stale = tuple(_reasons(parts, baseline, plan, now))
-        again = f"evalh baseline accept {header['prompt']} --suite {header['suite']} -m {header['model']}"
+        prompt, suite, model = (quote(header[key]) for key in ("prompt", "suite", "model"))
+        again = f"evalh baseline accept {prompt} --suite {suite} -m {model}"
         return BaselineState(
             path=path,
             date=header["date"],

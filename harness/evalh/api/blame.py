@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from shlex import quote
 
 from msgspec.structs import replace
 
@@ -93,7 +94,7 @@ def _question(parts: Parts, options: BlameOptions) -> _BlameQuestion:
     now, then = plan.fingerprint().document(), record.fingerprint.document()
     if changed := [part for part in ("prompt", "model", "route") if now[part] != then[part]]:
         what = f"run {record.id} of {record.prompt} cannot be repeated: {', '.join(changed)} changed"
-        hint = f"evalh run {record.suite}, without --given or --model <step>=…; then evalh blame"
+        hint = f"evalh run {quote(record.suite)}, without --given or --model <step>=…; then evalh blame"
         raise NotComparable(what, hint=hint)
     ran = {row.case_id: row for row in parts.log.samples(record.id, Standing.BAD)}
     if not ran:

@@ -10,9 +10,11 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime
 from itertools import combinations, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from shlex import quote
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from evalh.analysis.calibration.feedback import FeedbackAgreement, beside_feedback
 from evalh.analysis.calibration.outputs import (
@@ -41,7 +43,7 @@ from evalh.api.prefer import OutputPair, pairs_of
 from evalh.api.production import production
 from evalh.api.results import results_of
 from evalh.core.attempt import Answer, CallKey, NotSent
-from evalh.core.calibration import GOOD, Calibration, VersionDifference
+from evalh.core.calibration import GOOD, Calibration, UnusedLabels, VersionDifference
 from evalh.core.digest import digest
 from evalh.core.errors import EvalhError, NotFound, UsageError, did_you_mean, one_of
 from evalh.core.request import Request, Settings
@@ -50,6 +52,7 @@ from evalh.core.values import Value
 from evalh.core.verdict import Form, Outcome, Question
 from evalh.graders.judges.prefer import Favoured, Prefer, pairwise
 from evalh.graders.kinds import Grader
+from evalh.report.words import unused_labels
 from evalh.routing.target import Target
 from evalh.stats.agreement import agreement
 from evalh.stats.calibration import tells_little
@@ -60,6 +63,9 @@ if TYPE_CHECKING:
     from evalh.store import SqliteStore
 
 
+Item: TypeAlias = tuple[str, str]
+"""What is labelled: the digests of the row and of the output."""
+
 _NEWEST = 50
 _MOST_DIFFERENCES = 20
 
@@ -68,34 +74,31 @@ class _Runs(Struct):
     """What this judge said in the log: per run, and the outputs on which it said nothing."""
 
     judged: dict[str, list[Judged]] = field(default_factory=lambda: defaultdict(list))  # by run
-    unjudged: set[tuple[str, str]] = field(default_factory=set)
+    unjudged: set[Item] = field(default_factory=set)
     newest: dict[str, str] = field(default_factory=dict)  # the newest run of each version and model, and its name
 
 
 def calibrate_outputs(parts: Parts, judge: str, suite: str | None) -> Calibration:
     """Hold a judge's verdicts against the labels. Raises NotFound, UsageError, WorkspaceError."""
     found, grader = _judge_of_outputs(parts, judge, suite)
-    labels = read_labels(parts.tree, parts.config.datasets_dir, found.name)
-    about = judge if any(label.about == judge for label in labels) else GOOD
-    people = votes(label for label in labels if label.about == about)
-    if not people:
-        raise UsageError(
-            f"no outputs of suite {found.name!r} are labelled yet", hint=f"evalh label {found.name} --about {judge}"
-        )
+    about, people, others = _labels(parts, found, judge)
     verdicts = _read(parts, found, grader, about)
     every = list({one.item: one for run in verdicts.judged.values() for one in run}.values())
     if not every:
+        failed = len(verdicts.unjudged)
+        what = f"the current judge {judge!r} erred or abstained on each of {failed} outputs: there is no verdict of it"
         raise UsageError(
-            f"the log has no verdict of the current judge {judge!r}",
-            hint=f"evalh run {found.name}; stored answers are kept",
+            what if failed else f"the log has no verdict of the current judge {judge!r}",
+            hint=f"evalh run {quote(found.name)}; stored answers are kept",
         )
     seed = int(digest([found.name, judge])[-8:], 16)
     known = {one.item for one in every}
     mine = {item: one for item, one in people.items() if item in known}
+    unused = _unused(parts, found, people.keys() - known, verdicts.unjudged)
     if not mine:  # a file without a label would stand in the place of one with labels
         raise UsageError(
             f"none of the {len(people)} labelled outputs was judged by the current judge {judge!r}",
-            hint=f"evalh label {found.name} --about {judge}",
+            hint="\n".join(unused_labels(unused, found.name, judge)),
         )
     both = both_said(every, mine)
     table = confusion(both)
@@ -121,10 +124,35 @@ def calibrate_outputs(parts: Parts, judge: str, suite: str | None) -> Calibratio
         few_labels=tells_little(table),
         differences=tuple(_differences(verdicts, mine)),
         at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        unused=replace(unused, other_question=others),
     )
 
 
-def _differences(verdicts: "_Runs", people: Mapping[tuple[str, str], Votes]) -> Iterator[VersionDifference]:
+def _labels(parts: Parts, suite: Suite, judge: str) -> tuple[str, dict[Item, Votes], int]:
+    """Return what the labels that count are about, the labels, and how many outputs have others alone."""
+    labels = read_labels(parts.tree, parts.config.datasets_dir, suite.name)
+    about = judge if any(label.about == judge for label in labels) else GOOD
+    people = votes(label for label in labels if label.about == about)
+    if not people:
+        hint = f"evalh label {quote(suite.name)} --about {quote(judge)}"
+        raise UsageError(f"no outputs of suite {suite.name!r} are labelled yet", hint=hint)
+    return about, people, len({label.item[1:] for label in labels if label.about == GOOD} - people.keys())
+
+
+def _unused(parts: Parts, suite: Suite, missing: set[Item], failed: set[Item]) -> UnusedLabels:
+    """Say why labelled outputs have no verdict of this judge; `failed`: it erred or abstained on them."""
+    left = missing - failed
+    seen: set[Item] = set()
+    for run_id in parts.log.runs_of(suite.name, _NEWEST) if left else ():
+        seen |= left & {(one.row_digest or "", one.output_digest or "") for one in parts.log.results(run_id)}
+    return UnusedLabels(
+        no_verdict=len(missing & failed),
+        not_judged=len(left & seen),
+        not_in_log=len(left - seen),
+    )
+
+
+def _differences(verdicts: "_Runs", people: Mapping[Item, Votes]) -> Iterator[VersionDifference]:
     """Hold every two versions against each other of which labels cover both; the older is base."""
     sides = [(NamedRun(name=name, run=run), verdicts.judged[run]) for run, name in verdicts.newest.items()]
     pairs = ((base, head) for head, base in combinations(sides, 2))
@@ -141,7 +169,7 @@ def _judge_of_outputs(parts: Parts, judge: str, suite: str | None) -> tuple[Suit
     names = (suite,) if suite else parts.suites()
     suites = [found for found in map(parts.suite, names) if judge in [grader.name for grader in found.graders]]
     if len(suites) > 1:
-        hint = one_of(f"evalh calibrate {judge} --suite {{}}", [found.name for found in suites])
+        hint = one_of(f"evalh calibrate {quote(judge)} --suite {{}}", [found.name for found in suites])
         raise UsageError(f"several suites have a grader {judge!r}", hint=hint)
     if not suites:
         known = [grader.name for name in names for grader in parts.suite(name).graders]
@@ -171,7 +199,7 @@ def _read(parts: Parts, suite: Suite, grader: Grader, about: str) -> _Runs:
     return verdicts
 
 
-def _verdicts(parts: Parts, run_id: str, judge: str, about: str) -> Iterator[tuple[tuple[str, str], str, Outcome]]:
+def _verdicts(parts: Parts, run_id: str, judge: str, about: str) -> Iterator[tuple[Item, str, Outcome]]:
     for sample in parts.log.results(run_id):
         if sample.incident:  # chosen because it failed: neither a rate nor agreement may rest on it
             continue
@@ -232,7 +260,7 @@ def against_feedback(parts: Parts, judge: str, suite: str | None) -> FeedbackAgr
     if not verdicts:
         raise UsageError(
             f"{judge!r} has judged none of production's answers since it was changed",
-            hint=f"evalh grade {found.name} --production",
+            hint=f"evalh grade {quote(found.name)} --production",
         )
     return beside_feedback(found.name, judge, traced.count(), verdicts, traced.votes())
 
@@ -246,24 +274,27 @@ def calibrate(parts: Parts, judge: str, suite: str | None) -> Calibration:
     with closing(parts.open_store()) as store:
         compared = list(_compared(parts, suite_of, prefer, JudgementLog(store, parts.targets.resolve)))
     labels = read_labels(parts.tree, parts.config.datasets_dir, suite_of.name)
-    return _calibration(suite_of, prefer, compared, votes(label for label in labels if label.about == GOOD))
+    return _calibration(parts, suite_of, prefer, compared, votes(label for label in labels if label.about == GOOD))
 
 
 def _calibration(
-    suite: Suite, prefer: Prefer, compared: list[JudgedComparison], people: dict[tuple[str, str], Votes]
+    parts: Parts, suite: Suite, prefer: Prefer, compared: list[JudgedComparison], people: dict[Item, Votes]
 ) -> Calibration:
     every = {case.item: case for one in reversed(compared) for case in one.cases if case.differs}
     judged = [case for case in every.values() if case.favoured is not Favoured.UNJUDGED]
     if not judged:
         raise UsageError(
             f"the log has no judgement of the current judge {prefer.name!r}",
-            hint=f"evalh compare BASE HEAD --suite {suite.name}; stored answers are kept",
+            hint=f"evalh compare BASE HEAD --suite {quote(suite.name)}; stored answers are kept",
         )
     preferred = [one for case in judged if (one := case.people(people)) is not None]
     both = both_prefer(judged, people)
     seed = int(digest([suite.name, prefer.name])[-8:], 16)
     table = confusion(both)
-    seen = {(case.row, output) for case in judged for one in case.trials for output in (one.base, one.head)}
+    seen = {item for case in judged for item in case.outputs}
+    whole = {item for case in judged if case.people(people) is not None for item in case.outputs}
+    failed = {item for case in every.values() for item in case.outputs} - seen
+    unused = _unused(parts, suite, people.keys() - seen, failed)
     return Calibration(
         suite=suite.name,
         judge=prefer.name,
@@ -283,6 +314,7 @@ def _calibration(
         at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         position=position(every.values()),
         preferences=tuple(version_preference(one) for one in compared),
+        unused=replace(unused, one_side=len(people.keys() & seen - whole)),
     )
 
 
@@ -298,7 +330,7 @@ def _judge_of_pairs(parts: Parts, judge: str, suite: str | None) -> tuple[Suite,
         if prefer.name == judge
     ]
     if len(found) > 1:
-        hint = one_of(f"evalh calibrate {judge} --suite {{}}", [one.name for one, _ in found])
+        hint = one_of(f"evalh calibrate {quote(judge)} --suite {{}}", [one.name for one, _ in found])
         raise UsageError(f"several suites have a judge {judge!r}", hint=hint)
     return found[0] if found else None
 

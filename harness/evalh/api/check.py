@@ -4,6 +4,7 @@ Case ids that nobody can print: a name that ends a line, moves a cursor or rever
 """
 
 from collections.abc import Generator, Iterator, Sequence
+from shlex import quote
 
 from msgspec import Struct, field
 
@@ -31,6 +32,8 @@ from evalh.providers.registry import traits_of
 from evalh.report.text import plural, safe
 from evalh.routing.target import models_of
 from evalh.workspace.dataset.dataset import Dataset, open_dataset
+from evalh.workspace.kept.baselines import baseline_problems
+from evalh.workspace.kept.labels import label_problems
 from evalh.workspace.prompt.prompts import Prompts, frozen_edits
 from evalh.workspace.prompt.templates import check_inputs
 
@@ -109,6 +112,9 @@ def check_workspace(parts: Parts) -> CheckOutcome:
             continue
         outcome.problems.extend(_suite_problems(parts, suite, prompts, outcome))
     _check_frozen(parts, prompts, outcome)
+    # `calibrate`, `gate` and `drift` read these, often months later.
+    outcome.problems.extend(label_problems(parts.tree, parts.config.datasets_dir))
+    outcome.problems.extend(baseline_problems(parts.tree))
     if (brought := brought_log(parts.store_folder, parts.root, parts.repository)) is not None:
         outcome.problems.append(brought)
     return outcome
@@ -244,7 +250,7 @@ def _alike(name: str, dataset: Dataset) -> Iterator[str]:
         alike = sum(len(one.cases) for one in found.proposed)
         yield (
             f"dataset {name}: {alike} cases look like templates, the same except names and numbers; if they are right"
-            f" or wrong together, name their clusters (evalh dataset clusters {name})"
+            f" or wrong together, name their clusters (evalh dataset clusters {quote(name)})"
         )
 
 

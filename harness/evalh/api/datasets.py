@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
+from shlex import quote
 
 from evalh.analysis.duplicates import Duplicates, find_duplicates
 from evalh.analysis.near_duplicates import Proposals, propose
@@ -39,7 +40,7 @@ def write_clusters(parts: Parts, found: Proposals, *, force: bool = False) -> st
     dataset = parts.dataset(found.dataset)
     for case in dataset:
         if case.cluster is not None and case.id in clusters:
-            hint = f"write the clusters yourself: evalh dataset clusters {found.dataset}"
+            hint = f"write the clusters yourself: evalh dataset clusters {quote(found.dataset)}"
             what = f"the row of {case.id!r} has a cluster already, {case.cluster!r}; nothing was written"
             raise UsageError(what, where=case.where, hint=hint)
     _refuse_uncommitted(parts, dataset, force=force)
@@ -92,7 +93,9 @@ def write_sample(parts: Parts, name: str, target: Path, options: SampleOptions, 
         what = f"rows of {dataset.path} keep their format: the file's name must end in {suffix}"
         raise UsageError(what, where=str(target), hint=f"-o FILE{suffix}")
     if os.path.realpath(target) == os.path.realpath(parts.root / dataset.path):
-        raise UsageError("is the dataset itself", where=str(target), hint=f"-o {target.stem}-sample{suffix}")
+        raise UsageError(
+            "is the dataset itself", where=str(target), hint=f"-o {quote(f'{target.stem}-sample{suffix}')}"
+        )
     drawn = sample(clusters_of(dataset), options)
     _write(dataset, {target: drawn}, force=force)
     part = DatasetPart(part=None, path=str(target), cases=drawn.cases, clusters=drawn.clusters)

@@ -7,7 +7,7 @@ refuses; and labels that the schema knows and no row expects, which nothing test
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from evalh.api.gold import GoldComparison, schema_at
+from evalh.api.gold import GoldComparison, allow_in_schema, named, schema_at
 from evalh.core.case import ABSENT, Case
 from evalh.core.errors import EvalhError, WorkspaceError, did_you_mean, some_of
 from evalh.core.prompt import PromptVersion
@@ -18,6 +18,7 @@ from evalh.graders.kinds import Grader
 from evalh.graders.paths import BadPath, JsonPath
 from evalh.graders.quoting import shown
 from evalh.graders.reading import Placed
+from evalh.report.text import plural
 
 _SAYS_MORE = frozenset({"$ref", "anyOf", "oneOf", "allOf", "if", "patternProperties", "dependentSchemas"})
 _LOOSE = frozenset({"ignore_case", "trim", "normalize"})
@@ -157,12 +158,13 @@ class _Golds:
         fresh = [one for one in self._refused if one[0].where not in known]
         if fresh and len(fresh) == len(self._refused):
             case, gold = fresh[0]
-            more = f", and {len(fresh) - 1} more rows do too" if len(fresh) > 1 else ""
+            more = f" ({plural(len(fresh) - 1, 'more row')} like it)" if len(fresh) > 1 else ""
             what = (
                 f"case {case.id!r} expects {gold} at {place}, which {self._version.label}'s output schema refuses{more}"
             )
-            hint = f"the schema allows: {some_of(list(map(shown, self._labels)), most=8)}" if self._labels else None
-            yield WorkspaceError(f"{what}: {self._of.spec.name} can never pass there", where=case.where, hint=hint)
+            allowed = f"; the schema allows: {some_of(list(map(shown, self._labels)), most=8)}" if self._labels else ""
+            hint = f"correct what the row expects{allowed}\n{allow_in_schema(self._version)}"
+            yield WorkspaceError(f"{what}: {named(self._of.spec)} can never pass there", where=case.where, hint=hint)
         unused = [shown(one) for one in self._labels if one is not None and one not in self._seen]
         if self._seen and unused and rows >= _ROWS_PER_LABEL * len(self._labels):
             yield (

@@ -1,6 +1,7 @@
 """`evalh drift`: ask the cases of an accepted baseline again to see whether the model changed."""
 
 from collections.abc import Iterator, Sequence
+from shlex import quote
 
 from msgspec.structs import replace
 
@@ -80,7 +81,7 @@ def _chosen(parts: Parts, options: DriftOptions) -> list[tuple[str, str]]:
         if name not in parts.suites():
             raise NotFound(f"no suite {name!r}", hint=did_you_mean(name, parts.suites()))
         if name not in have:
-            raise NotFound(f"suite {name!r} has no baseline", hint=f"{_ACCEPT} --suite {name}")
+            raise NotFound(f"suite {name!r} has no baseline", hint=f"{_ACCEPT} --suite {quote(name)}")
     if not have:
         raise NotFound("there is no baseline", hint=_ACCEPT)
     return [(name, _baseline_of(parts, name, options)) for name in dict.fromkeys(options.suites) or have]
@@ -141,7 +142,8 @@ def _one(parts: Parts, suite: str, path: str, options: DriftOptions, progress: P
 
 def _again(baseline: Baseline) -> str:
     header = baseline.header
-    return f"{_ACCEPT} --fresh {header['prompt']} --suite {header['suite']} --model {header['model']}"
+    prompt, suite, model = (quote(str(header[key])) for key in ("prompt", "suite", "model"))
+    return f"{_ACCEPT} --fresh {prompt} --suite {suite} --model {model}"
 
 
 def _plan(parts: Parts, baseline: Baseline, suite: str) -> Plan:

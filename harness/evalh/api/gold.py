@@ -4,10 +4,12 @@ A spreadsheet's cell is text, and so is a quoted number; the model would be blam
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from shlex import quote
 
 from evalh.core.case import ABSENT, Case
 from evalh.core.errors import WorkspaceError
-from evalh.core.prompt import PromptVersion
+from evalh.core.prompt import DRAFT, PromptVersion
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
 from evalh.core.values import Value
@@ -93,9 +95,27 @@ def _told(one: GoldComparison, version: PromptVersion, case: Case, place: str, t
     hint = "give the column a name that ends in :json" if csv else "write the value without quotes"
     there = f"{place}, where {version.label} answers {types}"
     return WorkspaceError(
-        f"case {case.id!r} expects text at {there}: {one.spec.name} can never pass",
+        f"case {case.id!r} expects text at {there}: {named(one.spec)} can never pass",
         where=case.where,
-        hint=hint,
+        hint=f"{hint}\n{allow_in_schema(version)}",
+    )
+
+
+def named(spec: GraderSpec) -> str:
+    """Name a grader with its line in the suite: `equals (evals/triage.yaml:6)`."""
+    return f"{spec.name} ({spec.where})" if spec.where else spec.name
+
+
+def allow_in_schema(version: PromptVersion) -> str:
+    """Say where a version's output schema is, to be changed; a frozen one is changed by releasing another."""
+    where = version.places.get("output", version.path)
+    if version.version == DRAFT:
+        return f"or allow it in the output schema: {where}"
+    file = PurePosixPath(version.path)
+    draft = file.with_name(file.name.replace(version.version, DRAFT, 1))
+    return (
+        f"or allow it in the output schema ({where} has the frozen one): edit {draft};"
+        f" evalh prompt release {quote(version.name)}"
     )
 
 

@@ -1,6 +1,7 @@
 """Judges and people: whether a judge is calibrated, which calibration is its own, and what it may favour."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from evalh.api.parts import Parts
@@ -36,7 +37,7 @@ def stale_calibrations(tree: Tree, suite: str, graders: Sequence["Grader | Prefe
         if kept.judge not in now:
             notices.append(f"{path}: suite {suite} has no grader {kept.judge} any more")
         else:
-            advice = f"evalh run {suite}; evalh calibrate {kept.judge}"
+            advice = f"evalh run {quote(suite)}; evalh calibrate {quote(kept.judge)}"
             notices.append(f"{path}: stale, {kept.judge} was changed since {kept.at[:10]} ({advice})")
     return notices
 
@@ -49,8 +50,8 @@ def standing(
     Raises WorkspaceError for a calibration that is damaged.
     """
     kept = read_calibration(tree, suite, judge)
-    label = f"evalh label {suite}" + ("" if about == GOOD else f" --about {about or judge}")
-    calibrate = f"evalh calibrate {judge}"
+    label = f"evalh label {quote(suite)}" + ("" if about == GOOD else f" --about {quote(about or judge)}")
+    calibrate = f"evalh calibrate {quote(judge)}"
     if kept is None:
         why = f"this judge is not calibrated ({label}; {calibrate})"
         return JudgeStanding(judge=judge, required=required, state=Held.NEVER, why=why)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from itertools import islice
+from shlex import quote
 
 from evalh.analysis.calibration.outputs import ordered
 from evalh.api.parts import Parts
@@ -206,7 +207,7 @@ def _rubric(spec: GraderSpec, texts: Texts) -> JudgeRubric:
 
 def _ungraded(suite: Suite) -> NotFound:
     what = f"no answer of production is graded by suite {suite.name!r} yet"
-    return NotFound(what, hint=f"evalh grade {suite.name} --production")
+    return NotFound(what, hint=f"evalh grade {quote(suite.name)} --production")
 
 
 def _voted(parts: Parts) -> Callable[[str], str]:

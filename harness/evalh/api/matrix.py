@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from shlex import quote
 
 from evalh.analysis.matrix import Matrix, MatrixColumn, MatrixRow, holds
 from evalh.analysis.tradeoff import trade_off
@@ -40,7 +41,9 @@ def runs_of(parts: Parts, names: Sequence[str]) -> list[RunRow]:
     found = {run.record.id: run for run in map(parts.log.run, names)}
     suites = sorted({run.record.suite for run in found.values()})
     if len(suites) > 1:
-        raise UsageError(f"these runs are of several suites: {', '.join(suites)}", hint=f"evalh matrix {suites[0]}")
+        raise UsageError(
+            f"these runs are of several suites: {', '.join(suites)}", hint=f"evalh matrix {quote(suites[0])}"
+        )
     if len(found) > MOST_COLUMNS:
         raise UsageError(f"a matrix has at most {MOST_COLUMNS} columns; these are {len(found)}")
     return list(found.values())
@@ -69,7 +72,7 @@ def newest(parts: Parts, suite: str) -> list[RunRow]:
     """
     known = parts.log.suite_runs(suite)
     if not known:
-        raise NotFound(f"suite {suite!r} has no run", hint=f"evalh run {suite}")
+        raise NotFound(f"suite {suite!r} has no run", hint=f"evalh run {quote(suite)}")
     counted = [run for run in known if run.summary is not None] or known
     here = next((run for run in counted if not run.record.selection), counted[0])
     runs = [point.run for point in trade_off(known, here).points] or [here]

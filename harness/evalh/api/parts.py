@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Self
 
 from evalh.api.event_loop import SystemClock
@@ -188,7 +189,7 @@ class Parts:
                     raise UsageError(
                         f"suite {suite.name!r} uses prompt {suite.prompt!r}, not {version.name!r}",
                         where=suite.where,
-                        hint=f"evalh run {version.label}   runs the suites of this prompt",
+                        hint=f"evalh run {quote(version.label)}   runs the suites of this prompt",
                     )
                 require_steps(graders, version)
                 if version.pipeline is not None or options.steps or options.given:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from shlex import quote
 from typing import Protocol
 
 from msgspec import field
@@ -154,7 +155,7 @@ def resolved(
     if version.pipeline is None:
         option = "--step" if options.steps else "--given"
         what = f"{version.label} is a single prompt: {option} needs a pipeline"
-        raise UsageError(what, hint=f"evalh prompt show {version.label}")
+        raise UsageError(what, hint=f"evalh prompt show {quote(version.label)}")
     for choice in choices(options):
         changed = chosen_version(parts, version, choice)
         planner = Planner(parts, suite, changed, choice)

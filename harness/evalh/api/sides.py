@@ -5,6 +5,7 @@ Where a workspace lay at the merge base: a folder that is moved, removed or put 
 Which suite on head is which one of base's: a suite that is renamed is still held to what it was.
 """
 
+import json
 import shutil
 import tempfile
 from collections import Counter
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from evalh.api.files import Candidate, WorkspaceFiles
@@ -143,7 +145,9 @@ def open_sides(parts: Parts, base: str | None, head: str | None, *, trust_base: 
         base, notice = default_base(parts, trust_base=trust_base)
         notices += [notice] if notice else []
     if base is None:
-        hint = "evalh gate --base main" + ('; or [workspace] base = "main" in evalh.toml' if not trust_base else "")
+        named = repository.likely_base() or "BRANCH"
+        stated = f"; or [workspace] base = {json.dumps(named, ensure_ascii=False)} in evalh.toml"
+        hint = f"evalh gate --base {quote(named)}{'' if trust_base else stated}"
         raise UsageError("which base? there is no remote, and evalh.toml names none", hint=hint)
     merge_base = _merge_base(repository, base, head or "HEAD")
     notices += _notices(repository, base, merge_base, head)
@@ -215,9 +219,8 @@ def default_base(parts: Parts, *, trust_base: bool = False) -> tuple[str | None,
             return there or remote, told
     if here is not None and here.replace("^", "~").partition("~")[0] in _HEAD:
         where = parts.config.where_of("workspace", "base")
-        raise UsageError(
-            f"base = {here!r} is head itself: there is nothing to compare", where=where, hint='base = "main"'
-        )
+        hint = f"base = {json.dumps(repository.likely_base() or 'BRANCH', ensure_ascii=False)}"
+        raise UsageError(f"base = {here!r} is head itself: there is nothing to compare", where=where, hint=hint)
     return here or remote, None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from shlex import quote
 
 from msgspec.structs import replace
 
@@ -59,5 +60,5 @@ def notices_of_rows(suite: Suite, graders: Sequence[Grader], cases: Iterable[Cas
         if grader.compiled.rows is not None and grader.asked:
             yield (
                 f"suite {suite.name}: judges in rows are calibrated together, as {grader.name}:"
-                f" evalh calibrate {grader.name} does not separate them"
+                f" evalh calibrate {quote(grader.name)} does not separate them"
             )

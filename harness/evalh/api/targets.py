@@ -6,6 +6,7 @@ asked for what the grader `logprob` reads: where not, it would only ever abstain
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from shlex import quote
 
 from msgspec.structs import replace
 
@@ -228,7 +229,7 @@ class WorkspaceTexts(Value):
         read(RubricFront, scale, located.where)
         if not source.body.strip():
             raise WorkspaceError("the rubric is empty", where=name)
-        return RubricText(text=source.body.strip(), scale=scale)
+        return RubricText(text=source.body.strip(), scale=scale, where_of=located.where)
 
     def script(self, path: str, where: str) -> str | None:
         """Read a file of code; None if there is none. Raises WorkspaceError."""
@@ -268,7 +269,9 @@ def target_hint(
     `having`: the suites whose prompt has the version that is named.
     """
     if ref.name is None:
-        return one_of(f"evalh run {{}} --prompt {ref}", having) if having else did_you_mean(str(ref), suites)
+        return (
+            one_of(f"evalh run {{}} --prompt {quote(str(ref))}", having) if having else did_you_mean(str(ref), suites)
+        )
     if ref.name in prompts or not suites:
         return f"write {folder}/{ref.name}.yaml"
     return did_you_mean(ref.name, suites)
@@ -277,8 +280,8 @@ def target_hint(
 def versions_named(target: PromptRef, refs: tuple[PromptRef, ...], suite: str) -> tuple[PromptRef, ...]:
     """Return the versions to run: the references, else the target. Raises UsageError if both name a version."""
     if refs and target.version:
-        versions = " ".join(f"--prompt {one}" for one in (target, *refs))
-        raise UsageError(f"'{target}' and --prompt both name a version", hint=f"evalh run {suite} {versions}")
+        versions = " ".join(f"--prompt {quote(str(one))}" for one in (target, *refs))
+        raise UsageError(f"'{target}' and --prompt both name a version", hint=f"evalh run {quote(suite)} {versions}")
     return refs or (target,)
 
 

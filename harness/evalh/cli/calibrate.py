@@ -1,5 +1,7 @@
 """`evalh calibrate`: how reliable a judge's verdicts are."""
 
+from shlex import quote
+
 import click
 
 from evalh.cli.app import App, verb
@@ -46,4 +48,4 @@ def command(app: App, *, judge: str, suite: str | None, no_save: bool, against: 
     kept = None if no_save else save(app.workspace, calibration)
     app.show(calibration, calibration_document, show_calibration)
     if kept is not None and not app.json:
-        app.hints.print(f"next: git add {kept}", style="dim")
+        app.hints.print(f"next: git add {quote(str(kept))}", style="dim")

@@ -10,8 +10,9 @@ from evalh.cli.app import App, verb
 def command(app: App) -> int:
     """Check every file of the workspace, offline. No model is asked.
 
-    Reads prompts, suites, datasets and evalh.toml as a run does. Finds graders that can only fail or abstain. A
-    version that is frozen on the base branch must not change. Exit 2 if anything is wrong.
+    Reads prompts, suites, datasets and evalh.toml as a run does, and labels and baselines as calibrate and gate do.
+    Finds graders that can only fail or abstain. A version that is frozen on the base branch must not change. Exit 2 if
+    anything is wrong.
     """
     from evalh.api.check import check_workspace
     from evalh.core.errors import worst

@@ -1,6 +1,7 @@
 """`evalh compare`: which cases got worse, and whether the difference is real."""
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -92,7 +93,7 @@ def _next(view: "ComparisonView") -> list[str]:
     if not comparison.comparable:
         if any(mismatch.part == "graders" for mismatch in comparison.mismatches):
             base, head = comparison.base, comparison.head
-            sides = f"{base.prompt}@{base.model} {head.prompt}@{head.model}"
+            sides = f"{quote(f'{base.prompt}@{base.model}')} {quote(f'{head.prompt}@{head.model}')}"
             return [f"evalh compare {sides}   grades both with the current suite; answers come from the log", again]
         return ["--intersection   compares the cases that both sides have, with the same rows", again]
     lines = []

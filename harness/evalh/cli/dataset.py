@@ -2,6 +2,7 @@
 
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -74,7 +75,7 @@ def clusters(app: App, *, dataset: str | None, write: bool, force: bool) -> None
         rows, clusters = sum(len(one.cases) for one in found.proposed), plural(len(found.proposed), "cluster")
         app.console.print()
         app.console.print(StyledText(f"wrote {written}: {rows} rows now name {clusters}"), soft_wrap=True)
-        app.hints.print(f"next: git diff {written}", style="dim", soft_wrap=True, markup=False)
+        app.hints.print(f"next: git diff {quote(str(written))}", style="dim", soft_wrap=True, markup=False)
     elif found.proposed:
         app.hints.print("next: add --write to put the clusters into the rows", style="dim")
 
@@ -109,7 +110,7 @@ def dedupe(app: App, *, dataset: str | None, write: bool, force: bool) -> None:
         return
     show_duplicates(app.console, found, written)
     if written is not None:
-        app.hints.print(f"next: git diff {written}", style="dim", soft_wrap=True, markup=False)
+        app.hints.print(f"next: git diff {quote(str(written))}", style="dim", soft_wrap=True, markup=False)
     elif found.equal and all(one.spare for one in found.equal):  # otherwise --write refuses
         app.hints.print("next: add --write to remove the rows that repeat another", style="dim")
 
@@ -171,7 +172,7 @@ def _show_parts(app: App, written: "DatasetParts") -> None:
     app.show(written, lambda found: document_of(PartsDocument, found), show_parts)
     if written.untied:
         told = plural(written.untied, "group of similar cases is", "groups of similar cases are")
-        hint = f"{told} in no common cluster: see evalh dataset clusters {written.dataset}"
+        hint = f"{told} in no common cluster: see evalh dataset clusters {quote(written.dataset)}"
         app.hints.print(hint, style="yellow", soft_wrap=True, markup=False)
 
 
@@ -209,11 +210,13 @@ def add(  # noqa: PLR0913 (one parameter per option is click's contract)
     from evalh.cli.incidents import Questions
 
     if bool(names) == (feedback is not None):
-        raise UsageError("which failure?", hint=f"evalh dataset add {suite} --from ID, or --feedback bad")
+        raise UsageError("which failure?", hint=f"evalh dataset add {quote(suite)} --from ID, or --feedback bad")
     if expected is not None and len(names) != 1:
         raise UsageError("--expected needs one case", hint="name one with --from")
     if since is not None and feedback is None:
-        raise UsageError("--since needs --feedback", hint=f"evalh dataset add {suite} --feedback bad --since 24h")
+        raise UsageError(
+            "--since needs --feedback", hint=f"evalh dataset add {quote(suite)} --feedback bad --since 24h"
+        )
     questions = Questions(app, suite, accept_match=accept_match, trials=trials, budget_usd=budget_usd)
     if feedback is None:
         questions.add_all(names, expected)

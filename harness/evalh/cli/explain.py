@@ -1,5 +1,7 @@
 """`evalh explain`: what evalh decides for the user."""
 
+from shlex import quote
+
 import click
 
 from evalh.cli.app import App, Count, verb
@@ -37,5 +39,7 @@ def _explain_workflow(app: App, name: str | None, workflow: str) -> None:
     from evalh.report.terminal.explain import show_observed
 
     if name is not None:
-        raise UsageError(f"{name!r} and --workflow exclude each other", hint=f"evalh explain --workflow {workflow}")
+        raise UsageError(
+            f"{name!r} and --workflow exclude each other", hint=f"evalh explain --workflow {quote(workflow)}"
+        )
     app.show(observed(app.workspace, workflow), observed_document, show_observed)

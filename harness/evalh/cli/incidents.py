@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from decimal import Decimal
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -108,7 +109,7 @@ class Questions:
             self._suggest(row)
 
     def _suggest(self, row: "AddedRow") -> None:
-        lines = [f"git diff {row.dataset}; evalh run {self._adding.suite.name} --case {row.id}"]
+        lines = [f"git diff {quote(row.dataset)}; evalh run {quote(self._adding.suite.name)} --case {quote(row.id)}"]
         if not self._adding.guarded(row.id):
             lines.append("once it passes, gate: must_pass: {tags: [incident]} in the suite keeps it passing")
         for line in lines:
@@ -169,7 +170,7 @@ def read_expected(text: str) -> "JsonValue":
         return parse(text)
     except NotStrictJson as exc:
         hint = f"write a text in quotes: --expected '{json.dumps(text, ensure_ascii=False)}'"
-        raise UsageError(f"what is expected is not JSON: {exc}", hint=hint) from None
+        raise UsageError(f"what is expected is not JSON: {exc.in_line}", hint=hint) from None
 
 
 @contextmanager
@@ -191,4 +192,4 @@ def _read_prompt(text: str) -> "JsonValue":
     try:
         return parse(text)
     except NotStrictJson as exc:
-        raise click.UsageError(f"{exc}; write a text in quotes") from None
+        raise click.UsageError(f"{exc.in_line}; write a text in quotes") from None

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -95,7 +96,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
 def _refuse(source: str | None, mapping: tuple[str, ...], *, task: str | None, model: str | None, folder: str) -> None:
     """Refuse options that do not go together. Raises UsageError."""
     if mapping and source is None:
-        raise UsageError("--map needs --from", hint=f"evalh init {folder} --from FILE --map {mapping[0]}")
+        raise UsageError("--map needs --from", hint=f"evalh init {quote(folder)} --from FILE --map {quote(mapping[0])}")
     if task is not None and source is not None:
         raise UsageError("--task and --from exclude each other", hint="leave out --task")
     if source is not None and model == "recorded":
@@ -157,5 +158,5 @@ def _show(app: App, folder: str, written: list[str], model: str, imported: "Impo
     if model == "recorded" and imported is None:
         told = "the first run uses recorded answers; to ask a real model"
         app.hints.print(f"{told}: pip install 'evalh[local]', then evalh run -m small", soft_wrap=True)
-    where = "" if folder == "." else f"cd {folder} && "
+    where = "" if folder == "." else f"cd {quote(folder)} && "
     app.hints.print(f"next: {where}{versions}", style="dim", soft_wrap=True)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from shlex import quote
 from typing import TYPE_CHECKING, TypeAlias
 
 import click
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 Read: TypeAlias = Callable[[App], tuple[str, str | None]]
 """Waits for a person's answer: a key and a note."""
 
-_KEYS = "y good · n bad · s skip · u undo · q stop"
+_KEYS = "g good · b bad · s skip · u undo · q stop"
+_ALSO = {"y": "g", "n": "b"}  # yes and no, for those who answer the question
 _MEANING = (
-    ("y", "good: {yes}"),
-    ("n", "bad: {no}"),
+    ("g", "good: {yes} (y does the same)"),
+    ("b", "bad: {no} (n does the same)"),
     ("s", "skip: you do not know; it may be asked again later"),
     ("u", "undo: take back the last answer, and show that output again"),
     ("q", "stop: all answers are saved"),
@@ -59,7 +61,7 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     """Label outputs of the log as good or bad, blind to version, model and order.
 
     Asks for equally many outputs of each verdict of the judge or the graders, and of what users said of production's
-    answers. Every label is saved at once in
+    answers. Keys: g good, b bad, s skip, u undo, q stop. Every label is saved at once in
     <datasets>/labels/SUITE/AUTHOR.jsonl, for git.
 
     \b
@@ -74,10 +76,10 @@ def command(  # noqa: PLR0913 (one parameter per option is click's contract)
     source = LabelSource(runs=runs, production=production, feedback=feedback)
     work = labelling(app.workspace, suite, about=about, author=author, source=source)
     if not (status or app.json):
-        with reader("ynsuq", _KEYS) as read:
+        with reader("gbynsuq", _KEYS) as read:
             kept = _ask(app, work, read, list(work.questions(number)), expected=expected)
         if kept:
-            app.hints.print(f"next: git add {work.file.path.relative_to(app.workspace.root)}", style="dim")
+            app.hints.print(f"next: git add {quote(str(work.file.path.relative_to(app.workspace.root)))}", style="dim")
         work = labelling(app.workspace, suite, about=about, author=author, source=source)
     from evalh.report.documents.judging import labels_document
     from evalh.report.terminal.calibration import show_status
@@ -97,7 +99,8 @@ def _ask(app: App, work: "Labelling", read: "Read", questions: "list[LabelQuesti
     at = 0
     while at < len(questions):
         _show(app, questions[at], f"{at + 1} of {len(questions)}", expected=expected)
-        key, note = read(app)
+        pressed, note = read(app)
+        key = _ALSO.get(pressed, pressed)
         if key == "q":
             break
         if key == "u":
@@ -105,8 +108,8 @@ def _ask(app: App, work: "Labelling", read: "Read", questions: "list[LabelQuesti
                 at, begins = kept.pop()
                 work.file.take_back(begins)
             continue
-        if key in ("y", "n"):
-            kept.append((at, work.answer(questions[at], good=key == "y", note=note)))
+        if key in ("g", "b"):
+            kept.append((at, work.answer(questions[at], good=key == "g", note=note)))
         at += 1
     return len(kept)
 
@@ -160,7 +163,7 @@ def _key(keys: str, help_: str, app: App) -> tuple[str, str | None]:
 
 
 def _line(keys: str, help_: str, app: App) -> tuple[str, str | None]:
-    """Read `y`, or `n it blames the customer`: the text after the letter is kept as a note."""
+    """Read `g`, or `b it blames the customer`: the text after the letter is kept as a note."""
     for line in sys.stdin:
         key, _, note = line.strip().partition(" ")
         if key.lower() in tuple(keys):

@@ -1,5 +1,6 @@
 """`evalh prompt`: versions as files in git."""
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -76,10 +77,10 @@ def release(app: App, name: str) -> None:
 
     row = release_draft(app.workspace, name)
     shown = f"{row.label}  {row.short_digest}  {row.path}"
-    then = f"evalh run {row.label}"
+    then = f"evalh run {quote(row.label)}"
     if not measured(app.workspace, name):
         then = f"write {app.workspace.config.evals_dir}/{name}.yaml, a suite with prompt: {name}; {then}"
-    _show_released(app, row, shown, f"git add {row.path}; {then}")
+    _show_released(app, row, shown, f"git add {quote(row.path)}; {then}")
 
 
 @command.command("new")
@@ -91,7 +92,7 @@ def new(app: App, name: str, steps: tuple[str, ...]) -> None:
     from evalh.api.prompts import start_prompt
 
     row = start_prompt(app.workspace, name, steps)
-    _show_released(app, row, f"{row.label}  {row.path}", f"edit {row.path}; then evalh prompt release {name}")
+    _show_released(app, row, f"{row.label}  {row.path}", f"edit {row.path}; then evalh prompt release {quote(name)}")
 
 
 def _show_released(app: App, row: "VersionRow", shown: str, advice: str) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -50,10 +51,12 @@ def command(app: App, *, runs: tuple[str, ...], output: Path | None, form: str, 
         page = report.page(app.workspace, runs or ("last",))
         _write(app, {output or _kept(report.kept(app.workspace, name)): [page]})
     elif len(runs) > 1:
-        raise UsageError(f"--format {form} needs one run", hint=f"evalh report {name} --format {form}")
+        raise UsageError(f"--format {form} needs one run", hint=f"evalh report {quote(name)} --format {form}")
     elif form in {"terminal", "json"}:
         if output is not None:
-            raise UsageError(f"--format {form} is printed", hint=f"evalh report {name} --format {form} > {output}")
+            raise UsageError(
+                f"--format {form} is printed", hint=f"evalh report {quote(name)} --format {form} > {quote(str(output))}"
+            )
         _show(app, name, form)
     elif output is not None:
         _write(app, {output: report.lines(app.workspace, name, form)})

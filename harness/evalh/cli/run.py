@@ -3,6 +3,7 @@
 import sys
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -246,7 +247,7 @@ def _askable(app: App) -> list[str]:
     for name, spec in app.workspace.config.models.items():
         traits = traits_of(spec.provider)
         if not traits.recorded and not traits.function_in:
-            return [f"evalh run -m {name}   ask a model"]
+            return [f"evalh run -m {quote(name)}   ask a model"]
     return []
 
 

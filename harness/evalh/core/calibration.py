@@ -136,6 +136,16 @@ class VersionPreference(Value, kw_only=True):
     p_value: float | None  # None: no case with a preference
 
 
+class UnusedLabels(Value, kw_only=True):
+    """Labelled outputs on which no number of a calibration rests, by the reason."""
+
+    no_verdict: int = 0  # the judge erred or abstained
+    not_judged: int = 0  # in a run of the log, and not judged by this judge as it is now
+    not_in_log: int = 0  # no run has them: the row or the output is another one now
+    one_side: int = 0  # of a judge of pairs: the pair's other output has no label
+    other_question: int = 0  # labelled as good or bad, where labels about this judge count
+
+
 class Calibration(Value, kw_only=True):
     """One judge of one suite, as it is now. `judge_digest` tells a later judge from this one.
 
@@ -161,6 +171,7 @@ class Calibration(Value, kw_only=True):
     differences: tuple[VersionDifference, ...] = ()  # between versions of which labels cover both
     position: PositionBias | None = None  # of a judge of pairs
     preferences: tuple[VersionPreference, ...] = ()
+    unused: UnusedLabels = UnusedLabels()
 
 
 GOOD = "good"

@@ -11,9 +11,10 @@ EvalhError
 `CallError` (in `core.attempt`) is not an EvalhError: it is data about one failed attempt, not a message to the user.
 """
 
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Iterable, Sequence
+from difflib import SequenceMatcher, get_close_matches
 from enum import IntEnum
+from shlex import quote
 
 
 class ExitCode(IntEnum):
@@ -46,6 +47,7 @@ def worst(codes: Iterable[ExitCode]) -> ExitCode:
 
 _MOST_LISTED = 40  # enough for every built-in grader, not for the cases of a dataset
 _FIRST_LISTED = 8
+_TYPO = 0.85
 
 
 MOST_MISTAKES = 50
@@ -134,6 +136,13 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return folded[close[0]] if close else None
 
 
+def is_typo(word: str, known: str) -> bool:
+    """Whether one letter is missing or too many, or two neighbours have changed places; in a long word also another."""
+    swapped = (known[:at] + known[at + 1] + known[at] + known[at + 2 :] for at in range(len(known) - 1))
+    close = abs(len(word) - len(known)) <= 1 and SequenceMatcher(None, word, known).ratio() >= _TYPO
+    return word != known and (close or word in swapped)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Name the known word that may be meant; otherwise list the first known words."""
     known = sorted(known)
@@ -141,11 +150,15 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean {guess!r}?" if guess else f"have: {some_of(known) or 'nothing'}"
 
 
-def one_of(command: str, names: Iterable[str]) -> str:
-    """Return a command that works, the first name in place of {}; and the other names. Without names the bare one."""
-    first, *others = [*names] or [""]
+def one_of(command: str, names: Iterable[str], write: Callable[[str], str] = quote) -> str:
+    """Return a command that works, the first name in place of {}; and the other names. Without names the bare one.
+
+    `write`: how a name is written there, for a shell if nothing else is said.
+    """
+    first, *others = map(write, names) if (names := [*names]) else [""]
     more = f"   or one of: {some_of(others)}" if others else ""
-    return f"{' '.join(command.format(first).split())}{more}"
+    before, _, after = command.partition("{}")
+    return f"{before}{first}{after if first else after.lstrip()}".strip() + more
 
 
 def some_of(names: Sequence[str], most: int = _MOST_LISTED) -> str:

@@ -13,13 +13,19 @@ _SHOWN = 40  # most characters of a number in a message
 class NotStrictJson(ValueError):
     """The text is not JSON, or reading it would lose something."""
 
+    @property
+    def in_line(self) -> str:
+        """What is wrong with a text that is one line of a file: its column; the file's own line is said elsewhere."""
+        return str(self).replace(" at line 1, column", " at column")
+
 
 def parse(text: str) -> JsonValue:
     """Read one JSON value. Raises NotStrictJson, which says what is wrong and where."""
     try:
         return DECODER.decode(text)
     except json.JSONDecodeError as exc:
-        raise NotStrictJson(f"{exc.msg} at line {exc.lineno}, column {exc.colno}") from None
+        what = exc.msg.removesuffix(" at")  # as in "Unterminated string starting at"
+        raise NotStrictJson(f"{what} at line {exc.lineno}, column {exc.colno}") from None
     except RecursionError:
         raise NotStrictJson("nested too deeply") from None
     except NotStrictJson:

@@ -3,7 +3,7 @@
 `eased` finds where a suite asks less than before: a bar that is lowered today is missing for tomorrow's change.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from math import inf
 
@@ -137,11 +137,11 @@ class GraderSpec(Value, kw_only=True):
     params: Mapping[str, JsonValue] = field(default_factory=dict)
     required: bool = True
     where: str = ""  # file:line
-    places: Mapping[str, str] = field(default_factory=dict)  # file:line of each parameter
+    places: Callable[..., str] | None = None  # file:line of a parameter, or of a value inside it
 
     def where_of(self, *path: str | int) -> str:
         """Return the place of a parameter, or of a value inside it; of a missing one, the entry's place."""
-        return self.places.get(str(path[0]), self.where) if path else self.where
+        return self.where if self.places is None or not path else self.places(*path)
 
     def document(self) -> dict[str, JsonValue]:
         """Return what the suite digest covers."""

@@ -139,7 +139,7 @@ class _Rows:
 
     def _at(self, case: Case) -> Scope:
         spec = GraderSpec(kind="case", name="case", where=case.where)
-        return Scope(spec, self._scope.environment, self._scope.build)
+        return Scope(spec, self._scope.environment, self._scope.build, spec.where_of)
 
     def _part(self, entry: Entry, case: Case) -> WeighedPart:
         text = canonical(entry)
@@ -168,7 +168,7 @@ class _Rows:
             raise scope.wrong(f"calls {path!r} in an entry that no row of base has", _REVIEWED)
 
         bare = replace(scope.environment, load_function=refused, kinds={})
-        part = case_part(Scope(scope.spec, bare, scope.build), entry)
+        part = case_part(replace(scope, environment=bare), entry)
         for grader in _every(part.grader):
             if grader.compiled.forms:
                 raise scope.wrong(f"asks a model ({grader.kind.name}) in an entry that no row of base has", _REVIEWED)

@@ -69,7 +69,7 @@ class OneOf(CompareParameters):
 
     def compile(self, scope: Scope) -> Compiled:
         if self.values == ():
-            raise scope.wrong("has an empty list of values: nothing could pass")
+            raise scope.wrong("has an empty list of values: nothing could pass", at=("values",))
         place = self.place(scope)
         expectation = self.expectation(scope, ABSENT if self.values is None else self.values, "values")
 

@@ -67,7 +67,7 @@ class Hedging(Parameters):
     def compile(self, scope: Scope) -> Compiled:
         """Compile the phrases into one pattern: alternatives of fixed words, read in one pass."""
         if not all(phrase.strip() for phrase in self.also):
-            raise scope.wrong("has an empty phrase under also")
+            raise scope.wrong("has an empty phrase under also", at=("also",))
         phrases = sorted({*HEDGES, *(phrase.lower().strip() for phrase in self.also)}, key=len, reverse=True)
         words = "|".join(re.escape(phrase).replace(r"\ ", r"\s+") for phrase in phrases)
         pattern = re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE)
@@ -97,8 +97,8 @@ class Contradiction(Placed):
         if (self.after is None) == (self.path is None) or (self.path is None) != (self.rationale is None):
             raise scope.wrong("needs after, or path and rationale", 'contradiction: {after: "####"}')
         if self.after == "":
-            raise scope.wrong("has an empty tag")
-        answer, rationale = self.place(scope), OutputPlace(scope.path(self.rationale), self.fenced)
+            raise scope.wrong("has an empty tag", at=("after",))
+        answer, rationale = self.place(scope), OutputPlace(scope.path(self.rationale, "rationale"), self.fenced)
 
         def judge(ctx: GradeContext) -> Verdict:
             if self.after is None:

@@ -352,8 +352,8 @@ class Python(Parameters):
     def compile(self, scope: Scope) -> Compiled:
         function = scope.function(self.function)
         if inspect.isclass(function):
-            raise scope.wrong(f"needs a function, and {self.function!r} is a class")
+            raise scope.wrong(f"needs a function, and {self.function!r} is a class", at=("function",))
         declared = declared_parameters(function, self.function)
-        accepted = read(declared, self.args, partial(scope.spec.where_of, "args"), f"grader {self.function!r}")
+        accepted = read(declared, self.args, partial(scope.where_of, "args"), f"grader {self.function!r}")
         deadline_s = self.deadline_s or scope.environment.deadline_s
         return Compiled(judging(function, arguments_of(accepted), deadline_s, may_say_bool=True))

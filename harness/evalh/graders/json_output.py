@@ -62,10 +62,10 @@ class Schema(Fenced):
             check = compiled_schema(self.stated, formats=self.formats)
             unknown = unknown_format(self.stated) if self.formats else None
         except BadSchemaError as exc:
-            raise scope.wrong(f"has a schema that cannot be used: {exc}") from None
+            raise scope.wrong(f"has a schema that cannot be used: {exc}", at=("schema",)) from None
         if unknown is not None:
             what = f"has a schema with a format that is not known: {unknown}"
-            raise scope.wrong(what, f"one of {_FORMATS}; or formats: false")
+            raise scope.wrong(what, f"one of {_FORMATS}; or formats: false", ("schema",))
         return Compiled(lambda ctx: self._fits(ctx, check))
 
     def _fits(self, ctx: GradeContext, check: _Check, unchecked: str = "") -> Verdict:
@@ -161,7 +161,9 @@ def _model(scope: Scope, path: str) -> Callable[[str], Any]:
     model = scope.function(path)
     validate = getattr(model, "model_validate_json", None)
     if not callable(validate):
-        raise scope.wrong(f"needs a pydantic model, and {path!r} is not one", "a class derived from pydantic.BaseModel")
+        raise scope.wrong(
+            f"needs a pydantic model, and {path!r} is not one", "a class derived from pydantic.BaseModel", ("pydantic",)
+        )
     return validate  # type: ignore[no-any-return]
 
 
@@ -238,7 +240,7 @@ class JsonFields(CompareParameters):
 
     def compile(self, scope: Scope) -> Compiled:
         if not self.fields:
-            raise scope.wrong("compares no fields", "fields: {label: 2, order.id: 1}")
+            raise scope.wrong("compares no fields", "fields: {label: 2, order.id: 1}", ("fields",))
         place, expectation = self.place(scope), self.expectation(scope, ABSENT)
         fields = [self._field(scope, name, rule) for name, rule in self.fields.items()]
 
@@ -256,7 +258,8 @@ class JsonFields(CompareParameters):
             rule = FieldRule.model_validate({"weight": rule})
         ignore_case, trim = rule.ignore_case or self.ignore_case, rule.trim or self.trim
         rule = rule.model_copy(update={"ignore_case": ignore_case, "trim": trim})
-        return _Wanted(rule, scope.path(name), scope.path(rule.expected or name), self.normalize)
+        wanted = scope.path(rule.expected or name, "fields", name, "expected")
+        return _Wanted(rule, scope.path(name, "fields", name), wanted, self.normalize)
 
     def _judge(self, got: JsonValue, known: list[tuple[_Wanted, JsonValue]]) -> Verdict:
         fit, wrong, critical = 0.0, [], False

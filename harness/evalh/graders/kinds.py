@@ -1,14 +1,17 @@
 """What a grader is: a kind with declared parameters, compiled once per suite, then asked once per sample."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from functools import cache
+from functools import cache, partial
 from inspect import isawaitable
 from typing import Any, ClassVar, TypeAlias, TypeVar, overload
+
+from msgspec.structs import replace
 
 from evalh.core.case import Case
 from evalh.core.declared import FileModel
 from evalh.core.digest import digest
 from evalh.core.errors import WorkspaceError
+from evalh.core.located import Path
 from evalh.core.strict_json import JsonValue
 from evalh.core.suite import GraderSpec
 from evalh.core.values import Value
@@ -124,9 +127,15 @@ class Scope(Value):
     spec: GraderSpec
     environment: GraderEnvironment
     build: Callable[[GraderSpec, GraderEnvironment], "Grader"]  # for graders made of graders
+    where_of: Callable[..., str]  # `file:line` of a parameter, or of a value inside it
 
-    def wrong(self, what: str, hint: str | None = None) -> WorkspaceError:
-        return WorkspaceError(f"grader {self.spec.kind!r} {what}", where=self.spec.where, hint=hint)
+    def wrong(self, what: str, hint: str | None = None, at: Path = ()) -> WorkspaceError:
+        """Return the error of this entry; `at`: the parameter that is wrong, and the path inside it."""
+        return WorkspaceError(f"grader {self.spec.kind!r} {what}", where=self.where_of(*at), hint=hint)
+
+    def at(self, *path: str | int) -> "Scope":
+        """Return the scope of an entry inside a parameter: what is wrong with it is there."""
+        return replace(self, where_of=partial(self.where_of, *path))
 
     def function(self, path: str) -> Callable[..., Any]:
         """Load a user's function. Raises WorkspaceError at the user's line, or at this entry's."""
@@ -136,15 +145,15 @@ class Scope(Value):
             raise WorkspaceError(exc.what, where=exc.where or self.spec.where, hint=exc.hint) from exc.__cause__
 
     @overload
-    def path(self, text: str) -> JsonPath: ...
+    def path(self, text: str, *at: str) -> JsonPath: ...
     @overload
-    def path(self, text: str | None) -> JsonPath | None: ...
-    def path(self, text: str | None) -> JsonPath | None:
-        """Compile a JSON path; None stays None. Raises WorkspaceError."""
+    def path(self, text: str | None, *at: str) -> JsonPath | None: ...
+    def path(self, text: str | None, *at: str) -> JsonPath | None:
+        """Compile the JSON path that a parameter, or a key in it, states; None stays None. Raises WorkspaceError."""
         try:
             return None if text is None else JsonPath.parse(text)
         except BadPath as exc:
-            raise self.wrong(f"cannot use this path: {exc}") from None
+            raise self.wrong(f"cannot use this path: {exc}", at=at) from None
 
 
 class Grader(Value, eq=False):

@@ -52,8 +52,8 @@ class Language(Compared):
             raise scope.wrong("needs a package that is not installed", "pip install 'evalh[language]'")
         stated = [name for name in ("value", "expected", "input") if getattr(self, name) is not None]
         if len(stated) > 1:
-            raise scope.wrong(f"states both {stated[0]} and {stated[1]}", "state only one of them")
-        place, inputs = self.place(scope), scope.path(self.input)
+            raise scope.wrong(f"states both {stated[0]} and {stated[1]}", "state only one of them", (stated[1],))
+        place, inputs = self.place(scope), scope.path(self.input, "input")
         expectation = self.expectation(scope, ABSENT if self.value is None else self._codes(scope))
         by_inputs = self.value is None and self.expected is None
 
@@ -67,7 +67,7 @@ class Language(Compared):
     def _codes(self, scope: Scope) -> list[JsonValue]:
         stated = [self.value] if isinstance(self.value, str) else self.value or []
         if not stated:
-            raise scope.wrong("has an empty list of languages: nothing could pass")
+            raise scope.wrong("has an empty list of languages: nothing could pass", at=("value",))
         codes = [code_of(one) for one in stated]
         for one, code in zip(stated, codes, strict=True):
             if code not in LANGUAGES:

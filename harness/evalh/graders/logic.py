@@ -25,7 +25,7 @@ class Not(Parameters):
     grader: Entry = Field(description="A grader, written as in a suite's list of graders.")
 
     def compile(self, scope: Scope) -> Compiled:
-        part = plain_part(scope, self.grader)
+        part = plain_part(scope.at("grader"), self.grader)
 
         def judge(ctx: GradeContext) -> Verdict | Awaitable[Verdict]:
             verdict = part.judge(ctx)
@@ -54,7 +54,7 @@ class _Several(Parameters):
         """Ask the graders in order, up to the first whose outcome decides."""
         if not self.graders:
             raise scope.wrong("has no graders")
-        parts = tuple(plain_part(scope, entry) for entry in self.graders)
+        parts = tuple(plain_part(scope.at("graders", place), entry) for place, entry in enumerate(self.graders))
 
         def judge(ctx: GradeContext) -> Verdict | Awaitable[Verdict]:
             said: list[Verdict] = []

@@ -5,6 +5,7 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from math import fsum
 from typing import TypeAlias
 
@@ -60,7 +61,9 @@ def plain_part(scope: Scope, entry: Entry) -> Grader:
             f"holds {kind!r}, which decides only where a suite says so", f"make it an entry of its own: - {kind}: {{…}}"
         )
     if "required" in params:
-        raise scope.wrong(f"states required for {kind!r} inside it", "state required at the outermost grader")
+        raise scope.wrong(
+            f"states required for {kind!r} inside it", "state required at the outermost grader", (kind, "required")
+        )
     return _built(scope, kind, params)
 
 
@@ -73,7 +76,9 @@ def weighed_part(scope: Scope, entry: Entry) -> WeighedPart:
         )
     if "required" in params:
         raise scope.wrong(
-            f"states required for {kind!r} inside it", "state weight: 0 instead: then it is only reported"
+            f"states required for {kind!r} inside it",
+            "state weight: 0 instead: then it is only reported",
+            (kind, "required"),
         )
     return _weighed(scope, kind, params)
 
@@ -83,7 +88,9 @@ def case_part(scope: Scope, entry: Entry) -> WeighedPart:
     kind, params = _stated(scope, entry)
     required = params.get("required", kind not in ADVISORY)
     if not isinstance(required, bool):
-        raise scope.wrong(f"'required' of {kind!r} must be true or false, not {kind_of(required)}")
+        raise scope.wrong(
+            f"'required' of {kind!r} must be true or false, not {kind_of(required)}", at=(kind, "required")
+        )
     return _weighed(scope, kind, params, required=required)
 
 
@@ -92,14 +99,18 @@ def _weighed(scope: Scope, kind: str, params: dict[str, JsonValue], *, required:
     number = isinstance(weight, int | float) and not isinstance(weight, bool)
     if not number or not 0 <= weight <= HEAVIEST:
         found = shown(weight) if number else kind_of(weight)
-        raise scope.wrong(f"'weight' of {kind!r} must be a number from 0 to {HEAVIEST:,}, not {found}")
+        raise scope.wrong(
+            f"'weight' of {kind!r} must be a number from 0 to {HEAVIEST:,}, not {found}", at=(kind, "weight")
+        )
     if "name" in params and not (isinstance(name, str) and name.strip()):
-        raise scope.wrong(f"'name' of {kind!r} must be text that is not empty")
+        raise scope.wrong(f"'name' of {kind!r} must be text that is not empty", at=(kind, "name"))
     own = [key for key in _OWN if key in params]
     grader = _built(scope, kind, {key: value for key, value in params.items() if key not in own} if own else params)
     if clash := [key for key in own if key in keys_of(grader.kind.parameters)]:
         what = f"states {clash[0]!r} for {kind!r}, which has a parameter of this name"
-        raise scope.wrong(what, "a grader inside a grader cannot be given it: rename the grader's parameter")
+        raise scope.wrong(
+            what, "a grader inside a grader cannot be given it: rename the grader's parameter", (kind, clash[0])
+        )
     return WeighedPart(grader=grader, name=name, weight=float(weight), required=required)
 
 
@@ -120,7 +131,7 @@ def _stated(scope: Scope, entry: Entry) -> tuple[str, dict[str, JsonValue]]:
 
 
 def _built(scope: Scope, kind: str, params: dict[str, JsonValue]) -> Grader:
-    spec = GraderSpec(kind=kind, name=kind, params=params, where=scope.spec.where)
+    spec = GraderSpec(kind=kind, name=kind, params=params, where=scope.where_of(), places=partial(scope.where_of, kind))
     return scope.build(spec, scope.environment)
 
 

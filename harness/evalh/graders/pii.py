@@ -84,9 +84,9 @@ class Pii(Parameters):
 
     def compile(self, scope: Scope) -> Compiled:
         if self.kinds == ():
-            raise scope.wrong("looks for no kind of personal data", f"kinds: [{', '.join(KINDS)}]")
+            raise scope.wrong("looks for no kind of personal data", f"kinds: [{', '.join(KINDS)}]", ("kinds",))
         if not all(text.strip() for text in self.allow):
-            raise scope.wrong("has an empty text under allow")
+            raise scope.wrong("has an empty text under allow", at=("allow",))
         allowed = tuple(text.strip().lower() for text in self.allow)
         kinds = tuple(kind for kind in KINDS if self.kinds is None or kind in self.kinds)
 

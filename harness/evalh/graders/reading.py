@@ -254,7 +254,7 @@ class Placed(Fenced):
 
     def place(self, scope: Scope) -> OutputPlace:
         """Return where to look. Raises WorkspaceError for a path that cannot be read."""
-        return OutputPlace(scope.path(self.path), self.fenced)
+        return OutputPlace(scope.path(self.path, "path"), self.fenced)
 
 
 class Expecting(Parameters):
@@ -269,9 +269,13 @@ class Expecting(Parameters):
         """
         if literal is not ABSENT and self.expected is not None:
             raise scope.wrong(
-                f"states both {named} and expected", f"state only one: {named}, or a path in the case's expected"
+                f"states both {named} and expected",
+                f"state only one: {named}, or a path in the case's expected",
+                (named,),
             )
-        return Expectation(list(literal) if isinstance(literal, tuple) else literal, scope.path(self.expected))
+        return Expectation(
+            list(literal) if isinstance(literal, tuple) else literal, scope.path(self.expected, "expected")
+        )
 
 
 class Compared(Placed, Expecting):

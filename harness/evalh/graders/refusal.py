@@ -226,7 +226,7 @@ class Refusal(Parameters):
     def compile(self, scope: Scope) -> Compiled:
         """Compile the phrases into one pattern that is read over the answer's beginning."""
         if not all(phrase.strip() for phrase in self.also):
-            raise scope.wrong("has an empty phrase under also")
+            raise scope.wrong("has an empty phrase under also", at=("also",))
         languages = [(one.marks, re.compile("|".join(one.patterns))) for one in LANGUAGES]
         phrases = "|".join(re.escape(_plain(phrase)) for phrase in self.also)
         also = re.compile(rf"(?<!\w)(?:{phrases})(?!\w)") if phrases else None

@@ -6,6 +6,7 @@ Built-in kinds are classes of parameters that compile themselves; see `kinds.bui
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -118,14 +119,26 @@ def build(spec: GraderSpec, environment: GraderEnvironment) -> Grader:
         known = {*BUILT_IN, *environment.kinds, *registered}
         raise WorkspaceError(f"no grader {spec.kind!r}", where=spec.where, hint=did_you_mean(spec.kind, known))
     stated = kind.spelled_out(spec.params)
-    parameters = read(kind.parameters, stated, spec.where_of, f"grader {spec.kind!r}")
-    compiled = kind.compile(Scope(spec, environment, build), parameters)
+    where_of = spec.where_of if stated is spec.params else partial(_where_of_short, spec, kind.short)
+    parameters = read(kind.parameters, stated, where_of, f"grader {spec.kind!r}")
+    compiled = kind.compile(Scope(spec, environment, build, where_of), parameters)
     return Grader(spec, kind, compiled, kind.differing(stated))
 
 
+def _where_of_short(spec: GraderSpec, short: str | None, *path: str | int) -> str:
+    """Return the place of a value inside a parameter that the file states without its name."""
+    return spec.where_of(*(path[1:] if path[:1] == (short,) else path))
+
+
 def build_all(specs: Iterable[GraderSpec], environment: GraderEnvironment) -> tuple[Grader, ...]:
-    """Compile the graders of a suite, in order. Raises WorkspaceError."""
-    graders = tuple(build(spec, environment) for spec in specs)
+    """Compile the graders of a suite, in order. Raises WorkspaceError: the mistakes of all of them."""
+    graders, mistakes = [], []
+    for spec in specs:
+        try:
+            graders.append(build(spec, environment))
+        except WorkspaceError as exc:
+            mistakes.append(exc)
+    WorkspaceError.raise_all(mistakes)
     taken = {grader.name for grader in graders}
     for grader in graders:
         for name in grader.compiled.named:
@@ -133,7 +146,7 @@ def build_all(specs: Iterable[GraderSpec], environment: GraderEnvironment) -> tu
                 what = f"grader {grader.name!r} has a part called {name!r}, a name that another grader or part has"
                 raise WorkspaceError(what, where=grader.spec.where, hint="give the part another name")
             taken.add(name)
-    return graders
+    return tuple(graders)
 
 
 def complete(graders: Sequence[Grader], cases: Iterable[Case]) -> tuple[Grader, ...]:

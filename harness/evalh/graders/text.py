@@ -29,7 +29,7 @@ class Contains(Compared):
 
     def compile(self, scope: Scope) -> Compiled:
         if self.value is not None and _needles(self.value) is None:
-            raise scope.wrong("looks for an empty text, which is in every output")
+            raise scope.wrong("looks for an empty text, which is in every output", at=("value",))
         place = self.place(scope)
         expectation = self.expectation(scope, ABSENT if self.value is None else self.value)
 
@@ -86,7 +86,7 @@ class Regex(Compared):
         if self.value is None and self.expected is None:
             if self.group is not None:
                 hint = "add value: …, or expected: a path ($: all of it)"
-                raise scope.wrong("names a group but nothing to compare it with", hint)
+                raise scope.wrong("names a group but nothing to compare it with", hint, ("group",))
             return Compiled(partial(self._match, place, pattern))
         group = self._group(pattern, scope)
         expectation = self.expectation(scope, ABSENT if self.value is None else self.value)
@@ -106,7 +106,7 @@ class Regex(Compared):
         number = self.group if isinstance(self.group, int) else named.get(self.group, -1)
         if not 0 <= number <= pattern.groups:
             have = ", ".join([*map(str, range(pattern.groups + 1)), *named])
-            raise scope.wrong(f"has no group {self.group!r} in its pattern", f"have: {have}")
+            raise scope.wrong(f"has no group {self.group!r} in its pattern", f"have: {have}", ("group",))
         return number
 
     def _compare(self, pattern: Pattern, found: Match | None, group: int, wanted: JsonValue) -> Verdict:
@@ -144,7 +144,7 @@ def _compiled(pattern: str, *, ignore_case: bool, scope: Scope) -> Pattern:
     # RE2 says which part it stopped at, not where that stands; all of the pattern is not a place.
     place = pattern.find(fragment) + 1 if fragment and fragment != pattern else 0
     at = f" at character {place}" if place else ""
-    raise scope.wrong(f"has a pattern that RE2 does not accept{at}: {said}", _why_not(fragment))
+    raise scope.wrong(f"has a pattern that RE2 does not accept{at}: {said}", _why_not(fragment), ("pattern",))
 
 
 def _why_not(fragment: str) -> str | None:
@@ -178,7 +178,7 @@ class Length(Parameters):
             raise scope.wrong("needs a bound", f"one of {', '.join(keys_of(Length))}")
         for unit, _, low, high in bounds:
             if low is not None and high is not None and low > high:
-                raise scope.wrong(f"can never pass: min_{unit} {low} is above max_{unit} {high}")
+                raise scope.wrong(f"can never pass: min_{unit} {low} is above max_{unit} {high}", at=(f"min_{unit}",))
 
         def judge(ctx: GradeContext) -> Verdict:
             reasons = []

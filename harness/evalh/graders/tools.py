@@ -47,7 +47,7 @@ class ToolCalls(Expecting):
         try:
             _wanted(list(self.value or ()))
         except Unreadable as exc:
-            raise scope.wrong(f"has a value that is not a list of calls: {exc}", _SHAPE) from None
+            raise scope.wrong(f"has a value that is not a list of calls: {exc}", _SHAPE, ("value",)) from None
         expectation = self.expectation(scope, ABSENT if self.value is None else self.value)
         compares = (self.arguments, self.order, self.allow_more) != ("same", "any", False)
         rules_suffice = self.expected is None and not compares and (self.valid or bool(self.forbidden))

@@ -40,7 +40,7 @@ class Weighted(Parameters):
         """Build the graders. Raises WorkspaceError."""
         if not self.graders:
             raise scope.wrong("has no graders")
-        parts = tuple(weighed_part(scope, entry) for entry in self.graders)
+        parts = tuple(weighed_part(scope.at("graders", place), entry) for place, entry in enumerate(self.graders))
         if not any(part.weight for part in parts):
             raise scope.wrong("has only graders of weight 0: none of them decides", "weight: 1 for one at least")
         weighs = [[part.weight, part.name] for part in parts]

@@ -18,6 +18,7 @@ from functools import cached_property
 from hashlib import sha256
 from io import BytesIO
 from itertools import groupby
+from shlex import quote
 from typing import IO, Annotated, TypeAlias
 
 import msgspec
@@ -128,7 +129,7 @@ class Recording:
             try:
                 row = _decode(line)
             except (msgspec.ValidationError, NotStrictJson) as exc:
-                what = str(exc).replace(" at line 1, column", " at column")
+                what = exc.in_line if isinstance(exc, NotStrictJson) else exc
                 raise WorkspaceError(f"not a row of a recording: {what}", where=f"{self.path}:{number}") from None
             except UnicodeDecodeError:
                 raise WorkspaceError("not UTF-8", where=f"{self.path}:{number}") from None
@@ -269,7 +270,7 @@ class ReplayProvider(SpecifiedProvider):
             raise NotFound(
                 f"model {self.name!r}: no recording {self._path}",
                 where=self.spec.where or None,
-                hint=f"make one from a run: evalh export recorded RUN -o {self._path}",
+                hint=f"make one from a run: evalh export recorded RUN -o {quote(self._path)}",
             ) from None
         return Recording(self._path, raw)
 

@@ -14,6 +14,7 @@ from hashlib import file_digest, sha256
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 
 from evalh.core.errors import CannotMeasure, NotFound, UsageError, did_you_mean
 from evalh.core.model import ModelSpec
@@ -101,7 +102,7 @@ def health(spec: ModelSpec, root: Path, cache_dir: Path) -> Health:
         return Health("ok", f"local {place}") if place.is_file() else Health("lacking", f"no file {place}")
     found = find(spec.model, cache_dir)
     if found is None:
-        hint = f"evalh model pull {spec.model} (evalh run does it too)"
+        hint = f"evalh model pull {quote(spec.model)} (evalh run does it too)"
         return Health("missing", f"the weights of {spec.model} are not downloaded yet", hint)
     return Health("ok", f"local {found}")
 

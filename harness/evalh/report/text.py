@@ -54,6 +54,12 @@ def typable(text: str) -> str | None:
     return shlex.quote(text) if text.isprintable() and safe(text) == text and not text.startswith("-") else None
 
 
+def show_command(id_: str, width: int) -> str:
+    """Return the command that shows something by its id; the id alone where it is long or nobody can type it."""
+    typed = typable(id_)
+    return one_line(id_, width) if typed is None or len(typed) > width else f"evalh show {typed}"
+
+
 def one_line(text: str, width: int) -> str:
     """Make text inert and fit it on one line of `width` characters."""
     flat = safe(" ".join(text.split()))

@@ -4,6 +4,7 @@ What follows outputs, in words: with what a bad output costs, which version is w
 """
 
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from urllib.parse import urlencode
 
 from msgspec import field
@@ -14,7 +15,7 @@ from evalh.analysis.failures import Failings, Reason
 from evalh.analysis.history import History
 from evalh.analysis.tradeoff import TradeOff
 from evalh.analysis.traffic import Traffic
-from evalh.core.calibration import JudgeStanding
+from evalh.core.calibration import JudgeStanding, UnusedLabels
 from evalh.core.case import INCIDENT
 from evalh.core.log import RunRow, SampleStory
 from evalh.core.run import Downstream, DownstreamComparison, Fingerprint, RunStatus, RunSummary
@@ -247,3 +248,25 @@ def _chance(chance: float) -> str:
     if chance >= _SURE:
         return "> 99.9 %"
     return "< 0.1 %" if chance <= 1 - _SURE else f"{100 * chance:.1f} %"
+
+
+def unused_labels(unused: UnusedLabels, suite: str, judge: str, *, pairs: bool = False) -> list[str]:
+    """Say of labelled outputs that no number uses why that is, and what the reader can do."""
+    label = f"evalh label {quote(suite)}" + ("" if pairs else f" --about {quote(judge)}")
+    run = f"evalh compare BASE HEAD --suite {quote(suite)}" if pairs else f"evalh run {quote(suite)}"
+    told = {
+        "the judge gave no verdict (it erred or abstained)": (unused.no_verdict, f"ask it again: {run}"),
+        "not judged by this judge as it is now": (unused.not_judged, f"{run}: it judges rows that are still there"),
+        "the log has no such output for such a row: one of them has changed, or another machine ran it": (
+            unused.not_in_log,
+            f"label what the log has: {label}",
+        ),
+        "the other output of the pair has no label": (unused.one_side, f"label it, too: {label}"),
+        f"labelled as good or bad, and not about {judge}": (
+            unused.other_question,
+            f"label for this judge: {label}",
+        ),
+    }
+    return [
+        f"{plural(count, 'labelled output')} not used: {why} ({then})" for why, (count, then) in told.items() if count
+    ]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from shlex import quote
 
 from evalh.api.incidents.adding import AddedCase
 from evalh.api.incidents.recorded import readable
@@ -82,7 +83,7 @@ def added_page(workflow: str, suite: str, added: AddedCase, *, guarded: bool) ->
     else:
         said = el("p", "not known to be red: only a grader that asks a model could tell", class_="ungraded")
     near = el("p", f"Nearly the same text: {', '.join(added.near)}") if added.near else None
-    commands = [f"git diff {added.dataset}", f"evalh run {suite} --case {added.id}"]
+    commands = [f"git diff {quote(added.dataset)}", f"evalh run {quote(suite)} --case {quote(added.id)}"]
     rule = "Once it passes, gate: must_pass: {tags: [incident]} in the suite keeps it passing."
     top = el(
         "header",

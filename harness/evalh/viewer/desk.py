@@ -115,5 +115,5 @@ def _expected(text: str) -> JsonValue | Literal[Absent.ABSENT]:
         return parse(text)
     except NotStrictJson as exc:
         raise UsageError(
-            f"what is expected is not JSON: {exc}", hint='go back: "a text" in quotes, or {"key": …}'
+            f"what is expected is not JSON: {exc.in_line}", hint='go back: "a text" in quotes, or {"key": …}'
         ) from None

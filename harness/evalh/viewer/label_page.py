@@ -1,6 +1,7 @@
 """Labelling in the browser: one output after the other, blind to version, model and order, as `evalh label` asks."""
 
 from collections.abc import Mapping
+from shlex import quote
 
 from evalh.api.labels import Labelling, LabelQuestion, short_name
 from evalh.core.calibration import GOOD
@@ -11,7 +12,8 @@ from evalh.report.html.parts import shown_json
 from evalh.report.text import one_line, plural
 from evalh.viewer.frame import PageAnswer, framed, tabs
 
-_KEYS = {"g": "good", "b": "bad", "s": "skip", "n": "write a note", "u": "change the last answer"}
+_KEYS = {"g": "good", "b": "bad", "s": "skip", "u": "change the last answer", "w": "write a note"}
+"""As in `evalh label`, where a note is typed behind the letter. `y` and `n`, for yes and no, are good and bad, too."""
 
 
 class LabelState(Value, kw_only=True):
@@ -45,7 +47,11 @@ def all_labelled(work: Labelling, state: LabelState) -> PageAnswer:
     if state.skipped:
         again = el("a", "Show them.", href=asking(place(work.suite.name), about=_about(work)))
         skipped = el("p", f"{plural(len(state.skipped), 'output')} skipped. ", again)
-    judges = [el("pre", f"evalh calibrate {work.about} --suite {work.suite.name}")] if work.about != GOOD else []
+    judges = (
+        [el("pre", f"evalh calibrate {quote(work.about)} --suite {quote(work.suite.name)}")]
+        if work.about != GOOD
+        else []
+    )
     top = el("header", el("h1", f"{work.suite.name}: nothing left to label"), el("p", done), skipped, class_="verdict")
     return framed("label", join(top, _files(work), judges), links=tabs(1), here="Label")
 
@@ -110,7 +116,7 @@ def _rubric(work: Labelling) -> Child:
     """Show the judges' rubrics, folded: a person labels by the same words."""
     told = []
     for one in work.rubrics():
-        text = f"evalh prompt show {one.where}" if one.text is None else one.text
+        text = f"evalh prompt show {quote(str(one.where))}" if one.text is None else one.text
         told.append(el("details", el("summary", f"The rubric of {one.judge}"), el("pre", text)))
     return told
 

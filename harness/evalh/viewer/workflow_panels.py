@@ -9,7 +9,7 @@ from evalh.analysis.outline import OutlineLine
 from evalh.core.production import WorkflowDetail
 from evalh.report.html.markup import Child, Markup, el
 from evalh.report.html.parts import facts
-from evalh.report.text import dollars, milliseconds, one_line, plural
+from evalh.report.text import dollars, milliseconds, one_line, plural, show_command
 from evalh_trace.records import Attempt, Call, Score, Step
 
 _TEXT = 20_000  # characters of one text
@@ -171,7 +171,7 @@ def _panel(number: int, chosen: bool, name: str, status: str | None, id_: str, p
         class_ = {"ok": "s2", "error": "s0", "interrupted": "s0"}.get(status, "s1")
         state = el("span", one_line(status, 20), class_=f"chip {class_}")
     head = el("div", el("b", one_line(name, 120) or "(no name)"), state, class_="head")
-    whole = el("p", el("code", f"evalh show {one_line(id_, 80)}"), class_="note")
+    whole = el("p", el("code", show_command(id_, 80)), class_="note")
     label = f"p{number}-name"
     return el(
         "section",

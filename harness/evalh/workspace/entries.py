@@ -3,7 +3,8 @@
 An entry is read in two steps: here its form, and by the registry the parameters of its kind.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
 from pydantic import AfterValidator
@@ -22,14 +23,18 @@ class Entry(NamedTuple):
     name: str = ""
     required: bool | None = None
 
-    def spec(self, where: str, *, name: str = "", required: bool = True) -> GraderSpec:
-        """Return the grader's specification; what the entry states goes before what is given here."""
+    def spec(self, where_of: Callable[..., str], *, name: str = "", required: bool = True) -> GraderSpec:
+        """Return the grader's specification; what the entry states goes before what is given here.
+
+        `where_of`: the place of the entry, and of a path inside it.
+        """
         return GraderSpec(
             kind=self.kind,
             name=self.name or name,
             params=self.params,
             required=required if self.required is None else self.required,
-            where=where,
+            where=where_of(),
+            places=partial(where_of, self.kind),
         )
 
 

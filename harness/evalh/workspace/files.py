@@ -15,6 +15,8 @@ import re
 import shlex
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 
@@ -210,14 +212,33 @@ def read_text(tree: Tree, path: str) -> str:
     name = label(tree, path)
     try:
         data = tree.read(path)
-    except FileNotFoundError:
-        raise WorkspaceError("no such file", where=name) from None
     except OSError as exc:
-        raise WorkspaceError(f"cannot be read: {exc.strerror or exc}", where=name) from exc
+        raise unread(tree, path, exc) from None
     refuse_other_encodings(data, name)
     text = decode(data.removeprefix(BOM_UTF8), name)
     refuse_conflict(text, name, hint=_two_versions(tree, path))
     return text
+
+
+def unread(tree: Tree, path: str, exc: OSError) -> WorkspaceError:
+    """Return the error of a file that cannot be opened."""
+    name = label(tree, path)
+    if not isinstance(exc, FileNotFoundError):
+        return WorkspaceError(f"cannot be read: {exc.strerror or exc}", where=name)
+    place = PurePosixPath(path)
+    if place.name not in tree.names(str(place.parent)):
+        return WorkspaceError("no such file", where=name)
+    hint = "put the file in its place, or remove it"
+    return WorkspaceError("is not a file: a folder, or a broken link", where=name, hint=hint)
+
+
+def opener(tree: Tree, path: str) -> Callable[[], BinaryIO]:
+    """Return what opens the file: streamed from the work tree, once in memory from a commit."""
+    stream: Callable[[str], BinaryIO] | None = getattr(tree, "open", None)
+    if tree.revision is None and stream is not None:
+        return partial(stream, path)
+    read = cache(partial(tree.read, path))
+    return lambda: BytesIO(read())
 
 
 def refuse_conflict(text: str, name: str, first_line: int = 1, hint: str | None = None) -> None:
@@ -255,7 +276,7 @@ def _released(name: str) -> int | None:
 def refuse_other_encodings(start: bytes, name: str) -> None:
     """Look at a file's first bytes. Raises WorkspaceError for gzip and UTF-16."""
     if start.startswith(_GZIP):
-        raise WorkspaceError("is compressed", where=name, hint=f"unpack it: gunzip {name}")
+        raise WorkspaceError("is compressed", where=name, hint=f"unpack it: gunzip {shlex.quote(name)}")
     if start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         raise WorkspaceError("is UTF-16, not UTF-8", where=name, hint="save it as UTF-8")
 
@@ -317,6 +338,22 @@ def read_lines(file: BinaryIO, name: str, offset: int, line: int) -> Iterator[By
             raise too_long(f"{name}:{line}")
     if pieces:
         yield ByteRange(offset, line, b"".join(pieces))
+
+
+def text_lines(tree: Tree, path: str) -> Iterator[ByteRange]:
+    """Read the lines of a text file one by one, whatever its size; blank ones are skipped.
+
+    Raises WorkspaceError for a file that is missing, compressed or UTF-16, or has a line that is too long.
+    """
+    name = label(tree, path)
+    try:
+        with opener(tree, path)() as file:
+            head = file.read(len(BOM_UTF8))
+            refuse_other_encodings(head, name)
+            start = len(BOM_UTF8) if head == BOM_UTF8 else 0
+            yield from (line for line in read_lines(file, name, start, 1) if not line.raw.isspace())
+    except OSError as exc:
+        raise unread(tree, path, exc) from exc
 
 
 def line_ends(raw: bytes) -> int:

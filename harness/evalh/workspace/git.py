@@ -209,6 +209,14 @@ class Repository:
             candidates.insert(0, named.removeprefix("refs/remotes/"))
         return next((name for name in candidates if self._commit_or_none(f"refs/remotes/{name}")), None)
 
+    def likely_base(self) -> str | None:
+        """Return a branch that is there, to be named in a hint: the remote's HEAD, main, master, the current one."""
+        current = None
+        with suppress(_GitFailed):
+            current = self._ask("symbolic_ref", "--quiet", "--short", "HEAD")
+        local = (name for name in ("main", "master", current) if name and self._commit_or_none(f"refs/heads/{name}"))
+        return self.base_revision(None) or next(local, None)
+
     def merge_base(self, base: str, head: str) -> str | None:
         """Return the newest commit that both revisions hold; None if they share none. Raises NotFound, UsageError."""
         try:

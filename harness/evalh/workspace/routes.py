@@ -156,5 +156,5 @@ class RouteTable(FileModel):
 
 
 def _checked(table: RepairTable | CascadeTable, where: Where) -> dict[str, Any]:
-    specs = (entry.spec(where("checks", place), name=entry.kind) for place, entry in enumerate(table.checks))
+    specs = (entry.spec(partial(where, "checks", place), name=entry.kind) for place, entry in enumerate(table.checks))
     return {**dict(table), "checks": tuple(specs)}

@@ -6,6 +6,7 @@ The models are the files' keys: names, types, limits, defaults and descriptions 
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from functools import partial
 from itertools import count
 from typing import Annotated, Self, TypeAlias
 
@@ -343,9 +344,7 @@ def _refuse_strange(file: SuiteFile, located: Located, graders: Collection[str])
 def _graders(entries: tuple[SuiteEntry, ...], located: Located, *key: str) -> tuple[GraderSpec, ...]:
     specs = []
     for place, entry in enumerate(entries):
-        spec = entry.spec(located.where(*key, place), required=entry.kind not in ADVISORY)
-        places = {name: located.where(*key, place, entry.kind, name) for name in entry.params}
-        specs.append(replace(spec, places=places))
+        specs.append(entry.spec(partial(located.where, *key, place), required=entry.kind not in ADVISORY))
     return tuple(_named(specs))
 
 

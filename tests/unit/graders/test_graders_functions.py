@@ -113,8 +113,8 @@ def test_limits_and_descriptions_are_pydantics_and_every_mistake_is_told_at_its_
     kinds = kinds_of(mine)
     parameters = kinds["mine"].parameters
     stated = {"schema": 12, "mode": "lax", "limit": 1}
-    places = {key: f"evals/a.yaml:{line}" for line, key in enumerate(stated, start=7)}
-    spec = GraderSpec(kind="mine", name="mine", params=stated, where="evals/a.yaml:6", places=places)
+    lines = {key: f"evals/a.yaml:{line}" for line, key in enumerate(stated, start=7)}
+    spec = GraderSpec(kind="mine", name="mine", params=stated, where="evals/a.yaml:6", places=lines.__getitem__)
     with pytest.raises(WorkspaceError) as caught:
         build(spec, grading_environment(kinds=kinds))
 

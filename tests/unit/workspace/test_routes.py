@@ -2,8 +2,10 @@
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from evalh.api.targets import build_checks
 from evalh.core.attempt import ErrorKind
@@ -54,7 +56,12 @@ by = "verify"
 def read(tmp_path: Path, body: str) -> Route:
     (tmp_path / "evalh.toml").write_text(body, encoding="utf-8")
     (route,) = load_config(WorkTree(tmp_path), options_of).routes.values()
-    return route
+    return replace(route, repair=_without_places(route.repair), cascade=_without_places(route.cascade))
+
+
+def _without_places(policy: Any) -> Any:
+    """Leave out what finds the lines of parameters: no two of these are equal."""
+    return policy and replace(policy, checks=tuple(replace(one, places=None) for one in policy.checks))
 
 
 def route(tmp_path: Path, line: str) -> Route:

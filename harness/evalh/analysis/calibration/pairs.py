@@ -42,6 +42,11 @@ class PairCase(Value, kw_only=True):
         return (self.row, frozenset(frozenset((one.base, one.head)) for one in self.trials))
 
     @property
+    def outputs(self) -> frozenset[tuple[str, str]]:
+        """What a label may be about: the row, and each output of the trials."""
+        return frozenset((self.row, output) for one in self.trials for output in (one.base, one.head))
+
+    @property
     def differs(self) -> bool:
         """Whether the judge was to be asked."""
         return any(one.differs for one in self.trials)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from evalh.api.asking.background import background
@@ -118,7 +119,7 @@ class WorkspaceService:
             return version.model, version.path
         known = sorted(named) or [*self.parts.config.models, *self.parts.config.routes]
         why = "its suites name several" if named else "neither its suites nor its file name one"
-        raise UsageError(f"which model? {version.label}: {why}", hint=one_of("model={}", map(repr, known)))
+        raise UsageError(f"which model? {version.label}: {why}", hint=one_of("model={}", known, repr))
 
     def _plan(self, version: PromptVersion, model: str | None) -> Plan:
         from evalh.api.pipelines import Choice, Planner
@@ -207,7 +208,7 @@ def live_version(parts: Parts, name: str, version: str | None) -> PromptVersion:
     prompts = parts.prompts(ref.revision)
     wanted = ref.version or version or prompts.live(ref.name)
     if wanted is None:
-        hint = f"evalh prompt release {ref.name}; or version={DRAFT!r}, to try it"
+        hint = f"evalh prompt release {quote(str(ref.name))}; or version={DRAFT!r}, to try it"
         raise NotFound(f"prompt {ref.name!r} has no version yet, only a draft", hint=hint)
     return prompts.load(ref.name, wanted)
 

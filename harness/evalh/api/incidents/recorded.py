@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from shlex import quote
 from typing import Any
 
 from evalh.api.parts import Parts
@@ -72,7 +73,7 @@ def find(parts: Parts, name: str) -> Recorded:
     if isinstance(found, TracedItem) and isinstance(found.item, Call):
         return _of_call(found.detail, found.item, name)
     if isinstance(found, TracedItem):
-        hint = f"--from {found.detail.workflow.id}, or one of its calls"
+        hint = f"--from {quote(found.detail.workflow.id)}, or one of its calls"
         raise UsageError(f"{name!r} is a step: a case is made of a workflow or a call", hint=hint)
     try:
         logged = parts.log.show(name)

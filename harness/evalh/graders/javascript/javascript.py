@@ -103,7 +103,7 @@ class JavaScript(Parameters):
         if set(stated) != {"file"}:
             raise scope.wrong("has a step that is neither code nor a file", "transform: [{file: evals/clean.js}]")
         path, _, name = stated["file"].partition(":")
-        found = gathered(path, scope.environment.texts.script, scope.spec.where)
+        found = gathered(path, scope.environment.texts.script, scope.where_of("file"))
         new = {one: script for one, script in found.items() if one not in scripts}
         for one, script in new.items():
             wrong = None if one.endswith(".json") else syntax_error(script.text, _MODULE)

@@ -43,6 +43,7 @@ class RubricText(Value, kw_only=True):
 
     text: str
     scale: Mapping[str, JsonValue]
+    where_of: Callable[..., str]  # file:line of what the front matter states
 
 
 class JudgePrompt(Value, kw_only=True):

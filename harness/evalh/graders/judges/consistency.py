@@ -38,11 +38,13 @@ class Agreement(Placed):
     def reducing(self, scope: Scope) -> Reduce:
         """Return what reduces an answer. Raises WorkspaceError for parameters that contradict each other."""
         if self.path is not None and self.after is not None:
-            raise scope.wrong("states both path and after", "state only one of them")
+            raise scope.wrong("states both path and after", "state only one of them", ("after",))
         if self.after == "":
-            raise scope.wrong("has an empty tag")
+            raise scope.wrong("has an empty tag", at=("after",))
         if self.by == "json" and self.after is not None:
-            raise scope.wrong("compares JSON, in which no tag is looked for", "state a path instead: path: label")
+            raise scope.wrong(
+                "compares JSON, in which no tag is looked for", "state a path instead: path: label", ("after",)
+            )
         place, reader = self.place(scope), NumberReader()
 
         def reduce(ctx: GradeContext) -> Hashable:

@@ -59,9 +59,9 @@ class SelfCritique(Placed):
     def compile(self, scope: Scope) -> Compiled:
         """Fix who is asked, and which part of the output is the answer. Raises WorkspaceError."""
         if self.path is not None and self.after is not None:
-            raise scope.wrong("states both path and after", "state only one of them")
+            raise scope.wrong("states both path and after", "state only one of them", ("after",))
         if self.model is not None:
-            scope.environment.models.require(self.model, scope.spec.where)
+            scope.environment.models.require(self.model, scope.where_of("model"))
         place, models = self.place(scope), scope.environment.models
         params = {"temperature": self.temperature, "max_tokens": self.max_tokens}
         forms = tuple(

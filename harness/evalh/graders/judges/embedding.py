@@ -33,8 +33,8 @@ class EmbeddingSimilarity(Compared):
         """Fix whom to ask, where to look and what to compare with. Raises WorkspaceError."""
         texts = [self.value] if isinstance(self.value, str) else self.value
         if texts is not None and not (texts and all(text.strip() for text in texts)):
-            raise scope.wrong("has an empty value, which has no meaning to compare with")
-        scope.environment.models.require(self.model, scope.spec.where, embeds=True)
+            raise scope.wrong("has an empty value, which has no meaning to compare with", at=("value",))
+        scope.environment.models.require(self.model, scope.where_of("model"), embeds=True)
         place = self.place(scope)
         expectation = self.expectation(scope, ABSENT if self.value is None else self.value)
         form = Form(purpose=Purpose.EMBEDDING, params=_NOTHING_WRITTEN).shared()

@@ -100,10 +100,12 @@ class Judge(Parameters):
                 "needs a model: which one judges is stated, never guessed",
                 "model: strong, or models: [one, two, three]",
             )
-        names = [self.model] if self.model is not None else list(self.models)
-        for name in names:
-            scope.environment.models.require(name, scope.spec.where)
-        return names
+        if self.model is not None:
+            scope.environment.models.require(self.model, scope.where_of("model"))
+            return [self.model]
+        for place, name in enumerate(self.models):
+            scope.environment.models.require(name, scope.where_of("models", place))
+        return list(self.models)
 
 
 class _Words(Value, kw_only=True):
@@ -118,13 +120,15 @@ class _Words(Value, kw_only=True):
     @classmethod
     def read(cls, scope: Scope, judge: Judge) -> "_Words":
         uses = {"input": False, "output": True, "expected": judge.reference, "rubric": False, "steps": bool(judge.show)}
-        rubric = Rubric.read(scope.wrong, judge.rubric, scope.environment.texts, scope.spec.where, uses)
+        wrong, where = partial(scope.wrong, at=("rubric",)), scope.where_of("rubric")
+        rubric = Rubric.read(wrong, judge.rubric, scope.environment.texts, where, uses)
         stated = rubric.stated
         own = {"scale": judge.scale, "pass_mark": judge.pass_mark, "criteria": judge.criteria}
         for name, value in own.items():
             if value is not None and name in stated:
-                raise scope.wrong(f"states {name}, and its rubric does too", "state it only once")
-        scale = Scale.read(scope, {**stated, **{name: value for name, value in own.items() if value is not None}})
+                raise scope.wrong(f"states {name}, and its rubric does too", "state it only once", (name,))
+        whole = {**stated, **{name: value for name, value in own.items() if value is not None}}
+        scale = Scale.read(whole, lambda *at: rubric.where_of(*at) if at[0] in stated else scope.where_of(*at))
         form = rubric.form({"temperature": judge.temperature, "max_tokens": judge.max_tokens}, scale.schema())
         return cls(
             rubric=rubric, scale=scale, reference=judge.reference, form=form, show=tuple(dict.fromkeys(judge.show))

@@ -179,12 +179,14 @@ class Prefer(Value, kw_only=True):
 def build_prefer(spec: GraderSpec, environment: GraderEnvironment) -> Prefer:
     """Compile one `prefer` under `compare:` in a suite. Raises WorkspaceError at its line."""
     stated = read(PreferParameters, spec.params, spec.where_of, f"grader {KIND!r}")
-    environment.models.require(stated.model, spec.where)
+    environment.models.require(stated.model, spec.where_of("model"))
+
+    where = spec.where_of("rubric")
 
     def wrong(what: str, hint: str | None) -> WorkspaceError:
-        return WorkspaceError(f"grader {KIND!r} {what}", where=spec.where, hint=hint)
+        return WorkspaceError(f"grader {KIND!r} {what}", where=where, hint=hint)
 
-    rubric = Rubric.read(wrong, stated.rubric, environment.texts, spec.where, _USES)
+    rubric = Rubric.read(wrong, stated.rubric, environment.texts, where, _USES)
     return Prefer(
         name=spec.name or KIND,
         model=stated.model,

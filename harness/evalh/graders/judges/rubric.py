@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 from evalh.core.attempt import Purpose
@@ -13,7 +14,6 @@ from evalh.core.verdict import Form, Outcome, Verdict
 from evalh.graders.judges.asking import JudgePrompt, Texts
 from evalh.graders.judges.replies import ReplyReading, Sought
 from evalh.graders.judges.scales import Part, PointScale, WordScale
-from evalh.graders.kinds import Scope
 from evalh.graders.quoting import one_line
 
 PASS_FAIL = "pass/fail"  # noqa: S105 (a scale, not a password)
@@ -48,28 +48,29 @@ class Scale(Value, kw_only=True):
     criteria: tuple[tuple[str, str], ...] = ()  # names, and what each asks
 
     @classmethod
-    def read(cls, scope: Scope, stated: Mapping[str, JsonValue]) -> "Scale":
-        """Read `scale`, `pass_mark` and `criteria`. Raises WorkspaceError."""
+    def read(cls, stated: Mapping[str, JsonValue], where_of: Callable[..., str]) -> "Scale":
+        """Read `scale`, `pass_mark` and `criteria`, each from its place. Raises WorkspaceError."""
+
+        def wrong(key: str, what: str, hint: str, *inside: str) -> WorkspaceError:
+            return WorkspaceError(f"grader 'judge' {what}", where=where_of(key, *inside), hint=hint)
+
         text = stated.get("scale")
         if text is None:
-            raise scope.wrong("states no scale", "scale: pass/fail, or scale: 1-5 with pass_mark: 4")
-        mark, criteria = stated.get("pass_mark"), _criteria(scope, stated.get("criteria"))
+            raise wrong("scale", "states no scale", "scale: pass/fail, or scale: 1-5 with pass_mark: 4")
+        mark, criteria = stated.get("pass_mark"), _criteria(partial(wrong, "criteria"), stated.get("criteria"))
         if text == PASS_FAIL:
             if mark is not None:
-                raise scope.wrong(
-                    "states a pass_mark, and its scale is pass/fail", "leave out pass_mark, or state scale: 1-5"
-                )
+                what = "states a pass_mark, and its scale is pass/fail"
+                raise wrong("pass_mark", what, "leave out pass_mark, or state scale: 1-5")
             return cls(criteria=criteria)
         found = _RANGE.fullmatch(text) if isinstance(text, str) else None
         if found is None or int(found[1]) >= int(found[2]):
-            raise scope.wrong(
-                f"has a scale that cannot be read: {text!r}", "scale: pass/fail, or scale: 1-5 with pass_mark: 4"
-            )
+            what = f"has a scale that cannot be read: {text!r}"
+            raise wrong("scale", what, "scale: pass/fail, or scale: 1-5 with pass_mark: 4")
         low, high = int(found[1]), int(found[2])
         if isinstance(mark, bool) or not isinstance(mark, int) or not low < mark <= high:
-            raise scope.wrong(
-                f"needs a pass_mark above {low} and up to {high}", f"pass_mark: {high - (high - low) // 4}"
-            )
+            what = f"needs a pass_mark above {low} and up to {high}"
+            raise wrong("pass_mark", what, f"pass_mark: {high - (high - low) // 4}")
         return cls(low=low, high=high, mark=mark, criteria=criteria)
 
     @property
@@ -150,6 +151,7 @@ class Rubric(Value, kw_only=True):
     text: str
     prompt: JudgePrompt | None = None
     stated: Mapping[str, JsonValue] = {}
+    where_of: Callable[..., str] = str  # file:line of what its file states
 
     @classmethod
     def read(cls, wrong: Wrong, stated: str, texts: Texts, where: str, uses: Mapping[str, bool]) -> "Rubric":
@@ -162,7 +164,7 @@ class Rubric(Value, kw_only=True):
             raise wrong("has an empty rubric", "rubric: The answer is polite and names no colleague.")
         if is_file(text):
             file = texts.rubric(text, where)
-            return cls(text=file.text, stated=file.scale)
+            return cls(text=file.text, stated=file.scale, where_of=file.where_of)
         if not is_reference(text):
             return cls(text=text)
         prompt = texts.prompt(text, where)
@@ -207,18 +209,18 @@ def _names(name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((lowered, lowered.replace("_", " "))))
 
 
-def _criteria(scope: Scope, stated: JsonValue) -> tuple[tuple[str, str], ...]:
+def _criteria(wrong: Callable[..., WorkspaceError], stated: JsonValue) -> tuple[tuple[str, str], ...]:
     if stated is None:
         return ()
     if not isinstance(stated, Mapping) or not stated:
-        raise scope.wrong("needs criteria by name", "criteria: {polite: Is it polite?, correct: Is it right?}")
+        raise wrong("needs criteria by name", "criteria: {polite: Is it polite?, correct: Is it right?}")
     for name, asks in stated.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise scope.wrong(f"cannot call a criterion {name!r}", "use letters, digits and _")
+            raise wrong(f"cannot call a criterion {name!r}", "use letters, digits and _", name)
         if not isinstance(asks, str) or not asks.strip():
-            raise scope.wrong(f"says nothing about the criterion {name!r}", f"criteria: {{{name}: What does it ask?}}")
+            raise wrong(f"says nothing about the criterion {name!r}", f"criteria: {{{name}: What does it ask?}}", name)
     if len({_names(name) for name in stated}) < len(stated):
-        raise scope.wrong("has two criteria whose names a reply cannot tell apart", "rename one of them")
+        raise wrong("has two criteria whose names a reply cannot tell apart", "rename one of them")
     return tuple(stated.items())
 
 

@@ -100,7 +100,7 @@ class Number(Compared):
 
     def compile(self, scope: Scope) -> Compiled:
         if "" in (self.after, self.expected_after):
-            raise scope.wrong("has an empty tag", "leave it out: the last number counts then")
+            raise scope.wrong("has an empty tag", "leave it out: the last number counts then", ("after",))
         decimal = self._decimal(scope)
         place = self.place(scope)
         reader = NumberReader(How(decimal, self.fractions, self.which), self.after)
@@ -126,11 +126,15 @@ class Number(Compared):
             return "," if self.decimal_comma else None
         if self.decimal_comma:
             raise scope.wrong(
-                "states both locale and decimal_comma", "state only locale: it sets the decimal separator"
+                "states both locale and decimal_comma",
+                "state only locale: it sets the decimal separator",
+                ("decimal_comma",),
             )
         mark = decimal_mark(self.locale)
         if mark is None:
-            raise scope.wrong(f"has a locale that is not known: {self.locale!r}", "write it as de, de-CH or pt-BR")
+            raise scope.wrong(
+                f"has a locale that is not known: {self.locale!r}", "write it as de, de-CH or pt-BR", ("locale",)
+            )
         return mark
 
     def _compare(self, got: NumberReading, wanted: NumberReading) -> Verdict:

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
 
 from evalh.core.case import ABSENT
-from evalh.core.errors import UsageError
+from evalh.core.errors import UsageError, is_typo
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.graders.paths import BadPath, JsonPath
@@ -18,6 +19,9 @@ LIFTED = ("inputs", "vars")
 _HINT = "--map question=prompt,expected=answer,id=key,tags=topic"
 
 
+_INPUTS = "inputs"
+_KEYS = (ColumnRole.ID, ColumnRole.CLUSTER, ColumnRole.TAGS, ColumnRole.SKIP)
+_TARGETS = (*_KEYS, ColumnRole.EXPECTED, ColumnRole.OUTPUT, _INPUTS)
 _REPEAT = (ColumnRole.TAGS, ColumnRole.OUTPUT, ColumnRole.SKIP)
 
 
@@ -100,15 +104,31 @@ def _pairs(text: str) -> Iterator[str]:
 
 def _column(target: str, name: str) -> OwnColumn:
     head, _, rest = target.partition(".")
-    if target in (ColumnRole.ID, ColumnRole.CLUSTER, ColumnRole.TAGS, ColumnRole.SKIP):
+    if target in _KEYS:
         return OwnColumn(name, ColumnRole(target))
     if head in (ColumnRole.EXPECTED, ColumnRole.OUTPUT):
         return OwnColumn(name, ColumnRole(head), rest if head == ColumnRole.EXPECTED else slug(rest))
-    key = target.removeprefix("inputs.")
+    key = target.removeprefix(f"{_INPUTS}.")
+    if key == target and (meant := _meant(head, rest)) is not None:
+        insist = f"; an input: --map {quote(f'inputs.{target}={name}')}" if names_input(target) else ""
+        what = f"--map: {target!r} is close to {meant}, a key of a row"
+        raise UsageError(what, hint=f"--map {quote(f'{meant}={name}')}{insist}")
     if not names_input(key):
-        hint = f"--map {slug(key).replace('-', '_') or 'text'}={name}"
+        plain = slug(key).replace("-", "_") or "text"
+        hint = f"--map {quote(f'{plain}={name}')}"
         raise UsageError(f"--map: {key!r} cannot be the name of an input", hint=hint)
     return OwnColumn(name, ColumnRole.INPUT, key)
+
+
+def _meant(head: str, rest: str) -> str | None:
+    """Return the key that is almost the same: as it stands, it would become an input without a word."""
+    word = "".join(one for one in head.casefold() if one.isalnum())
+    own = next((one for one in _TARGETS if word == one or is_typo(word, one)), None)
+    if own is None and word.startswith("expect"):  # expect, expected_label
+        own, rest = ColumnRole.EXPECTED, rest or head.casefold().partition("expected")[2].strip("_- ")
+    if own == _INPUTS:
+        return f"{_INPUTS}.{rest or 'NAME'}" if rest or word == _INPUTS else None  # `input` is an input's good name
+    return f"{own}.{rest}" if rest and own in (ColumnRole.EXPECTED, ColumnRole.OUTPUT) else own
 
 
 def names_input(key: str) -> bool:

@@ -111,7 +111,7 @@ def _record(transfer: Transfer, rows: _OwnRows, column: OwnColumn, name: str, to
     given = sum(1 for _ in rows.outputs(column))
     empty = f"; {total - given:,} rows have none, and are ungraded" if given < total else ""
     why = f"{given:,} recorded outputs{empty}: graders judge them, and no model is asked"
-    sheet, do = transfer.sheet, f"evalh run {name} --model {column.key}"
+    sheet, do = transfer.sheet, f"evalh run {shlex.quote(name)} --model {shlex.quote(column.key)}"
     sheet.add(Fidelity.NOTE, path, f"column {column.name}", why, subject=Subject.MODEL, do=do)
 
 

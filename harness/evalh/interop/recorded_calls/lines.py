@@ -90,7 +90,7 @@ def _row(raw: bytes, name: str, number: int) -> Row | Mistake:
             return Mistake(where, f"must be an object, not {kind_of(row)}")
         refuse_unholdable(row, where)
     except NotStrictJson as exc:
-        return Mistake(where, f"is not JSON: {str(exc).replace(' at line 1, column', ' at column')}")
+        return Mistake(where, f"is not JSON: {exc.in_line}")
     except WorkspaceError as exc:
         return Mistake(where, exc.what)
     return row

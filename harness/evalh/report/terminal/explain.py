@@ -11,7 +11,7 @@ from evalh.analysis.orchestration import Observation, Sighting, is_asked
 from evalh.core.production import WorkflowDetail
 from evalh.core.totals import Tallies
 from evalh.report.terminal.console import BREAK, StyledText
-from evalh.report.text import dollars, one_line, plural
+from evalh.report.text import dollars, one_line, plural, show_command
 
 
 def show_explained(console: Console, routes: Sequence[tuple[str, Tallies | None, Sequence[Statement]]]) -> None:
@@ -82,7 +82,7 @@ def show_observed(console: Console, observed: tuple[Sequence[WorkflowDetail], Se
 def _show_observation(console: Console, one: Observation) -> None:
     counted = [f"{one.times:,} time{'s' * (one.times != 1)}", f"in {plural(one.workflows, 'workflow')}"]
     counted += [dollars(one.cost_usd) if one.cost_usd is not None else "cost unknown"]
-    counted += [f"evalh show {one_line(one.examples[0], 60)}"] if one.examples else []
+    counted += [show_command(one.examples[0], 60)] if one.examples else []
     console.print(Padding(StyledText(" · ".join(counted), "dim"), (0, 0, 0, 4), expand=False))
     if one.instead:
         console.print(Padding(StyledText.assemble(("evalh: ", "dim"), one.instead), (0, 0, 0, 4), expand=False))

@@ -1,6 +1,7 @@
 """An imported suite in a terminal: what was written, what was lost, what to type next."""
 
 from collections.abc import Iterator, Sequence
+from shlex import quote
 
 from rich.console import Console
 
@@ -18,8 +19,10 @@ _STYLES = {"not": "red", "near": "yellow", "note": "dim"}
 def next_steps(document: ImportedSuiteDocument) -> str:
     """Return what to type next: with recorded outputs, what grades and compares them."""
     models = [one.key for one in document.columns if one.role == "output"]
-    run = " ".join(["evalh run", *(f"-m {model}" for model in models if len(models) > 1)])
-    return f"{run}, then evalh compare v1@{models[0]} v1@{models[1]}" if len(models) > 1 else run
+    run = " ".join(["evalh run", *(f"-m {quote(model)}" for model in models if len(models) > 1)])
+    return (
+        f"{run}, then evalh compare {quote(f'v1@{models[0]}')} {quote(f'v1@{models[1]}')}" if len(models) > 1 else run
+    )
 
 
 def column_lines(columns: Sequence[ImportedColumn]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from evalh.core.sample import Standing
 from evalh.report.documents.incoming import ImportDocument
 from evalh.report.terminal.console import GAP, StyledText, block, columns, fit
 from evalh.report.terminal.steps import story_sentence
-from evalh.report.text import dollars, json_line, milliseconds, one_line, plural
+from evalh.report.text import dollars, json_line, milliseconds, one_line, plural, show_command
 from evalh_trace.records import Call, Feedback, Score, Step
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ def show_workflow(console: Console, detail: WorkflowDetail) -> None:
 def _grade(grade: WorkflowGrade) -> StyledText:
     by = f"  by {one_line(grade.prompt, _NAME)} in suite {one_line(grade.suite, _NAME)}"
     story = "" if grade.story is None else f"  {grade.story.word}: {story_sentence(grade.story)}"
-    where = f"  evalh show {one_line(grade.sample_id, 2 * _NAME)}"
+    where = f"  {show_command(grade.sample_id, 2 * _NAME)}"
     return StyledText.assemble(
         "graded ", (grade.standing.value, _STANDINGS[grade.standing]), (by, "dim"), story, (where, "dim")
     )

@@ -3,7 +3,8 @@
   const on = (id) => document.getElementById(id);
   const press = (id) => { const found = on(id); if (found) found.click(); };
   const keys = { g: () => press("good"), b: () => press("bad"), s: () => press("skip"), u: () => press("undo") };
-  keys.n = () => { const note = on("note"); if (note) note.focus(); };
+  Object.assign(keys, { y: keys.g, n: keys.b });  // yes and no, as in `evalh label`
+  keys.w = () => { const note = on("note"); if (note) note.focus(); };
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -11,9 +12,10 @@
       if (event.key === "Escape") event.target.blur();
       return;
     }
-    if (!Object.hasOwn(keys, event.key)) return;
+    const key = event.key.toLowerCase();
+    if (!Object.hasOwn(keys, key)) return;
     event.preventDefault();
-    keys[event.key]();
+    keys[key]();
   });
   for (const form of document.forms) {
     form.addEventListener("submit", (event) => {

@@ -7,12 +7,11 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from difflib import SequenceMatcher
 from typing import Any, BinaryIO
 from unicodedata import normalize
 
 from evalh.core.case import ABSENT, Case
-from evalh.core.errors import WorkspaceError
+from evalh.core.errors import WorkspaceError, is_typo
 from evalh.core.strict_json import JsonValue, NotStrictJson, parse
 from evalh.core.values import Value
 from evalh.workspace import files as lines
@@ -314,15 +313,10 @@ def _meant(name: str) -> str | None:
     if word.startswith("expected"):
         inside = rest or _EXPECTED_WORD.sub("", stem)
         return "expected" if _bare(inside) in _WHOLE else f"{_EXPECTED}{inside}"
-    own = _MEANT.get(word) or next((one for one in ("expected", "cluster") if _is_typo(word, one)), None)
+    own = _MEANT.get(word) or next((one for one in ("expected", "cluster", "tags") if is_typo(word, one)), None)
     if not rest or own is None:
         return own
     return {"expected": f"{_EXPECTED}{rest}", _EACH_INPUT: f"{_INPUTS}{rest}"}.get(own)
-
-
-def _is_typo(word: str, own: str) -> bool:
-    """Whether one letter is missing, too many, another one, or two have changed places."""
-    return abs(len(word) - len(own)) <= 1 and SequenceMatcher(None, word, own).ratio() >= 0.85  # noqa: PLR2004
 
 
 def _bare(name: str) -> str:
@@ -373,9 +367,8 @@ class Column(Value):
         try:
             value = parse(text)
         except NotStrictJson as exc:
-            what = str(exc).replace(" at line 1, column", " at column")
             hint = f'a text is written "…"; or call the column {self.name}'
             cell = f"the cell of {self.name}{_JSON}"
-            raise WorkspaceError(f"{cell} is not JSON: {what}", where=where, hint=hint) from None
+            raise WorkspaceError(f"{cell} is not JSON: {exc.in_line}", where=where, hint=hint) from None
         refuse_unholdable([value], where)
         return value

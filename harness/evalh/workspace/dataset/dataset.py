@@ -4,9 +4,9 @@ import io
 from codecs import BOM_UTF8
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache, partial
 from itertools import chain, islice
 from pathlib import PurePosixPath
+from shlex import quote
 from typing import BinaryIO
 
 from evalh.core.case import Case
@@ -18,7 +18,7 @@ from evalh.workspace.config import Config
 from evalh.workspace.dataset.csv_rows import Csv
 from evalh.workspace.dataset.index import Hashes, RowIndex, blocks
 from evalh.workspace.dataset.jsonl_rows import JsonLines
-from evalh.workspace.files import ByteRange, label, refuse_hidden, refuse_other_encodings
+from evalh.workspace.files import ByteRange, label, opener, refuse_hidden, refuse_other_encodings, unread
 
 _SUFFIXES = (".jsonl", ".csv")
 _MOST_IDS_COMPARED = 5_000
@@ -31,7 +31,7 @@ class Dataset:
         """Check every row. Raises WorkspaceError with file and line."""
         self.path = path
         self._name = label(tree, path)
-        self._open = _source(tree, path)
+        self._tree, self._open = tree, opener(tree, path)
         self._index = RowIndex()
         digest = RowsDigest()
         hashes = Hashes(hash_of)
@@ -141,10 +141,8 @@ class Dataset:
         try:
             with self._open() as file:
                 yield file
-        except FileNotFoundError:
-            raise WorkspaceError("no such file", where=self._name) from None
         except OSError as exc:
-            raise WorkspaceError(f"cannot be read: {exc.strerror or exc}", where=self._name) from exc
+            raise unread(self._tree, self.path, exc) from None
 
     def _changed(self) -> WorkspaceError:
         return WorkspaceError("changed while evalh read it", where=self._name, hint="run the command again")
@@ -181,16 +179,7 @@ def open_dataset(tree: Tree, config: Config, name: str) -> Dataset:
 
 
 def _packed(path: str, where: str) -> WorkspaceError:
-    return WorkspaceError("compressed datasets are not read", where=where, hint=f"unpack it: gunzip {path}")
-
-
-def _source(tree: Tree, path: str) -> Callable[[], BinaryIO]:
-    """Return what opens the file: streamed from the work tree, once in memory from a commit."""
-    opener: Callable[[str], BinaryIO] | None = getattr(tree, "open", None)
-    if tree.revision is None and opener is not None:
-        return partial(opener, path)
-    read = cache(partial(tree.read, path))
-    return lambda: io.BytesIO(read())
+    return WorkspaceError("compressed datasets are not read", where=where, hint=f"unpack it: gunzip {quote(path)}")
 
 
 def _format(file: BinaryIO, name: str, path: str) -> Csv | JsonLines:

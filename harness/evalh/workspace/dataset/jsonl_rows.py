@@ -202,8 +202,7 @@ def _object(text: str, where: str) -> Mapping[str, JsonValue]:
     except NotStrictJson as exc:
         spread = text.strip() in ("[", "{")
         hint = "a dataset has one JSON object on each line; this file spreads over several" if spread else None
-        what = str(exc).replace(" at line 1, column", " at column")
-        raise WorkspaceError(f"is not JSON: {what}", where=where, hint=hint) from None
+        raise WorkspaceError(f"is not JSON: {exc.in_line}", where=where, hint=hint) from None
     if not isinstance(row, dict):
         raise WorkspaceError(
             f"a row must be an object, not {kind_of(row)}", where=where, hint='{"id": "…", "inputs": {…}} on each line'

@@ -7,22 +7,24 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, BinaryIO, TypeAlias, cast
 
 import msgspec
 from msgspec import Meta
 
 from evalh.core.attempt import FinishReason
 from evalh.core.digest import digest
-from evalh.core.errors import WorkspaceError
+from evalh.core.errors import EvalhError, WorkspaceError
 from evalh.core.ports import Tree
 from evalh.core.sample import Standing
-from evalh.core.strict_json import JsonValue
+from evalh.core.strict_json import JsonValue, NotStrictJson, parse
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome
-from evalh.workspace.files import label, read_text
+from evalh.workspace.files import decode, label, read_lines, read_text, unread
 from evalh.workspace.writing import new_file
 
 Text: TypeAlias = Annotated[str, Meta(min_length=1)]
@@ -166,15 +168,10 @@ def read_baseline(tree: Tree, path: str) -> Baseline | None:
     if not tree.exists(path):
         return None
     name = label(tree, path)
-    lines = read_text(tree, path).splitlines()
-    try:
-        header, *rows = (json.loads(line, parse_constant=_refused) for line in lines)
-        whole = header["schema"] == SCHEMA and all(key in header for key in _NEEDED)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        whole = False
-    if not whole:
-        raise WorkspaceError("is not a baseline", where=name, hint=MEND)
-    outputs = _outputs(tree, path, name)
+    header, *rows = _values(enumerate(read_text(tree, path).split("\n"), 1), f"{name}:") or [None]
+    if not isinstance(header, dict) or header.get("schema") != SCHEMA or any(key not in header for key in _NEEDED):
+        raise WorkspaceError("is not a baseline: its first line is not the header of one", where=f"{name}:1", hint=MEND)
+    outputs = _outputs(tree, path, name, len(rows))
     check_once(name, rows, outputs if header.get("outputs") else ())  # it says more than a digest that does not fit
     if header["digest"] != _digest(header, rows, outputs if header.get("outputs") else ()):
         what = "it or its outputs were edited: the digest does not match"
@@ -184,19 +181,50 @@ def read_baseline(tree: Tree, path: str) -> Baseline | None:
     return Baseline(path=path, header=header, rows=rows, outputs=outputs)
 
 
-def _refused(constant: str) -> JsonValue:
-    raise ValueError(constant)  # NaN and its like are not JSON
+def baseline_problems(tree: Tree) -> Iterator[EvalhError]:
+    """Read every baseline of a tree, one after the other; yield what is wrong with each."""
+    try:
+        paths = baseline_paths(tree)
+    except WorkspaceError as exc:  # a folder that cannot be listed, a link that leads out
+        yield exc
+        return
+    for path in paths:
+        try:
+            if read_baseline(tree, path) is None:
+                yield unread(tree, path, FileNotFoundError())
+        except WorkspaceError as exc:
+            yield from (exc, *exc.others)
 
 
-def _outputs(tree: Tree, path: str, name: str) -> list[JsonValue]:
+def _values(lines: Iterable[tuple[int, str]], place: str) -> list[JsonValue]:
+    """Read one value of JSON a line. Raises WorkspaceError: all lines that are none."""
+    values: list[JsonValue] = []
+    mistakes = []
+    for number, line in lines:
+        try:
+            if line.strip():
+                values.append(parse(line))
+        except NotStrictJson as exc:
+            mistakes.append(WorkspaceError(f"is not JSON: {exc.in_line}", where=f"{place}{number}", hint=MEND))
+    WorkspaceError.raise_all(mistakes)
+    return values
+
+
+def _outputs(tree: Tree, path: str, name: str, samples: int) -> list[JsonValue]:
+    """Read the outputs: at most one for each sample, for a small file can unpack to any size."""
     place = path.removesuffix(".jsonl") + _OUTPUTS
     if not tree.exists(place):
         return []
+    file = label(tree, place)
     try:
-        lines = gzip.decompress(tree.read(place)).splitlines()
-        return [json.loads(line, parse_constant=_refused) for line in lines]
-    except (OSError, EOFError, ValueError, RecursionError, zlib.error) as exc:
-        raise WorkspaceError(f"its outputs cannot be read: {exc}", where=name, hint="git checkout them") from None
+        with gzip.GzipFile(fileobj=BytesIO(tree.read(place))) as packed:
+            lines = list(islice(read_lines(cast("BinaryIO", packed), file, 0, 1), samples + 1))
+    except (OSError, EOFError, zlib.error) as exc:
+        raise WorkspaceError(f"the outputs of the baseline cannot be read: {exc}", where=file, hint=MEND) from None
+    if len(lines) > samples:
+        what = "it or its outputs were edited: there are more outputs than samples"
+        raise WorkspaceError(what, where=f"{name}:1", hint=MEND)
+    return _values(((one.line, decode(one.raw, file, one.line)) for one in lines), f"{name}: output ")
 
 
 def write_baseline(root: Path, baseline: Baseline) -> list[Path]:

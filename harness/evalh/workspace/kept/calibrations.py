@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shlex import quote
 
 import msgspec
 
@@ -33,7 +34,7 @@ def read_calibration(tree: Tree, suite: str, judge: str) -> Calibration | None:
     try:
         return msgspec.json.decode(read_text(tree, path), type=CalibrationDocument)
     except (msgspec.MsgspecError, ValueError) as exc:
-        hint = f"evalh calibrate {judge} --suite {suite} writes it again"
+        hint = f"evalh calibrate {quote(judge)} --suite {quote(suite)} writes it again"
         raise WorkspaceError(f"is not a calibration: {exc}", where=path, hint=hint) from None
 
 

@@ -4,21 +4,25 @@ A file for each author: two people who label at the same time meet in no merge.
 """
 
 import os
+from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 from msgspec import to_builtins
 
 from evalh.core.calibration import Label
 from evalh.core.digest import canonical
-from evalh.core.errors import UsageError, WorkspaceError
+from evalh.core.errors import MOST_MISTAKES, EvalhError, UsageError, WorkspaceError
 from evalh.core.ports import Tree
 from evalh.core.strict_json import NotStrictJson, parse
-from evalh.workspace.files import read_text
+from evalh.workspace.files import ByteRange, decode, label, refuse_conflict, text_lines
 from evalh.workspace.writing import refuse_links
 
 _SUFFIX = ".jsonl"
+_LONGEST = 200  # characters of what is wrong with a line: it may hold a key of any length
+_BEGIN, _END = b"<<<<<<<", b">>>>>>>"
+_MIDDLES = (b"|||||||", b"=======", _END)
 
 
 class _Row(msgspec.Struct, forbid_unknown_fields=True):
@@ -39,12 +43,28 @@ def folder_of(datasets_dir: str, suite: str) -> str:
 def read_labels(tree: Tree, datasets_dir: str, suite: str) -> tuple[Label, ...]:
     """Read every author's labels. Of two answers of one author to the same, the newer counts. Raises WorkspaceError."""
     newest: dict[tuple[str, tuple[str, str, str]], Label] = {}
-    folder = folder_of(datasets_dir, suite)
-    for name in tree.names(folder):
-        if name.endswith(_SUFFIX):
-            for label in _read(tree, f"{folder}/{name}", name.removesuffix(_SUFFIX)):
-                newest[label.author, label.item] = label
+    for path in _files(tree, folder_of(datasets_dir, suite)):
+        for one in _read(tree, path):
+            newest[one.author, one.item] = one
     return tuple(newest.values())
+
+
+def label_problems(tree: Tree, datasets_dir: str) -> Iterator[EvalhError]:
+    """Read every label file of a workspace, whichever suite it is of; yield what is wrong with each."""
+    try:
+        files = [
+            path
+            for suite in tree.names(f"{datasets_dir}/labels")
+            for path in _files(tree, folder_of(datasets_dir, suite))
+        ]
+    except WorkspaceError as exc:  # a folder that cannot be listed, a link that leads out
+        yield exc
+        return
+    for path in files:
+        try:
+            deque(_read(tree, path), maxlen=0)
+        except WorkspaceError as exc:
+            yield from (exc, *exc.others)
 
 
 def labelled_rows(tree: Tree, datasets_dir: str) -> frozenset[str]:
@@ -53,15 +73,27 @@ def labelled_rows(tree: Tree, datasets_dir: str) -> frozenset[str]:
     return frozenset(one.case_digest for suite in suites for one in read_labels(tree, datasets_dir, suite))
 
 
-def _read(tree: Tree, path: str, author: str) -> Iterator[Label]:
-    for number, line in enumerate(read_text(tree, path).split("\n"), 1):
-        if not line.strip():
+def _files(tree: Tree, folder: str) -> list[str]:
+    return [f"{folder}/{name}" for name in tree.names(folder) if name.endswith(_SUFFIX)]
+
+
+def _read(tree: Tree, path: str) -> Iterator[Label]:
+    """Read one author's labels. Raises WorkspaceError at the file's end: all its wrong lines."""
+    author = PurePosixPath(path).name.removesuffix(_SUFFIX)
+    mistakes: list[WorkspaceError] = []
+    in_conflict = False
+    for line in text_lines(tree, path):
+        if in_conflict and line.raw.startswith(_MIDDLES):  # the conflict is reported where it begins
+            in_conflict = not line.raw.startswith(_END)
             continue
         try:
-            row = msgspec.convert(parse(line), _Row, strict=True)
-        except (NotStrictJson, msgspec.ValidationError) as exc:
-            hint = "a label is written by `evalh label`; remove the line, or restore it"
-            raise WorkspaceError(f"is not a label: {exc}", where=f"{path}:{number}", hint=hint) from None
+            row = _row(line, label(tree, path))
+        except WorkspaceError as exc:
+            in_conflict = in_conflict or line.raw.startswith(_BEGIN)
+            mistakes.append(exc)
+            if len(mistakes) > MOST_MISTAKES:  # more are not listed
+                break
+            continue
         yield Label(
             case_id=row.case,
             case_digest=row.case_digest,
@@ -72,6 +104,20 @@ def _read(tree: Tree, path: str, author: str) -> Iterator[Label]:
             at=row.at,
             note=row.note,
         )
+    WorkspaceError.raise_all(mistakes)
+
+
+def _row(line: ByteRange, name: str) -> _Row:
+    text = decode(line.raw, name, line.line).strip()
+    refuse_conflict(text, name, line.line, hint="keep the labels of both sides: delete only the marker lines")
+    try:
+        return msgspec.convert(parse(text), _Row, strict=True)
+    except NotStrictJson as exc:
+        wrong = exc.in_line
+    except msgspec.ValidationError as exc:
+        wrong = str(exc)
+    hint = "a label is written by `evalh label`; remove the line, or restore the file: git checkout"
+    raise WorkspaceError(f"is not a label: {wrong[:_LONGEST]}", where=f"{name}:{line.line}", hint=hint)
 
 
 class LabelFile:
@@ -83,9 +129,9 @@ class LabelFile:
             raise UsageError(f"{author!r} is not an author's name", hint="--author ada: letters, digits, . _ - @ +")
         self.path = root / folder_of(datasets_dir, suite) / f"{author}{_SUFFIX}"
 
-    def add(self, label: Label) -> int:
+    def add(self, given: Label) -> int:
         """Append a label; return where it begins, for `take_back`. Raises EvalhError if it cannot be written."""
-        row = {name: value for name, value in to_builtins(label).items() if value is not None and name != "author"}
+        row = {name: value for name, value in to_builtins(given).items() if value is not None and name != "author"}
         row["case"] = row.pop("case_id")
         refuse_links(self.path)
         try:

@@ -5,6 +5,7 @@ No step runs: prompts are loaded, functions are read. All errors of a file are r
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Annotated, Any, TypeAlias
 
 from msgspec.structs import replace
@@ -309,7 +310,7 @@ class _Reader:
         if table.else_ is not None:
             self._check_else(name, table.else_)
         checks = [
-            entry.spec(self._located.where("steps", name, "checks", number), name=entry.kind)
+            entry.spec(partial(self._located.where, "steps", name, "checks", number), name=entry.kind)
             for number, entry in enumerate(table.checks)
         ]
         return StepSpec(

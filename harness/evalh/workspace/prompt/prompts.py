@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from shlex import quote
 
 from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError, did_you_mean
 from evalh.core.ports import Tree
@@ -32,7 +33,7 @@ class Prompts:
         found = self._versions(name) if _is_plain(name) else ()
         if not found:
             have = self.names()
-            hint = did_you_mean(name, have) if have else f"evalh prompt new {name}"
+            hint = did_you_mean(name, have) if have else f"evalh prompt new {quote(name)}"
             raise NotFound(f"no prompt {name!r}", where=label(self.tree, self.folder), hint=hint)
         return found
 
@@ -259,7 +260,7 @@ def frozen_edits(base: Prompts, head: Prompts) -> list[WorkspaceError]:
                     WorkspaceError(
                         f"{name}@{version} is frozen on {base.tree.revision} and was removed",
                         where=label(head.tree, path),
-                        hint=f"bring it back: git checkout {base.tree.revision} -- {path}",
+                        hint=f"bring it back: git checkout {base.tree.revision} -- {quote(path)}",
                     )
                 )
             elif _differs(base, head, name, version):
@@ -267,7 +268,7 @@ def frozen_edits(base: Prompts, head: Prompts) -> list[WorkspaceError]:
                     WorkspaceError(
                         f"{name}@{version} is frozen on {base.tree.revision} and was changed, or a partial of it was",
                         where=label(head.tree, head.path(name, version)),
-                        hint=f"edit {DRAFT}{SUFFIX} instead, then: evalh prompt release {name}",
+                        hint=f"edit {DRAFT}{SUFFIX} instead, then: evalh prompt release {quote(name)}",
                     )
                 )
     return edits

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 from evalh.core.errors import EvalhError, UsageError, WorkspaceError
@@ -29,7 +30,7 @@ def new(root: Path, prompts: Prompts, name: str, text: str, suffix: str = SUFFIX
     versions = prompts.versions(name) if name in prompts.names() else ()
     if versions and (suffix == SUFFIX or DRAFT in versions):
         what = "is there" if suffix == SUFFIX else "has a draft"
-        raise UsageError(f"prompt {name!r} {what}", hint=f"edit it, or release it: evalh prompt release {name}")
+        raise UsageError(f"prompt {name!r} {what}", hint=f"edit it, or release it: evalh prompt release {quote(name)}")
     text = text.replace("\r\n", "\n")
     path = f"{prompts.folder}/{name}/{DRAFT}{suffix}"
     prompts.parse(name, DRAFT, text, path)
@@ -125,7 +126,7 @@ def _frozen_as(prompts: Prompts, spec: StepSpec, used: PromptVersion) -> str:
     raise WorkspaceError(
         f"step {spec.name!r} uses the draft of {used.name!r}, which is not released",
         where=spec.where,
-        hint=f"evalh prompt release {used.name}",
+        hint=f"evalh prompt release {quote(used.name)}",
     )
 
 

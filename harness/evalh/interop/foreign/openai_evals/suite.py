@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from shlex import quote
 
 from evalh.core.digest import canonical
 from evalh.core.errors import UsageError
@@ -168,7 +169,7 @@ class _Book:
             self.first_model = self.first_model or name
             why = f"{len(answers):,} answers of {run} are kept: today's graders judge them, and no model is asked"
             self._sheet.add(
-                Fidelity.NOTE, path, f"run {run}", why, subject=Subject.MODEL, do=f"evalh run --model {name}"
+                Fidelity.NOTE, path, f"run {run}", why, subject=Subject.MODEL, do=f"evalh run --model {quote(name)}"
             )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from shlex import quote
 from typing import Any
 
 from evalh.core.errors import WorkspaceError
@@ -130,10 +131,14 @@ class _Config:
             transfer.prompts[name] = written
             transfer.suites[name] = self._suite(name, members, rows)
             if len(written) > 1:
-                self._note("prompts", f"{len(written)} prompts are versions of one", f"evalh compare {name} v1 v2")
+                self._note(
+                    "prompts", f"{len(written)} prompts are versions of one", f"evalh compare {quote(name)} v1 v2"
+                )
             if len(members) > 1:
                 others = ", ".join(member.name for member in members[1:])
-                self._note("providers", f"the suite asks {members[0].name}", f"evalh run {name} --model …: {others}")
+                self._note(
+                    "providers", f"the suite asks {members[0].name}", f"evalh run {quote(name)} --model …: {others}"
+                )
 
     def _renderings(self, rows: ForeignRows) -> Iterator[Rendering]:
         """Yield every prompt with every row, as the source has them and as they are written."""
@@ -174,7 +179,9 @@ class _Config:
         name = free_name("recorded", {*transfer.models, *self._request.taken})
         transfer.models[name] = {"provider": "replay", "path": path}
         self._note(
-            "providerOutput", f"{len(rows.outputs)} answers are recorded", f"evalh run {self._name} --model {name}"
+            "providerOutput",
+            f"{len(rows.outputs)} answers are recorded",
+            f"evalh run {quote(self._name)} --model {quote(name)}",
         )
 
     def _note(self, what: str, why: str, do: str | None = None) -> None:

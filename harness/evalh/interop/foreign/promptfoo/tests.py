@@ -135,7 +135,7 @@ class TestReader:
                 value = parse(source)
                 refuse_unholdable(value, f"{name}:{line}")
             except NotStrictJson as exc:
-                raise WorkspaceError(f"is not JSON: {exc}", where=f"{name}:{line}") from None
+                raise WorkspaceError(f"is not JSON: {exc.in_line}", where=f"{name}:{line}") from None
             yield self._test(self._loose(value, name, line, node))
 
     @staticmethod
