@@ -149,7 +149,7 @@ def test_in_a_workspace_the_tables_of_recordings_are_printed_and_names_are_free(
     ran = here(tmp_path, "run", "q", "--json")
     (result,) = json.loads(ran.out)["results"]
     assert (result["good"], result["ungraded"]) == (3, 1)
-    assert any("3 recorded outputs; 1 rows have none" in one["why"] for one in done.document["items"])
+    assert any("3 recorded outputs; 1 row has none, and is ungraded" in one["why"] for one in done.document["items"])
 
 
 OUTPUTS = [

@@ -5,22 +5,29 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from faults.running import until
 from workspaces import PROMPT, ChatServer, chat_server, evalh, write_workspace
 
 WAITS = "watching: save a file to run again"
+
+
+def command(folder: Path) -> list[str]:
+    return [sys.executable, "-m", "evalh", "-C", str(folder), "run", "--watch"]
 
 
 class Watched:
     """A watch that runs, and what it printed."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
-        command = [sys.executable, "-m", "evalh", "-C", str(folder), "run", "--watch", *arguments]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.process = subprocess.Popen(
+            [*command(folder), *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
 
     def until_it_waits(self) -> str:
         assert self.process.stdout is not None
@@ -115,6 +122,22 @@ def test_a_saved_draft_is_asked_and_one_that_is_broken_is_told(
     assert "good 7 → 7 of 8  +0.0 points\nno case changed its verdict\n" in mended
     assert len(server.asked) == 16
     assert watched.interrupt() == 0
+
+
+def test_what_it_prints_into_the_workspace_is_no_save(served: tuple[ChatServer, Path]) -> None:
+    _, folder = served
+    log, rows = folder / "watched.txt", folder / "datasets/triage.jsonl"
+
+    def waits(times: int) -> bool:
+        return log.read_text().count(WAITS) == times
+
+    with log.open("w") as out, subprocess.Popen(command(folder), stdout=out, stderr=subprocess.STDOUT) as process:
+        until(lambda: waits(1))
+        rows.write_text(rows.read_text().replace('"order 3"', '"order 14"'))
+        until(lambda: waits(2))
+        time.sleep(2)  # many looks at the files
+        assert waits(2)
+        process.send_signal(signal.SIGINT)
 
 
 def test_ctrl_c_in_a_run_keeps_what_was_paid(tmp_path: Path) -> None:

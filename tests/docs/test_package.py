@@ -69,6 +69,6 @@ def test_the_wheel_works_in_a_clean_environment_and_the_archive_holds_no_stray_f
 
     assert "the first run uses recorded answers" in begun
     assert "sentiment@draft on recorded" in told
-    assert "note: recorded answers were used, no model was asked" in told
+    assert "note: recorded answers were used, the model was not asked" in told
     assert "24: 19 good · 5 bad · 0 ungraded" in told
     assert run(program, "--version", folder=tmp_path).strip() == f"evalh {__version__}"

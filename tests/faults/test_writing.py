@@ -86,7 +86,10 @@ def test_a_workspace_that_cannot_be_read_is_told_in_comment_and_junit(evalh: Com
     done = gate(evalh, repo)
 
     assert done.code == 2
-    assert "not decided" in (repo.folder / "c.md").read_text()
+    comment = (repo.folder / "c.md").read_text()
+    assert "evalh gate: not decided" in comment
+    assert comment.count("evalh.toml:") == 1
+    assert r"\\n" not in comment
     assert 'errors="1"' in (repo.folder / "j.xml").read_text()
 
 

@@ -92,7 +92,7 @@ def test_a_stale_baseline_says_what_changed(tmp_path: Path) -> None:
     assert [one.stale for one in after] == [("prompt changed",)]
     assert [one.again for one in before] == [None]
     assert after[0].again is not None
-    assert after[0].again.startswith("evalh baseline accept triage@")
+    assert after[0].again.startswith("evalh baseline accept triage@")  # the log has no answer of this prompt
 
 
 def test_a_suites_gate_is_a_test(tmp_path: Path, pytester: pytest.Pytester) -> None:
@@ -128,6 +128,8 @@ def test_a_baseline_ages(tmp_path: Path) -> None:
 
     assert fresh[0].stale == ()
     assert stale[0].stale == ("15 days old, more than 14",)
+    assert stale[0].again is not None
+    assert stale[0].again.startswith("evalh baseline accept --fresh triage@")  # the log's answers are as old
 
 
 def test_outputs_that_a_suite_does_not_allow_are_not_kept(tmp_path: Path) -> None:

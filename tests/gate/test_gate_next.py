@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from evalh.api.workspace import Workspace
+from evalh.core.errors import ExitCode
 from evalh.report.markdown.gate import _text
 from evalh.viewer.list_page import list_page
 from faults.running import here
@@ -90,6 +91,20 @@ def test_power_takes_the_disagreement_from_a_gate_that_met_every_case(tmp_path: 
     assert assumed["discordance_from"] == "policy"
     assert (measured["discordance_from"], measured["discordance"]) == (gate["gate"], 3 / 24)
     assert f"as in gate {gate['gate']}" in " ".join(here(repo.folder, "power").out.split())
+
+
+def test_a_gate_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
+    repo = repo_of(tmp_path, was=30, now=8)
+    first = json.loads(here(repo.folder, "gate", "--base", "main", "--json").out)["gate"]
+    whole, begun = here(repo.folder, "show", first), here(repo.folder, "show", first[:-2])
+    second = json.loads(here(repo.folder, "gate", "--base", "main", "--json").out)["gate"]
+    several = here(repo.folder, "show", first[:6])
+
+    assert (whole.exit, begun.out) == (0, whole.out)
+    assert several.exit == ExitCode.USAGE
+    assert "is the beginning of several comparisons or gates" in several.err
+    assert first in several.err
+    assert second in several.err
 
 
 def test_power_does_not_take_it_from_a_gate_that_ended_early(tmp_path: Path) -> None:

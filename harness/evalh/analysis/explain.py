@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from evalh.core.attempt import ErrorKind
+from evalh.core.money import in_dollars
 from evalh.core.prompt import OnBad, Pipeline
 from evalh.core.reasoning import KEEP, STRIP
 from evalh.core.route import BudgetPolicy, EscalateBy, RepairBy, Route
@@ -132,7 +133,8 @@ def _aloud(reasoning: Mapping[str, str]) -> Iterator[Statement]:
     }
     for word, what in then.items():
         if models := [name for name, chosen in reasoning.items() if chosen == word]:
-            when = f"{', '.join(models)} writes its reasoning before the answer (<think>…</think> and the like)"
+            write = "write" if len(models) > 1 else "writes"
+            when = f"{', '.join(models)} {write} reasoning before the answer (<think>…</think> and the like)"
             yield Statement(topic=ALOUD, when=when, then=what)
 
 
@@ -311,14 +313,14 @@ def _bounds(budget: BudgetPolicy) -> Iterator[tuple[str, str]]:
     saved = "and the run is saved with exit code 4"
     spent = f"no new call is sent, calls in flight finish, {saved}"
     if budget.usd_per_run is not None:
-        yield f"the worst case of the next call would pass ${budget.usd_per_run:f} for the run", spent
+        yield f"the worst case of the next call would pass {in_dollars(budget.usd_per_run)} for the run", spent
     if budget.usd_per_day is not None:
-        day = f"the worst case of the next call of `evalh.ask` would pass ${budget.usd_per_day:f} for 24 hours"
+        day = f"the worst case of the next call of `evalh.ask` would pass {in_dollars(budget.usd_per_day)} for 24 hours"
         yield day, "it is not made, and that ask raises BudgetSpent; a run goes on"
     if budget.tokens_per_run is not None:
         yield f"the worst case of the next call would pass {budget.tokens_per_run} tokens for the run", spent
     if budget.usd_per_case is not None:
-        another = f"another attempt could pass ${budget.usd_per_case:f} for its case"
+        another = f"another attempt could pass {in_dollars(budget.usd_per_case)} for its case"
         yield another, "it is not made; the sample is ungraded"
     if budget.deadline_s is not None:
         yield (

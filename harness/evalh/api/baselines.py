@@ -63,29 +63,35 @@ def _state(parts: Parts, path: str, now: float) -> BaselineState:
         header = baseline.header
         options = RunOptions(target=header["suite"], prompts=(header["prompt"],), models=(header["model"],))
         (plan,) = parts.plans(options)
-        stale = tuple(_reasons(parts, baseline, plan, now))
+        reasons, asks = [*_reasons(baseline, plan)], [*_asks_again(parts, baseline, plan, now)]
         prompt, suite, model = (quote(header[key]) for key in ("prompt", "suite", "model"))
-        again = f"evalh baseline accept {prompt} --suite {suite} -m {model}"
+        # Without --fresh, what the log has would be accepted again: the other model's answers, or the old ones.
+        fresh = " --fresh" if asks else ""
+        again = f"evalh baseline accept{fresh} {prompt} --suite {suite} -m {model}"
         return BaselineState(
             path=path,
             date=header["date"],
             good_rate=header.get("summary", {}).get("good_rate"),
-            stale=stale,
+            stale=(*reasons, *asks),
             outputs=bool(header.get("outputs")),
-            again=again if stale else None,
+            again=again if reasons or asks else None,
         )
     except EvalhError as exc:
         return BaselineState(path=path, date="", good_rate=None, stale=(exc.what,), outputs=None, again=None)
 
 
-def _reasons(parts: Parts, baseline: Baseline, plan: Plan, now: float) -> Iterator[str]:
+def _reasons(baseline: Baseline, plan: Plan) -> Iterator[str]:
     header, current = baseline.header, plan.fingerprint().document()
     yield from (f"{part} changed" for part, before in header["fingerprint"].items() if current.get(part) != before)
-    old = too_old(baseline, plan.suite.baseline, now)
-    if old is not None:
-        yield old
     if header.get("outputs") and not plan.suite.baseline.outputs:
         yield "has outputs, which the suite does not allow: accept it again, and remove them from git's history"
+
+
+def _asks_again(parts: Parts, baseline: Baseline, plan: Plan, now: float) -> Iterator[str]:
+    """Say why the answers themselves are out of date."""
+    header, old = baseline.header, too_old(baseline, plan.suite.baseline, now)
+    if old is not None:
+        yield old
     then, today = sorted(header.get("answering_models", ())), _answering(parts, plan, header["date"])
     if then and today is not None and today not in then:
         yield f"{today} answers now, {', '.join(then)} then"

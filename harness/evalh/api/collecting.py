@@ -1,4 +1,4 @@
-"""Spans into `production.db`: what `evalh collect` receives, and what `evalh import otel` reads."""
+"""Receive spans into `production.db`: from `evalh collect`, and from the files that `evalh import otel` reads."""
 
 import os
 from collections.abc import Mapping

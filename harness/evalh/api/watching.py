@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 from typing import TypeAlias
@@ -37,8 +38,12 @@ class Update(Value, kw_only=True):
 
 
 def saved(root: Path) -> Saved:
-    """Return the files that a run may read. Folders of tools, hidden ones and reports are left out."""
+    """Return the files that a run may read. Folders of tools, hidden ones and reports are left out.
+
+    The files that this process prints to are left out, too: `evalh run --watch > log.txt` would run without end.
+    """
     found: dict[str, tuple[int, int]] = {}
+    own = {(state.st_dev, state.st_ino) for state in _printed_to()}
     for folder, below, names in os.walk(root):
         below[:] = sorted(name for name in below if not name.startswith(".") and name not in _NOT_WATCHED)
         for name in names:
@@ -48,10 +53,18 @@ def saved(root: Path) -> Saved:
                 state = os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118 (a walk is text; a Path each costs)
             except OSError:  # an editor is replacing it
                 continue
+            if (state.st_dev, state.st_ino) in own:
+                continue
             found[f"{folder}/{name}"] = state.st_mtime_ns, state.st_size
             if len(found) >= _MOST_FILES:
                 return found
     return found
+
+
+def _printed_to() -> Iterator[os.stat_result]:
+    for stream in (1, 2):
+        with suppress(OSError):  # it is closed
+            yield os.fstat(stream)
 
 
 def next_save(root: Path, before: Saved) -> Saved:

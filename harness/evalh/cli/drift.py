@@ -1,5 +1,6 @@
 """`evalh drift`: whether the model behind a name changed."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -58,7 +59,7 @@ def command(app: App, options: "DriftOptions", *, dry_run: bool) -> int:
 
 
 def _show(app: App, found: "list[Drift]") -> None:
-    from evalh.core.errors import ExitCode
+    from evalh.core.errors import EvalhError, ExitCode
     from evalh.report.documents.drift import drift_document
     from evalh.report.terminal.drift import show_drift
     from evalh.report.text import typable
@@ -68,7 +69,10 @@ def _show(app: App, found: "list[Drift]") -> None:
         return
     show_drift(app.console, found)
     if any(one.exit is ExitCode.CANNOT_MEASURE for one in found):
-        again = "evalh calls --errors; then the same command, which asks only what was not answered"
+        errors = ""
+        with suppress(EvalhError):  # no log: nothing was asked
+            errors = "evalh calls --errors; then " if app.workspace.calls("errors", None, 1) else ""
+        again = f"{errors}the same command, which asks only what was not answered"
         app.hints.print(f"next: {again}", style="dim", soft_wrap=True)
     for one in found:
         names = [typable(name) for name in (one.prompt, one.suite, one.model)]

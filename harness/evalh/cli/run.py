@@ -146,7 +146,7 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
     lines.append(_to_look_at(results))
     app.hints.print()
     if any(_recorded(app, result) for result in results):
-        note = "note: recorded answers were used, no model was asked"
+        note = "note: recorded answers were used, the model was not asked"
         if any("not_recorded" in result.summary.all_errors for result in results):
             note += "; they match only the prompt, inputs and params of the recording"
             lines[:0] = _askable(app)

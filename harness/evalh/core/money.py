@@ -31,6 +31,13 @@ def plus(amount: Decimal | None, more: Decimal | None) -> Decimal | None:
     return None if amount is None or more is None else amount + more
 
 
+def in_dollars(amount: Decimal) -> str:
+    """Write an exact amount as `$2.00`: in full, without an exponent, with at least two digits after the point."""
+    text = f"{amount:f}"
+    places = len(text.partition(".")[2])
+    return f"${text}" if places > 1 else f"${amount:.2f}"
+
+
 def believed(amount: Decimal | None) -> Decimal | None:
     """Return an amount that a provider or a plugin states; None if it is below 0 or not finite."""
     return amount if amount is not None and amount.is_finite() and amount >= 0 else None

@@ -8,6 +8,7 @@ from decimal import Context, Decimal
 from msgspec import Struct, field
 
 from evalh.core.attempt import Call, CallError, Completion, ErrorKind, Usage
+from evalh.core.money import in_dollars
 from evalh.core.ports import Pricer, Provider
 from evalh.core.request import Media, Request, Text
 from evalh.core.route import BudgetPolicy
@@ -90,7 +91,7 @@ class Purse(Struct):
 
 
 def _dollars(amount: Decimal) -> str:
-    return f"${Context(prec=4).plus(amount):f}"  # without an exponent; a small amount must not read as 0
+    return in_dollars(Context(prec=4).plus(amount))  # a small amount must not read as 0
 
 
 def _spending(purse: Purse, write: Callable[[Decimal], str], unit: str) -> str:
@@ -156,8 +157,8 @@ class Treasury(Struct):
         if self.usd_per_case is not None and case.counted_usd + usd > self.usd_per_case:
             raise CallError(
                 ErrorKind.BUDGET,
-                f"another attempt could cost {_dollars(usd)}{_LONGEST}, more than is left of ${self.usd_per_case:f}"
-                " for a case",
+                f"another attempt could cost {_dollars(usd)}{_LONGEST}, more than is left of"
+                f" {in_dollars(self.usd_per_case)} for a case",
             )
         self.halt.check()
         while not self._try(usd, tokens):

@@ -313,4 +313,4 @@ def test_a_tiny_budget_is_told_in_plain_digits() -> None:
 
     play(ask_many(provider, 1))
 
-    assert "$0 of $0.0000001 spent" in str(stage.halt.reason)
+    assert "$0.00 of $0.0000001 spent" in str(stage.halt.reason)

@@ -109,8 +109,10 @@ def _record(transfer: Transfer, rows: _OwnRows, column: OwnColumn, name: str, to
     transfer.recordings[path] = rows.recorded(column)
     transfer.models[column.key] = {"provider": "replay", "path": path}
     given = sum(1 for _ in rows.outputs(column))
-    empty = f"; {total - given:,} rows have none, and are ungraded" if given < total else ""
-    why = f"{given:,} recorded outputs{empty}: graders judge them, and no model is asked"
+    none = "1 row has none, and is" if total - given == 1 else f"{total - given:,} rows have none, and are"
+    empty = f"; {none} ungraded" if given < total else ""
+    some = "1 recorded output" if given == 1 else f"{given:,} recorded outputs"
+    why = f"{some}{empty}: graders judge them, and no model is asked"
     sheet, do = transfer.sheet, f"evalh run {shlex.quote(name)} --model {shlex.quote(column.key)}"
     sheet.add(Fidelity.NOTE, path, f"column {column.name}", why, subject=Subject.MODEL, do=do)
 

@@ -103,7 +103,7 @@ def _told(canary: DriftResult) -> str:
 def undecided_document(error: EvalhError, base: str, head: str) -> GateDocument:
     """Return the document of a gate that came to no decision: it says why, and what to do next."""
     what = f"{error.where}: {error.what}" if error.where else error.what
-    reasons = (f"not decided: {what}", *(error.hint or "").splitlines())
+    reasons = (what, *(error.hint or "").splitlines())
     finding = Finding("decided", ExitCode.CANNOT_MEASURE, "\n".join(reasons))
     return GateDocument(
         status=GateStatus.INCONCLUSIVE,

@@ -75,7 +75,7 @@ def _blocks(gate: GateDocument) -> Iterator[str]:
     for reason in gate.reasons:
         yield f"- {_text(_short(reason))}\n"
     for finding in gate.findings:
-        if finding.reason not in gate.reasons:
+        if not {*finding.reason.splitlines()} <= {*gate.reasons}:
             yield f"- {_sign(finding)} {_text(_short(finding.reason))}\n"
     for notice in gate.notices:
         yield f"\n_{_text(_short(notice))}_\n"
