@@ -308,7 +308,8 @@ def replies(sought: Sought) -> Iterator[Callable[[str], object]]:
 
 
 def same(by: Any, **where: Any) -> Callable[[str], object]:
-    scope = Scope(GraderSpec(kind="self_consistency", name="s", params={}), grading_environment(), build)
+    spec = GraderSpec(kind="self_consistency", name="s", params={})
+    scope = Scope(spec, grading_environment(), build, spec.where_of)
     reduce = SelfConsistency(by=by, fenced=True, **where).reducing(scope)
 
     def reduced(text: str) -> object:

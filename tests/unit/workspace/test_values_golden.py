@@ -145,7 +145,8 @@ def plain(value: Any) -> Any:
     """Return a value as JSON that keeps apart what compares differently: 2 and 2.0, "0.10" and "0.1"."""
     fields = [name for name in getattr(value, "__struct_fields__", ()) if name != "source"]
     if fields:
-        return {name: plain(getattr(value, name)) for name in fields}
+        lines = {"places": {key: value.where_of(key) for key in value.params}} if isinstance(value, GraderSpec) else {}
+        return {name: plain(lines.get(name, getattr(value, name))) for name in fields}
     match value:
         case Decimal():
             return {"Decimal": str(value)}
