@@ -137,7 +137,7 @@ def test_a_budget_that_lets_nothing_through_says_so(tmp_path: Path) -> None:
         done = here(folder, "run", "--budget", "0.00002")
 
     assert done.exit == ExitCode.CANNOT_MEASURE
-    assert "$0 of $0.00002 spent, and another attempt could cost $0.000" in " ".join(done.out.split())
+    assert "$0.00 of $0.00002 spent, and another attempt could cost $0.000" in " ".join(done.out.split())
     assert "with an answer as long as max_tokens allows" in " ".join(done.out.split())
     assert server.asked == []
 

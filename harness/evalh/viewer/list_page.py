@@ -230,18 +230,18 @@ class _Suite(msgspec.Struct):
     suite: str = ""
 
 
-class _Told(msgspec.Struct):
+class _InList(msgspec.Struct):
     """What the list shows of a kept decision: the rest of its document is skipped unread."""
 
     doubt: bool = False
     suites: tuple[_Suite, ...] = ()
 
 
-def _told(row: GateRow) -> _Told:
+def _told(row: GateRow) -> _InList:
     try:
-        return msgspec.json.decode(row.content, type=_Told)
+        return msgspec.json.decode(row.content, type=_InList)
     except (msgspec.MsgspecError, UnicodeError):
-        return _Told()  # its own page says what is damaged
+        return _InList()  # its own page says what is damaged
 
 
 def _gate(row: GateRow) -> Markup:

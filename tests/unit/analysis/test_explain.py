@@ -71,9 +71,9 @@ def test_every_kind_of_error_is_accounted_for() -> None:
         "another temperature and seed, 2 times at most",
         "strong is shown the answer and confirms or corrects it",
         "never above 8 in flight, 60000 tokens a minute",
-        "would pass $2 for the run",
+        "would pass $2.00 for the run",
         "would pass 9000 tokens",
-        "could pass $0.1 for its case",
+        "could pass $0.10 for its case",
         "60 s have passed",
         "meanwhile strong is asked",
     ],
@@ -101,7 +101,7 @@ def test_a_rate_limit_is_waited_for_even_where_one_attempt_is_declared() -> None
 
 def test_what_happens_to_calls_in_flight_is_stated_for_each_end_of_a_run() -> None:
     assert "60 s have passed since the run began → no new call is sent, calls in flight are cancelled" in told(FULL)
-    assert "would pass $2 for the run → no new call is sent, calls in flight finish" in told(FULL)
+    assert "would pass $2.00 for the run → no new call is sent, calls in flight finish" in told(FULL)
 
 
 def test_an_open_breaker_leads_to_the_fallback_only_where_the_route_says_so() -> None:
