@@ -59,7 +59,7 @@ def test_a_label_of_an_output_on_which_the_judge_now_errs_is_counted(labelled: P
     assert here(labelled, "run").exit in (0, 4)
 
     assert unused(here(labelled, "calibrate", "tone")) == [
-        "3 labelled outputs not used: the judge gave no verdict (it erred or abstained) (ask it again: evalh run triage)"
+        "3 labelled outputs not used: the judge gave no verdict (it erred or abstained) (evalh report shows its reason for each; evalh run triage --fresh asks everything again)"
     ]
 
 

@@ -126,3 +126,38 @@ def test_power_does_not_take_it_from_a_gate_that_ended_early(tmp_path: Path) -> 
 )
 def test_a_comment_escapes_only_what_markdown_reads(text: str, told: str) -> None:
     assert _text(text) == told
+
+
+def test_a_new_version_that_nothing_uses_is_named_as_not_judged(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=24)
+    draft = repo.folder / "prompts/triage/draft.prompt"
+    with repo.on_main():
+        repo.write("prompts/triage/v1.prompt", draft.read_text())
+        repo.write("evalh.toml", (repo.folder / "evalh.toml").read_text() + '[prompts.triage]\nlive = "v1"\n')
+    repo.write("prompts/triage/v2.prompt", draft.read_text())  # what the draft says: it is judged with the draft
+    repo.write("prompts/triage/v3.prompt", draft.read_text().replace("every 10", "every 3"))
+    told = " ".join(here(repo.folder, "gate", "--base", "main").out.split())
+
+    assert "triage@v3 is new, and neither the draft nor live: it was not judged" in told
+    assert "triage@v2 is new" not in told
+    (command,) = re.findall(r"evalh compare (\S+) (\S+)", told)
+    assert here(repo.folder, "compare", *command).exit == 0
+
+
+def test_new_graders_say_what_they_make_of_the_same_answers(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=24)
+    suite = repo.folder / "evals/triage.yaml"
+    suite.write_text(suite.read_text().replace("path: label", "path: lable"))
+    told = here(repo.folder, "gate", "--base", "main", "--allow-suite-change")
+
+    assert "no answer can differ; head's graders call 0 of 24 samples good" in " ".join(told.out.split())
+
+
+def test_cases_that_did_get_worse_are_told_from_the_doubt_about_all_cases(tmp_path: Path) -> None:
+    repo = repo_of(tmp_path, was=30, now=8)
+    told = here(repo.folder, "gate", "--base", "main", "--confirm")
+
+    assert told.exit == 0
+    assert "3 regressed; the regressed ones did get worse: that cases in general do is not shown by so few" in " ".join(
+        told.out.split()
+    )

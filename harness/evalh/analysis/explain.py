@@ -133,8 +133,7 @@ def _aloud(reasoning: Mapping[str, str]) -> Iterator[Statement]:
     }
     for word, what in then.items():
         if models := [name for name, chosen in reasoning.items() if chosen == word]:
-            write = "write" if len(models) > 1 else "writes"
-            when = f"{', '.join(models)} {write} reasoning before the answer (<think>…</think> and the like)"
+            when = f"an answer of {' or '.join(models)} begins with reasoning (<think>…</think> and the like)"
             yield Statement(topic=ALOUD, when=when, then=what)
 
 

@@ -1,6 +1,8 @@
 """What a change touches: which suites' fingerprints differ between the merge base and head, and which rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from shlex import quote
 
 from msgspec.structs import replace
 
@@ -11,6 +13,7 @@ from evalh.api.sides import Sides, SuitePairs, suite_pairs
 from evalh.api.weakened import held_to_each, lost, weakened
 from evalh.core.case import Case
 from evalh.core.errors import EvalhError, NotFound, WorkspaceError, did_you_mean
+from evalh.core.prompt import DRAFT
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.engine.gate.change import RowChanges, SuiteChange, Word, row_changes
@@ -97,6 +100,27 @@ def _change(sides: Sides, name: str, was: str | None, model: str | None) -> Suit
         judges=judges,
         labels=labels_of(sides.head, head.suite.name, judges),
     )
+
+
+def not_judged(sides: Sides, touched: Iterable[SuiteChange]) -> Iterator[str]:
+    """Name the new frozen versions that no suite ran: neither draft nor live, and not in a pipeline."""
+    if sides.base is None:
+        return
+    head, base = sides.head.under_test, sides.base.under_test
+    judged: set[str | None] = {
+        plan.version.digest for change in touched for plan in (change.head, change.base) if plan is not None
+    }
+    for plan in (change.head for change in touched):
+        judged |= {step.prompt_digest for step in plan.pipeline.record()} if plan.pipeline is not None else set()
+    for name in set(head.names()) & set(base.names()):
+        added = [one for one in head.versions(name) if one != DRAFT and one not in base.versions(name)]
+        with suppress(EvalhError):  # a version that cannot be read is told by evalh check
+            live = head.live(name)
+            in_use = [head.load(name, one) for one in head.versions(name) if added and one in (DRAFT, live)]
+            for one in (head.load(name, version) for version in added):
+                if one.digest not in judged | {other.digest for other in in_use}:
+                    how = f"evalh compare {quote(f'{name}@{live}')} {quote(one.label)}"
+                    yield f"{one.label} is new, and neither the draft nor live: it was not judged; {how}"
 
 
 def _plan(parts: Parts, suite: str, model: str | None, prompt: str | None = None) -> Plan:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from evalh.analysis.gate.decision import Finding, GateDecision, Series, SuiteDecision
 from evalh.analysis.gate.sequential_tests import ALPHA, Family, judge, number_of_tests
 from evalh.api.baselines import Baselines
-from evalh.api.changes import find_changes, scored_as
+from evalh.api.changes import find_changes, not_judged, scored_as
 from evalh.api.event_loop import SystemClock, in_loop
 from evalh.api.files import brought_log
 from evalh.api.judges import judge_kin, labels_of, standings
@@ -162,7 +162,7 @@ def gate(parts: Parts, options: GateOptions, progress: Progress | None = None) -
             merge_base=sides.merge_base,
             unchanged=changes.unchanged,
             findings=tuple(word.finding(allowed=options.allow_suite_change) for word in words),
-            notices=sides.notices,
+            notices=(*sides.notices, *not_judged(sides, changes.touched)),
             series=series,
         )
         return keep_decision(store, decision) if store else decision

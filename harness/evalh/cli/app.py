@@ -68,6 +68,13 @@ class App:
         """Where progress and hints go: stderr."""
         return _console(sys.stderr)
 
+    def is_recorded(self, model: str) -> bool:
+        """Whether a recording answers under this name: it cannot be asked again."""
+        from evalh.providers.registry import traits_of
+
+        spec = self.workspace.config.models.get(model)
+        return spec is not None and traits_of(spec.provider).recorded
+
     def show(self, value: T, document: "Callable[[T], Struct]", text: "Callable[[Console, T], None]") -> None:
         """Print a verb's answer: the document made of it under `--json`, else as text."""
         if self.json:

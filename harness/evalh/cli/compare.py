@@ -81,11 +81,13 @@ def _show(app: App, view: "ComparisonView") -> None:
 
     show_comparison(app.console, view)
     app.hints.print()
-    for line in _next(view):
+    recorded = any(app.is_recorded(side.model) for side in (view.comparison.base, view.comparison.head))
+    for line in _next(view, recorded=recorded):
         app.hints.print(f"next: {line}", style="dim", soft_wrap=True)
 
 
-def _next(view: "ComparisonView") -> list[str]:
+def _next(view: "ComparisonView", *, recorded: bool) -> list[str]:
+    """Return what to type next; a recording cannot be asked again."""
     from evalh.report.text import typable
 
     comparison = view.comparison
@@ -97,7 +99,7 @@ def _next(view: "ComparisonView") -> list[str]:
             return [f"evalh compare {sides}   grades both with the current suite; answers come from the log", again]
         return ["--intersection   compares the cases that both sides have, with the same rows", again]
     lines = []
-    if comparison.regressed and not comparison.confirmed:
+    if comparison.regressed and not comparison.confirmed and not recorded:
         lines.append("--confirm   asks again what got worse: regressed, unstable or noise")
     if comparison.regressed and (name := typable(comparison.regressed[0])):
         lines.append(f"evalh show {name}   what was sent, what came back, which grader failed")

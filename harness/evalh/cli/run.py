@@ -145,7 +145,7 @@ def _suggest(app: App, results: "list[RunResult]") -> None:
     lines += _of_escalations(app, results)
     lines.append(_to_look_at(results))
     app.hints.print()
-    if any(_recorded(app, result) for result in results):
+    if any(app.is_recorded(result.record.model) for result in results):
         note = "note: recorded answers were used, the model was not asked"
         if any("not_recorded" in result.summary.all_errors for result in results):
             note += "; they match only the prompt, inputs and params of the recording"
@@ -200,13 +200,6 @@ def _to_look_at(results: "list[RunResult]") -> str:
         return f"evalh matrix {' '.join(names)} --report matrix.html   every case under each run, on one page"
     reported = " ".join(result.record.id for result in results)
     return f"evalh report {reported}   a page: every sample, and what to ship"
-
-
-def _recorded(app: App, result: "RunResult") -> bool:
-    from evalh.providers.registry import traits_of
-
-    spec = app.workspace.config.models.get(result.record.model)
-    return spec is not None and traits_of(spec.provider).recorded
 
 
 def _unpriced(app: App, result: "RunResult") -> bool:

@@ -372,10 +372,7 @@ def tightest(budgets: Iterable[BudgetPolicy]) -> BudgetPolicy:
 
 
 def budget_for(target: Target, prices: Prices, usd: Decimal | None, asked: Iterable[Target] = ()) -> BudgetPolicy:
-    """Return the budget of a run: `usd`, or otherwise the route's.
-
-    Raises UsageError if money is counted and a model has no price, or a request no bound on its output.
-    """
+    """Return the budget of a run: `usd`, or otherwise the route's. Raises UsageError where it bounds no request."""
     budget = target.route.budget if usd is None else replace(target.route.budget, usd_per_run=usd)
     if not budget.counts_money and budget.tokens_per_run is None:
         return budget
@@ -384,7 +381,9 @@ def budget_for(target: Target, prices: Prices, usd: Decimal | None, asked: Itera
             raise UsageError(
                 f"a budget in USD cannot bound {name!r}: it has no price per token",
                 where=leaf.where,
-                hint=f"add to [models.{name}] in evalh.toml: price = {{input = 0.25, output = 2.0}}",
+                hint="a recording buys nothing: leave the budget out"
+                if leaf.provider.traits.recorded
+                else f"add to [models.{name}] in evalh.toml: price = {{input = 0.25, output = 2.0}}",
             )
         if leaf.settings.max_tokens is None:
             raise UsageError(

@@ -101,6 +101,7 @@ class Recording:
             self._rows = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._hashes = array("q")
         self._offsets = array("Q")
+        self.names_requests = True  # every row
         self._index()
         if not len(self):
             raise _empty(path)
@@ -137,6 +138,7 @@ class Recording:
                 raise WorkspaceError(f"'cost_usd' is {row.cost_usd}: not an amount", where=f"{self.path}:{number}")
             hashes.append(hash(row.key))
             offsets.append(offset)
+            self.names_requests = self.names_requests and row.request is not None
         # Sorted by hash, a lookup is a bisection: Python's dict would take 100 bytes a row and more.
         order = sorted(range(len(hashes)), key=hashes.__getitem__)
         self._hashes = array("q", (hashes[place] for place in order))
@@ -235,6 +237,11 @@ class ReplayProvider(SpecifiedProvider):
     def identity(self) -> Mapping[str, JsonValue]:
         """The recording's digest: of its rows, whether gzipped or not. Raises NotFound, WorkspaceError."""
         return {"provider": self.kind, "recording": self._recording.digest}
+
+    @property
+    def answers_any_prompt(self) -> str | None:
+        """The recording, if its rows answer whatever the prompt says: they do not name their requests."""
+        return None if self._recording.names_requests else self._path
 
     async def open(self) -> None:
         _ = self._recording

@@ -254,8 +254,9 @@ def unused_labels(unused: UnusedLabels, suite: str, judge: str, *, pairs: bool =
     """Say of labelled outputs that no number uses why that is, and what the reader can do."""
     label = f"evalh label {quote(suite)}" + ("" if pairs else f" --about {quote(judge)}")
     run = f"evalh compare BASE HEAD --suite {quote(suite)}" if pairs else f"evalh run {quote(suite)}"
+    again = f"evalh report shows its reason for each; {run} --fresh asks everything again"
     told = {
-        "the judge gave no verdict (it erred or abstained)": (unused.no_verdict, f"ask it again: {run}"),
+        "the judge gave no verdict (it erred or abstained)": (unused.no_verdict, again),
         "not judged by this judge as it is now": (unused.not_judged, f"{run}: it judges rows that are still there"),
         "the log has no such output for such a row: one of them has changed, or another machine ran it": (
             unused.not_in_log,

@@ -83,6 +83,7 @@ class SuiteDecision(Value, kw_only=True):
     prompt_line: int = 1
     notices: tuple[str, ...] = ()
     judges: tuple[JudgeStanding, ...] = ()  # models that grade, and whether they are calibrated
+    recorded: bool = False  # a recording answered for head: there is no model to ask again
 
     @property
     def judge_relative(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from evalh.core.suite import GatePolicy, MustPass
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome
 from evalh.engine.gate.change import SuiteChange
+from evalh.engine.plan import Plan
 from evalh.engine.session import Session
 
 _MOST = 10
@@ -141,10 +142,35 @@ def spent(sessions: Iterable[Session]) -> Decimal | None:
     return total
 
 
-def not_compared(change: SuiteChange) -> Finding:
-    """Return the finding of a suite without anything to compare."""
+def one_recording(base: Plan | None, head: Plan) -> str | None:
+    """Return the recording that answers both sides of a changed prompt alike, whatever the prompts say; else None."""
+    if base is None or base.pipeline or head.pipeline or base.version.digest == head.version.digest:
+        return None
+    recorded, other = (plan.target.first.provider for plan in (base, head))
+    path: str | None = getattr(other, "answers_any_prompt", None)
+    return path if path is not None and recorded.identity == other.identity else None
+
+
+def mute(recording: str) -> str:
+    """Say why a recording tells nothing of a changed prompt."""
+    return f"{recording} answers both sides, whatever their prompts say: its rows do not name the requests"
+
+
+def told_by(recording: str | None, tested: Sequence[Finding]) -> list[Finding]:
+    """Return what was found. A recording that answered both sides alike is told first, and nothing counts for head."""
+    if recording is None:
+        return list(tested)
+    against = (one for one in tested if one.exit is not ExitCode.YES)
+    return [Finding("good", ExitCode.CANNOT_MEASURE, mute(recording)), *against]
+
+
+def not_compared(change: SuiteChange, cases: Sequence[CaseResult]) -> Finding:
+    """Return the finding of a suite without anything to compare; `cases` are head's."""
     if change.base is not None:
         what = "prompt, model and route are the same on both sides: no answer can differ"
+        if "graders" in change.parts:
+            good, all_ = sum(one.goods for one in cases), sum(one.trials for one in cases)
+            what += f"; head's graders call {good} of {all_} samples good"
         return Finding("good", ExitCode.YES, what)
     policy = change.policy
     if policy.good_rate is not None or policy.must_pass is not None or policy.never:

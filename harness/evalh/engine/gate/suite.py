@@ -59,6 +59,7 @@ class SuiteGate:
         self._order = in_order(self._seed, in_clusters(self._rows.cases, change.head.cases.clusters))
         self._trials = change.head.trials
         tests = new_tests(change.policy, len(self._order), self._max_ungraded, family, change.beside_old)
+        self._recording = gate_evidence.one_recording(change.base, change.head)
         self._tests = self._unstarted_tests = tests if change.compares and self._order else []
         self._clusters_done = 0
         self._must_pass: list[MustPassCase] | None = None
@@ -333,6 +334,7 @@ class SuiteGate:
             prompt_line=gate_evidence.first_changed_line(change),
             notices=(*self._notices, *gate_evidence.unanswered(self._base, self._head)),
             judges=change.judges if comparison is None else comparison.judges,
+            recorded=change.head.target.first.provider.traits.recorded,
         )
 
     def _saved(self) -> int:
@@ -343,14 +345,14 @@ class SuiteGate:
         return sum(session.unknown(rest) for session in (self._base, self._head) if session is not None)
 
     def _findings(self, tested: Sequence[Finding]) -> Iterator[Finding]:
-        yield from tested
+        yield from gate_evidence.told_by(self._recording, tested)
         if self._canary is not None:
             yield from self._canary.findings(tested)
         if self._halted is not None:
             yield Finding("measured", ExitCode.CANNOT_MEASURE, f"the run ended early: {self._halted}")
         if not self.change.compares and self._clusters_done:
             unmeasured = ungraded(self._side("head", self._evaluated()), self._max_ungraded)
-            yield unmeasured or gate_evidence.not_compared(self.change)
+            yield unmeasured or gate_evidence.not_compared(self.change, self._side("head", self._evaluated()))
         if not self._order:
             yield gate_evidence.incidents_alone(self.change.policy)
 

@@ -60,6 +60,7 @@ class SuiteDocument(Value, kw_only=True):
     evidence: tuple[Evidence, ...] = ()
     difference: PromptDiffDocument | None = field(name="diff", default=None)
     spent_usd: Decimal | None = None
+    recorded: bool = False
 
 
 class GateDocument(Document, tag="evalh.gate/1", kw_only=True):

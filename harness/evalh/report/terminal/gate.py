@@ -66,7 +66,9 @@ def next_commands(gate: GateDocument) -> Iterator[tuple[str, str]]:
 
 def may_confirm(gate: GateDocument) -> bool:
     """Whether --confirm can say more: a decision against or in doubt rests on cases that were not asked again yet."""
-    decisive = [one for one in gate.suites if one.exit == gate.exit and (one.doubt or not gate.doubt)]
+    decisive = [
+        one for one in gate.suites if one.exit == gate.exit and (one.doubt or not gate.doubt) and not one.recorded
+    ]
     open_ = gate.doubt or gate.exit in {ExitCode.NO, ExitCode.INCONCLUSIVE}
     return open_ and any(one.evidence and not (one.comparison and one.comparison.confirmed) for one in decisive)
 
