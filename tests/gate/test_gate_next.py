@@ -97,14 +97,21 @@ def test_a_gate_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
     repo = repo_of(tmp_path, was=30, now=8)
     first = json.loads(here(repo.folder, "gate", "--base", "main", "--json").out)["gate"]
     whole, begun = here(repo.folder, "show", first), here(repo.folder, "show", first[:-2])
+    reported = [here(repo.folder, "report", name, "--format", "markdown") for name in (first, first[:-2])]
+    page = here(repo.folder, "report", first[:-2])
+    text = here(repo.folder, "report", first[:-2], "--format", "terminal")
     second = json.loads(here(repo.folder, "gate", "--base", "main", "--json").out)["gate"]
-    several = here(repo.folder, "show", first[:6])
+    several = [here(repo.folder, verb, first[:6]) for verb in ("show", "report")]
 
     assert (whole.exit, begun.out) == (0, whole.out)
-    assert several.exit == ExitCode.USAGE
-    assert "is the beginning of several comparisons or gates" in several.err
-    assert first in several.err
-    assert second in several.err
+    assert (reported[0].exit, reported[1].out) == (0, reported[0].out)
+    assert f"{first}.html" in page.out
+    assert text.out == whole.out
+    for refused in several:
+        assert refused.exit == ExitCode.USAGE
+        assert "is the beginning of several comparisons or gates" in refused.err
+        assert first in refused.err
+        assert second in refused.err
 
 
 def test_power_does_not_take_it_from_a_gate_that_ended_early(tmp_path: Path) -> None:

@@ -465,6 +465,32 @@ def test_a_case_that_must_pass_and_is_not_there_is_named(tmp_path: Path, trust_b
     assert "must_pass names case 't-0006', which is not in dataset triage" in check.stdout
 
 
+def test_a_tag_that_must_pass_and_no_case_has_is_named_by_check_and_gate(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "repo", cases=5, wrong=1000, gate="gate:\n  must_pass: {tags: [tickt], trials: 2}\n")
+    with repo.on_main():
+        repo.rows([row(number, tags=["ticket"]) for number in range(1, 6)])
+    repo.prompt(wrong=999)
+    repo.commit()
+
+    decision = repo.gate(head="HEAD")
+    check = evalh(repo.folder, "check")
+
+    assert decision.exit is ExitCode.INCONCLUSIVE
+    assert "must_pass matches no case of this dataset (tags: tickt)" in told(decision)
+    assert check.returncode == 2
+    line = SUITE.count("\n") + 2
+    what = "must_pass names the tag 'tickt', which no case of dataset triage has"
+    assert f"evals/triage.yaml:{line}: {what}\n  did you mean 'ticket'?" in check.stdout + check.stderr
+
+
+@pytest.mark.parametrize(("tags", "exit_code"), [("[incident]", 2), ("[incident, ticket]", 0), ("[ticket]", 0)])
+def test_a_rule_may_wait_for_the_first_incident_beside_other_tags(tmp_path: Path, tags: str, exit_code: int) -> None:
+    repo = Repo(tmp_path / "repo", cases=5, gate=f"gate: {{must_pass: {{tags: {tags}}}}}\n")
+    repo.rows([row(number, tags=["ticket"]) for number in range(1, 6)])
+
+    assert evalh(repo.folder, "check").returncode == exit_code
+
+
 def test_a_bar_that_is_raised_needs_no_word(tmp_path: Path) -> None:
     repo = Repo(tmp_path / "repo", cases=5, gate="gate: {good_rate: {at_least: 0.5}}\n")
     repo.write("evals/triage.yaml", SUITE + "trials: 2\ngate: {good_rate: {at_least: 0.9}, never: [schema]}\n")

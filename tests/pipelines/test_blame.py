@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.test_runs import run
-from stepping import PIPELINE, step_server, write_pipeline
+from stepping import PIPELINE, SUITE, step_server, write_pipeline
 from workspaces import document, evalh
 
 
@@ -80,6 +80,27 @@ def test_a_run_that_cannot_be_blamed_is_refused_with_the_reason(tmp_path: Path) 
         changed = evalh(folder, "blame")
     assert (good.returncode, "nothing to blame" in good.stderr) == (2, True)
     assert (changed.returncode, "prompt changed" in changed.stderr) == (3, True)
+
+
+def test_a_pipeline_that_became_a_single_prompt_or_lost_a_step_is_told_as_such(tmp_path: Path) -> None:
+    with step_server() as (server, port):
+        server.wrong_extracts = frozenset({1})
+        folder = write_pipeline(tmp_path, port, cases=3)
+        made = run(folder)["run"]
+        draft = folder / "prompts/refund/draft.pipeline.yaml"
+        draft.write_text(PIPELINE.replace("extract", "read").replace("  read:", "  read:\n    prompt: extract@v1", 1))
+        (folder / "evals/refund.yaml").write_text(SUITE.replace("extract:", "read:"))
+        renamed = evalh(folder, "blame", made)
+        draft.unlink()
+        (folder / "prompts/refund/draft.prompt").write_text((folder / "prompts/extract/v1.prompt").read_text())
+        (folder / "evals/refund.yaml").write_text(SUITE.replace("step_graders:\n", "").replace("  extract: [{", "# "))
+        single = evalh(folder, "blame", made)
+        typed = evalh(folder, "run", "--model", "extract=small")
+    told = f"run {made} of refund@draft cannot be repeated: "
+    assert f"{told}refund@draft does not have the step 'extract' any more" in renamed.stderr
+    assert f"{told}it ran a pipeline, and refund@draft is a single prompt now" in single.stderr
+    assert "refund@draft is a single prompt: --model extract=small needs a pipeline" in typed.stderr
+    assert (renamed.returncode, single.returncode, typed.returncode) == (3, 3, 2)
 
 
 def test_the_cost_is_known_before_a_blame(tmp_path: Path) -> None:

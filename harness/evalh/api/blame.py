@@ -17,6 +17,7 @@ from evalh.core.errors import NotComparable, NotFound, UsageError
 from evalh.core.log import RunRow
 from evalh.core.money import plus
 from evalh.core.ports import Progress
+from evalh.core.prompt import PromptRef
 from evalh.core.run import RunKind
 from evalh.core.sample import Standing
 from evalh.core.values import Value
@@ -144,6 +145,22 @@ def _plan(parts: Parts, run: RunRow, model: str | None) -> Plan:
     steps = tuple(one.replace("@", "=", 1) for one in variant.rstrip("]").split("][") if one)
     of_steps = (f"{one.step}={one.model}" for one in record.steps if one.model is not None and one.prompt is not None)
     models = (model,) if model else (record.model, *(one for one in of_steps if "/" not in one.partition("=")[0]))
+    _refuse_without_steps(parts, run, label)
     options = RunOptions(target=record.suite, prompts=(label,), models=models, steps=steps)
     (plan,) = parts.plans(options)
     return plan
+
+
+def _refuse_without_steps(parts: Parts, run: RunRow, label: str) -> None:
+    """Raise NotComparable if the version of a run does not have the run's steps any more."""
+    record = run.record
+    version = parts.version_of(parts.suite(record.suite), PromptRef.parse(label))
+    what = f"run {record.id} of {record.prompt} cannot be repeated: "
+    if version.pipeline is None:
+        raise NotComparable(
+            f"{what}it ran a pipeline, and {label} is a single prompt now", hint=f"evalh show {record.id}"
+        )
+    steps = {spec.name for spec in version.pipeline.steps}
+    if gone := [one.step for one in record.steps if one.step not in steps]:
+        hint = f"evalh run {quote(record.suite)}; then evalh blame"
+        raise NotComparable(f"{what}{label} does not have the step {gone[0]!r} any more", hint=hint)

@@ -216,14 +216,20 @@ def _prompt_problems(
 
 
 def _must_pass_problems(suite: Suite, dataset: Dataset) -> Iterator[EvalhError]:
-    """Find `must_pass` cases that do not exist: a misspelt name would protect nothing."""
+    """Find `must_pass` cases and tags that do not exist: a misspelt name would protect nothing."""
     rule = suite.gate.must_pass
-    if rule is None or not rule.cases:
+    if rule is None:
         return
-    known = {case.id for case in dataset}
-    for name in sorted(rule.cases - known):
+    ids = {case.id for case in dataset}
+    tags = frozenset[str]().union(*(case.tags for case in dataset))
+    for name in sorted(rule.cases - ids):
         what = f"must_pass names case {name!r}, which is not in dataset {suite.dataset}"
-        yield WorkspaceError(what, where=suite.where_of("gate"), hint=did_you_mean(name, known))
+        yield WorkspaceError(what, where=suite.where_of("gate.must_pass"), hint=did_you_mean(name, ids))
+    # A suite may wait for its first incident, if the rule holds something else until then.
+    waits = {INCIDENT} if any(rule.takes(case.id, case.tags) for case in dataset) else set[str]()
+    for name in sorted(rule.tags - tags - waits):
+        what = f"must_pass names the tag {name!r}, which no case of dataset {suite.dataset} has"
+        yield WorkspaceError(what, where=suite.where_of("gate.must_pass"), hint=did_you_mean(name, tags))
 
 
 def _incident_notices(suite: Suite, dataset: Dataset) -> Iterator[str]:
@@ -276,12 +282,16 @@ def _route_problems(parts: Parts) -> Iterator[EvalhError]:
 
 
 def _model_problems(parts: Parts) -> Iterator[EvalhError]:
-    """Find providers that nobody offers, and scripts that are not there; keys and weights are `evalh doctor`'s."""
+    """Find providers that nobody offers, scripts that are not there, and weights that evalh does not know by name.
+
+    Keys and files of weights are `evalh doctor`'s.
+    """
     for spec in parts.config.models.values():
         try:
             parts.refuse_unknown_provider(spec)
             refuse_unlisted(spec)
-            if traits_of(spec.provider).function_in:
+            traits = traits_of(spec.provider)
+            if traits.function_in or (traits.weights_in and traits.weights_in not in spec.options):
                 parts.provider(spec.name)
         except EvalhError as exc:
             yield exc

@@ -192,7 +192,8 @@ class Parts:
                         hint=f"evalh run {quote(version.label)}   runs the suites of this prompt",
                     )
                 require_steps(graders, version)
-                if version.pipeline is not None or options.steps or options.given:
+                of_steps = [one for one in options.models if "=" in one and one not in self.config.models]
+                if version.pipeline is not None or options.steps or options.given or of_steps:
                     from evalh.api.pipelines import resolved
 
                     for changed, target, pipeline in resolved(self, suite, version, options):

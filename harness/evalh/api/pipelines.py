@@ -153,7 +153,8 @@ def resolved(
     Raises EvalhError.
     """
     if version.pipeline is None:
-        option = "--step" if options.steps else "--given"
+        of_step = next((one for one in options.models if "=" in one), "")
+        option = "--step" if options.steps else "--given" if options.given else f"--model {of_step}"
         what = f"{version.label} is a single prompt: {option} needs a pipeline"
         raise UsageError(what, hint=f"evalh prompt show {quote(version.label)}")
     for choice in choices(options):

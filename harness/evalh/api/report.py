@@ -40,7 +40,7 @@ def page(parts: Parts, names: Sequence[str], *, linked: bool = False) -> str:
 
     `linked`: the viewer serves it, so it leads back to the list of runs. Raises NotFound, UsageError.
     """
-    match _named(parts, names[0]) if len(names) == 1 else None:
+    match parts.log.decided(names[0]) if len(names) == 1 else None:
         case ComparisonRow() as compared:
             return comparison_page(parts, view_of(parts, compared, examples=0), linked=linked)
         case GateRow() as decided:
@@ -53,13 +53,9 @@ def page(parts: Parts, names: Sequence[str], *, linked: bool = False) -> str:
             return html([_reported(parts, run, rows, number) for number, run in enumerate(runs.values())], rows)
 
 
-def _named(parts: Parts, name: str) -> ComparisonRow | GateRow | None:
-    return parts.log.comparison(name) or parts.log.gate(name)
-
-
 def kept(parts: Parts, name: str) -> Path:
     """Return where a page lies by default: in the workspace, called by what it is about. Raises NotFound."""
-    about = _named(parts, name)
+    about = parts.log.decided(name)
     return parts.root / FOLDER / f"{about.id if about is not None else parts.log.run(name).record.id}.html"
 
 
@@ -205,7 +201,7 @@ def lines(parts: Parts, name: str, form: str) -> Iterator[str]:
     from evalh.report.markdown.compare import comparison_markdown
     from evalh.report.markdown.run import run_markdown
 
-    match _named(parts, name):
+    match parts.log.decided(name):
         case GateRow() as decided:
             yield _gate_text(decided, form)
         case ComparisonRow() as compared:
@@ -231,8 +227,9 @@ def figures(parts: Parts, name: str, file_names: Sequence[str]) -> list[bytes]:
     from evalh.report.charts.figures import drawn, figure_of, png
 
     asked = [figure_of(file_name) for file_name in file_names]
-    compared = parts.log.comparison(name)
-    one = told(parts, name if compared is None or compared.head_run is None else compared.head_run)
+    compared = parts.log.decided(name)
+    head = compared.head_run if isinstance(compared, ComparisonRow) else None
+    one = told(parts, name if head is None else head)
     svgs = [(drawn(figure, one), kind) for figure, kind in asked]
     return [png(svg) if kind == "png" else svg.encode() for svg, kind in svgs]
 

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -170,11 +170,8 @@ def _explain(exc: BaseException, answer: TextIO, *, as_json: bool) -> ExitCode:
             return ExitCode.USAGE
         case click.exceptions.NoArgsIsHelpError():
             error, code = EvalhError("which verb?", hint=_usage(exc)), ExitCode.USAGE
-        case click.NoSuchOption(option_name="--suite", ctx=click.Context() as verb) if _takes_suite(verb):
-            hint = f"give the suite without an option: {verb.command_path} SUITE"
-            error, code = EvalhError("No such option '--suite'.", hint=hint), ExitCode.USAGE
         case click.ClickException():
-            error, code = EvalhError(exc.format_message(), hint=_usage(exc)), ExitCode.USAGE
+            error, code = _misuse(exc), ExitCode.USAGE
         case SystemExit():
             what = f"the workspace's own code ended the program: SystemExit({exc.code})"
             error, code = EvalhError(what, hint="raise an exception that says what is wrong"), ExitCode.USAGE
@@ -197,6 +194,29 @@ def _of_an_interrupt(exc: BaseException) -> bool:
         return exc.subgroup(KeyboardInterrupt) is not None
     behind = exc.__cause__ or exc.__context__
     return isinstance(behind, KeyboardInterrupt)
+
+
+def _misuse(exc: click.ClickException) -> EvalhError:
+    """Say what click refused, and what to type instead."""
+    match exc:
+        case click.NoSuchOption(option_name="--suite", ctx=click.Context() as verb) if _takes_suite(verb):
+            hint = f"give the suite without an option: {verb.command_path} SUITE"
+            return EvalhError("No such option '--suite'.", hint=hint)
+        case click.BadParameter(param=click.Parameter(type=click.Choice() as kind) as parameter):
+            return _not_a_choice(exc, kind.choices, parameter)
+        case _:
+            return EvalhError(exc.format_message(), hint=_usage(exc))
+
+
+def _not_a_choice(exc: click.BadParameter, choices: Sequence[str], parameter: click.Parameter) -> EvalhError:
+    """Say which words a parameter takes, on one line, and which one may be meant."""
+    if isinstance(parameter, click.Argument):
+        exc.param_hint = parameter.human_readable_name  # click's own hint lists the words again
+    if isinstance(exc, click.MissingParameter):
+        return EvalhError(" ".join(exc.format_message().split()), hint=_usage(exc))
+    typed = exc.message.rpartition(" is not ")[0].strip("'\"")  # click keeps the word only in its message
+    guess = nearest(typed, choices)
+    return EvalhError(exc.format_message(), hint=f"did you mean {guess!r}? {_usage(exc)}" if guess else _usage(exc))
 
 
 def _usage(exc: click.ClickException) -> str:

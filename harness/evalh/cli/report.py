@@ -96,11 +96,11 @@ def _show(app: App, name: str, form: str) -> None:
     from evalh.report.terminal.story import show_story
 
     log = app.workspace.log
-    if log.comparison(name) is not None or log.gate(name) is not None:
+    if (decided := log.decided(name)) is not None:
         from evalh.report.documents.log import entry_document
         from evalh.report.terminal.log import SHOW
 
-        kind, thing = app.workspace.log_entry(name)
+        kind, thing = app.workspace.log_entry(decided.id)
         if form == "json":
             app.show_json(entry_document(kind, thing))
         else:

@@ -27,7 +27,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core.core_schema import CoreSchema, no_info_plain_validator_function
 
-from evalh.core.errors import MOST_MISTAKES, WorkspaceError, did_you_mean, nearest
+from evalh.core.errors import MOST_MISTAKES, WorkspaceError, did_you_mean, nearest, some_of
 from evalh.core.located import Path, json_of, kind_of
 from evalh.core.strict_json import JsonValue
 
@@ -38,6 +38,7 @@ Where: TypeAlias = Callable[..., str]
 """Returns `file:line` of a path in the table that is read."""
 
 _NULL = object()  # a value that no field accepts
+_MOST_KEYS = 12  # of a table, in a hint
 _LONGEST = 60  # characters of a wrong word or key in a message
 
 
@@ -221,7 +222,9 @@ def _worded(model: type[BaseModel], value: JsonValue, error: Any) -> _Mistake:
     what = "text" if what.startswith("text ") and not isinstance(found, str) else what
     typed = error["type"].endswith(("_type", "literal_error", "is_instance_of"))
     of_another_kind = typed and f" {kind.removeprefix('a ')} " not in f" {what} "
-    return _Mistake(path, f"{must} {what}{f', not {kind}' if of_another_kind else ''}", words.hint)
+    table = _model(wanted) if of_another_kind else None
+    keys = None if table is None else f"its keys: {some_of(keys_of(table), most=_MOST_KEYS)}"
+    return _Mistake(path, f"{must} {what}{f', not {kind}' if of_another_kind else ''}", words.hint or keys)
 
 
 def _short(text: str) -> str:

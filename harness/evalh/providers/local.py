@@ -90,7 +90,7 @@ class LocalProvider(SpecifiedProvider):
         self._loading: Future[_Engine] | None = None
         if spec.price is not None:
             self.spec = replace(spec, price=replace(spec.price, share=Decimal(1) / self._slots))
-        digest = weights.digest_of(self._path, context.cache_dir) if self._path else weights.known(spec.model).sha256
+        digest = weights.digest_of(self._path, context.cache_dir) if self._path else weights.named_by(spec).sha256
         self.identity: Mapping[str, JsonValue] = {
             "provider": self.kind,
             "weights": f"sha256:{digest}",

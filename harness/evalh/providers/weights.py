@@ -84,6 +84,14 @@ def known(name: str) -> Weights:
     return KNOWN[name]
 
 
+def named_by(spec: ModelSpec) -> Weights:
+    """Return what is known of the weights that an entry of evalh.toml names. Raises WorkspaceError."""
+    try:
+        return known(spec.model)
+    except NotFound as exc:
+        raise spec.wrong(exc.what, exc.hint) from None
+
+
 def find(name: str, cache_dir: Path) -> Path | None:
     """Return where a model's weights lie; None: not here, or not whole."""
     if name not in KNOWN:
@@ -100,6 +108,8 @@ def health(spec: ModelSpec, root: Path, cache_dir: Path) -> Health:
     if isinstance(path, str):
         place = root / path
         return Health("ok", f"local {place}") if place.is_file() else Health("lacking", f"no file {place}")
+    if spec.model not in KNOWN:
+        return Health("lacking", f"no known weights for {spec.model!r}", did_you_mean(spec.model, KNOWN))
     found = find(spec.model, cache_dir)
     if found is None:
         hint = f"evalh model pull {quote(spec.model)} (evalh run does it too)"

@@ -3,14 +3,15 @@
 Also ids for a shell's completion: the newest first, read without waiting for a lock.
 """
 
+import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from evalh.core.errors import EvalhError, UsageError, nearest
+from evalh.core.errors import EvalhError, UsageError, is_typo, nearest
 from evalh.store.columns import restored
 from evalh.store.database import FILE, connect_reading, explained
 
@@ -91,19 +92,29 @@ class Query:
             tables = sorted(name for (name,) in connection.execute(sql))
             kind, _, name = told.partition(": ")
             if kind == "no such column":
-                name = name.rpartition(".")[2]
                 columns = {
-                    f"{table}.{row[1]}": row[1]
-                    for table in tables
-                    for row in connection.execute(f"pragma table_info({table})")
+                    table: [row[1] for row in connection.execute(f"pragma table_info({table})")] for table in tables
                 }
-                found = nearest(name, set(columns.values()))
-                if found is not None:
-                    homes = [one for one, column in columns.items() if column == found]
-                    told = f"did you mean {found!r}? It" if found != name else repr(name)
-                    return f"{told} is in {', '.join(one.partition('.')[0] for one in homes)}"
+                if (where := self._column(name.rpartition(".")[2], columns)) is not None:
+                    return where
             return f"tables and views: {', '.join(tables)}; columns: {self._page}"
         return f"tables and columns: {self._page}"
+
+    def _column(self, name: str, columns: Mapping[str, Sequence[str]]) -> str | None:
+        """Say where a column is, or the one that an unknown name resembles: first in the tables that the query names.
+
+        A column of just this name in another table is meant rather than one that only resembles it.
+        """
+        words = set(re.findall(r"\w+", self._sql.casefold()))
+        named = {table: found for table, found in columns.items() if table.casefold() in words}
+        elsewhere = any(name in found for found in columns.values())
+        for tables in (named, columns):
+            found = nearest(name, sorted({one for names in tables.values() for one in names}))
+            if found is None or (tables is named and elsewhere and not is_typo(name, found)):
+                continue
+            told = f"did you mean {found!r}? It" if found != name else repr(name)
+            return f"{told} is in {', '.join(table for table, names in tables.items() if found in names)}"
+        return None
 
 
 def _authorize(action: int, name: str | None, *_: str | None) -> int:

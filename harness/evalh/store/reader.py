@@ -194,22 +194,28 @@ class Reader(SampleReader, TableReader, TotalsReader):
             return self._detail(sample)
         return self._find_case(name, None) or self._run_or_nothing(name)
 
-    def _decided_called(self, name: str) -> list[ComparisonRow | GateRow]:
-        """Return the comparisons and gates whose id begins so, five at most."""
+    def decided(self, name: str) -> ComparisonRow | GateRow | None:
+        """Return the comparison or gate of an id, or of a beginning that no run has; None if there is none.
+
+        Raises UsageError where several fit.
+        """
+        exact = self.comparison(name) or self.gate(name)
+        if exact is not None or name in {"", LAST} or self._runs_called(name):
+            return exact
         sql = "select id from comparisons where substr(id, 1, :n) = :name union select id from gates"
         sql += " where substr(id, 1, :n) = :name order by id limit 5"
-        ids = [row["id"] for row in self._rows(sql, {"n": len(name), "name": name})] if name else []
-        return [found for one in ids if (found := self.comparison(one) or self.gate(one)) is not None]
+        ids = [row["id"] for row in self._rows(sql, {"n": len(name), "name": name})]
+        if len(ids) > 1:
+            raise UsageError(
+                f"{name!r} is the beginning of several comparisons or gates", hint=f"have: {', '.join(ids)}"
+            )
+        return self.comparison(ids[0]) or self.gate(ids[0]) if ids else None
 
     def _run_or_nothing(self, name: str) -> RunRow | ComparisonRow | GateRow | CaseDetail:
         if self._runs_called(name):
             return self.run(name)
-        decided = self._decided_called(name)
-        if len(decided) == 1:
-            return decided[0]
-        if decided:
-            named = ", ".join(one.id for one in decided)
-            raise UsageError(f"{name!r} is the beginning of several comparisons or gates", hint=f"have: {named}")
+        if (decided := self.decided(name)) is not None:
+            return decided
         cases = [restored(row["id"]) for row in self._rows("select distinct id from cases order by id limit 5000")]
         begun = [case for case in cases if name and case.startswith(name)]
         if len(begun) == 1 and (found := self._find_case(begun[0], None)) is not None:

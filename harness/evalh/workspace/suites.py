@@ -127,15 +127,21 @@ class GateTable(FileModel):
     )
     trials: Trials | None = Field(None, description="How often each case is run. Default: the suite's.")
     must_pass: MustPassRule | None = Field(None, description="Cases that must be good, apart from all statistics.")
-    good_rate: AtLeast | None = Field(None, description="The good rate below which head is refused.")
+    good_rate: Annotated[AtLeast, Words(hint="good_rate: {at_least: 0.9}")] | None = Field(
+        None, description="The good rate below which head is refused."
+    )
     never: Texts | dict[str, Share] = Field(
         (), description="Graders that must not fail. With a share: failures must be shown to be rarer than that."
     )
-    cost_per_good: MayRise | None = Field(None, description="By how much the cost of one good output may rise.")
-    net_loss: MayRise | None = Field(
+    cost_per_good: Annotated[MayRise, Words(hint="cost_per_good: {may_rise: 0.1}")] | None = Field(
+        None, description="By how much the cost of one good output may rise."
+    )
+    net_loss: Annotated[MayRise, Words(hint="net_loss: {may_rise: 0.1}")] | None = Field(
         None, description="By how much the cost of a case and of its output's use may rise. Needs `value`."
     )
-    latency_p95: MayRise | None = Field(None, description="By how much the 95th percentile of the latency may rise.")
+    latency_p95: Annotated[MayRise, Words(hint="latency_p95: {may_rise: 0.1}")] | None = Field(
+        None, description="By how much the 95th percentile of the latency may rise."
+    )
     graders: dict[str, GraderMargin] = Field(
         default_factory=dict, description="Graders whose passes must meet `require` too, each with its margin."
     )
@@ -315,7 +321,7 @@ def load_suite(tree: Tree, config: Config, name: str) -> Suite:
         where=located.where(),
         places={
             **{key: located.where(key) for key in located.value},
-            "gate.never": located.where("gate", "never"),
+            **{f"gate.{rule}": located.where("gate", rule) for rule in ("never", "must_pass")},
             **{f"step_graders.{step}": located.where("step_graders", step) for step in file.step_graders},
         },
     )

@@ -15,7 +15,7 @@ import pytest
 
 from evalh.api.files import cache_dir_of
 from evalh.core.attempt import Call, CallError, CallKey, Completion, ErrorKind, FinishReason, Usage
-from evalh.core.errors import EvalhError, NotFound, UsageError, WorkspaceError
+from evalh.core.errors import EvalhError, UsageError, WorkspaceError
 from evalh.core.model import ModelSpec
 from evalh.core.money import Price
 from evalh.core.request import Media, Message, Request, Role, Settings, Tool, ToolResult
@@ -317,7 +317,7 @@ def test_an_unusable_option_is_refused_at_its_place_with_what_to_write(
 
 
 def test_an_unknown_model_names_the_nearest_and_the_way_to_a_file(tmp_path: Path) -> None:
-    with pytest.raises(NotFound) as refused:
+    with pytest.raises(WorkspaceError) as refused:
         provider(tmp_path, tmp_path, model="smollm2")
 
     assert "path = FILE.gguf" in (refused.value.hint or "")

@@ -135,7 +135,9 @@ def test_a_reader_that_was_closed_is_an_error_for_people(reader: Reader) -> None
     [
         ("select * from answers", "tables and views: attempts, calls, cases,"),
         ("select outcome from samples", "'outcome' is in escalations, step_verdicts, verdicts"),
-        ("select stading from samples", "did you mean 'standing'? It is in escalations, failures,"),
+        ("select stading from samples", "did you mean 'standing'? It is in samples"),
+        ("select reson from failures", "did you mean 'reasons'? It is in failures"),
+        ("select reason from Failures", "did you mean 'reasons'? It is in failures"),
         ("select s.stading from samples s", "did you mean 'standing'?"),
         ("select qqqq from samples", "tables and views: attempts,"),
     ],

@@ -116,3 +116,21 @@ def test_a_wrong_policy_is_refused_with_its_line(tmp_path: Path, gate: str, what
 
     assert what in caught.value.what
     assert caught.value.where == f"evals/s.yaml:{line}"
+
+
+@pytest.mark.parametrize(
+    ("gate", "hint"),
+    [
+        ("  good_rate: 0.9\n", "good_rate: {at_least: 0.9}"),
+        ("  cost_per_good: 0.1\n", "cost_per_good: {may_rise: 0.1}"),
+        ("  latency_p95: 10%\n", "latency_p95: {may_rise: 0.1}"),
+        ("  must_pass: [incident]\n", "its keys: tags, cases, trials, passes"),
+        ("  graders: {pii: 0.1}\n", "its keys: margin"),
+    ],
+)
+def test_what_must_be_a_mapping_is_told_with_its_keys(tmp_path: Path, gate: str, hint: str) -> None:
+    with pytest.raises(WorkspaceError) as caught:
+        policy(tmp_path, gate)
+
+    assert "must be a mapping, not " in caught.value.what
+    assert caught.value.hint == hint

@@ -125,7 +125,9 @@ def _ceiling(name: str, measured: RuleInputs, p_broken: float, number: str, *, l
 def must_pass(rule: MustPass, cases: Sequence[MustPassCase]) -> Finding:
     """Refuse where a case is not good often enough."""
     if not cases:
-        return Finding("must_pass", ExitCode.INCONCLUSIVE, "must_pass matches no case of this dataset")
+        named = [(what, listed(sorted(names))) for what, names in (("tags", rule.tags), ("cases", rule.cases)) if names]
+        wanted = ", ".join(f"{what}: {names}" for what, names in named)
+        return Finding("must_pass", ExitCode.INCONCLUSIVE, f"must_pass matches no case of this dataset ({wanted})")
     broken = [one for one in cases if one.good + one.ungraded < rule.passes]
     unknown = [one for one in cases if one.good < rule.passes <= one.good + one.ungraded]
     wanted = f"{rule.passes} of {rule.trials}"
