@@ -145,7 +145,7 @@ class Answered(Golds):
 
 def _as_contained(text: str) -> str:
     """Return a text as `contains` compares it."""
-    return folded(text, ignore_case=True, form="nfc")
+    return str(folded(text, ignore_case=True, form="nfc"))
 
 
 class FirstSuite(Value, kw_only=True):
