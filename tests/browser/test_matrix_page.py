@@ -346,3 +346,48 @@ def test_a_number_of_the_confusion_matrix_leads_to_its_samples(workspace: Path, 
     assert page.inner_text("#n-all") == count
     assert axe(page) == []
     assert opened.quiet(), opened.complaints
+
+
+INTENTS = (
+    "card_arrival",
+    "card_linking",
+    "exchange_rate",
+    "card_payment_wrong_exchange_rate",
+    "extra_charge_on_statement",
+    "pending_cash_withdrawal",
+    "fiat_currency_support",
+    "card_delivery_estimate",
+)
+
+
+@pytest.mark.parametrize("many", [4, 8])
+@pytest.mark.parametrize("width", [1200, 1440])
+def test_the_last_column_of_the_confusion_matrix_is_in_sight(
+    tmp_path: Path, browser: Browser, many: int, width: int
+) -> None:
+    folder = write_workspace(tmp_path, cases=80)
+    rows = [json.loads(line) for line in (folder / "datasets/triage.jsonl").read_text().splitlines()]
+    for number, row in enumerate(rows):
+        row["expected"] = {"label": INTENTS[number % many]}
+    (folder / "datasets/triage.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "evals/answers.py").write_text(
+        "import json\n\n\ndef answer(request, case_id, trial):\n"
+        f"    number = int(case_id.split('-')[1]) - 1\n    names = {INTENTS[:many]}\n"
+        "    return json.dumps({'label': names[(number + (number % 5 == 0)) % len(names)]})\n"
+    )
+    suite = (folder / "evals/triage.yaml").read_text()
+    (folder / "evals/triage.yaml").write_text(suite.replace("  - schema\n", ""))
+    assert evalh(folder, "run", "--report", str(folder / "labels.html")).returncode == 0
+
+    page = browser.open(folder / "labels.html", viewport={"width": width, "height": 900}).page
+    region = page.locator(".scroll:has(.confusion)")
+    frame = region.bounding_box()
+
+    assert region.evaluate("one => one.scrollWidth <= one.clientWidth")
+    for head in region.locator("thead th").all():
+        box = head.bounding_box()
+        assert frame is not None
+        assert box is not None
+        assert frame["x"] <= box["x"]
+        assert box["x"] + box["width"] <= frame["x"] + frame["width"] + 1
+    assert (region.locator(".turned").count() == 1) == (many == 8)

@@ -128,6 +128,49 @@ def test_whatever_the_rows_look_like_the_workspace_is_right(
     assert here(tmp_path, "render", first["id"], "--prompt", "v1").exit == 0
 
 
+SAID = ("(a) is short, (b) is complete. So it is (b).", "(b) is long, and (a) says it all. So it is (a).")
+
+
+@pytest.mark.parametrize(
+    ("labels", "outputs", "good"),
+    [
+        (["(b)", "(a)"], SAID, 4),
+        (["(b)", "(b)"], SAID, 2),
+        (["No", "yes"], ["Yes, I know, but I must say no.", "There is no reason not to, so: YES."], 4),
+        (["spam", "not spam"], ["It is clearly not spam at all.", "I am sure that it is not spam."], 2),
+    ],
+)
+def test_outputs_that_weigh_several_labels_are_graded_by_the_one_that_they_end_with(
+    tmp_path: Path, labels: list[str], outputs: list[str], good: int
+) -> None:
+    more = [("c", labels[0], f"It is {labels[0]}, if I am not mistaken.")] if labels[0] == labels[1] else []
+    rows = [*zip("aabb", labels * 2, list(outputs) * 2, strict=True), *more]
+    rows += [("d", "(a)", "I am sure that it is (a).")] * 2 if more else []
+    text = "".join(json.dumps({"m": m, "label": label, "said": said}) + "\n" for m, label, said in rows)
+    (tmp_path / "pairs.jsonl").write_text(text)
+    begun = here(tmp_path, "init", "--from", "pairs.jsonl", "--map", "output=said")
+
+    several = f"{4} of {len(rows)} outputs contain more than one of the expected values"
+    assert several in begun.out
+    assert several in written(tmp_path, "IMPORT.md")
+    assert "which: last" in written(tmp_path, "evals/pairs.yaml")
+    assert f"{good + 3 * bool(more)} good" in here(tmp_path, "run").out
+
+
+def test_a_rate_that_is_too_high_is_announced_where_no_grader_is_right(tmp_path: Path) -> None:
+    rows = [("a", "Rome"), ("b", "Paris"), ("c", "Oslo")]
+    said = "It may be Rome, Paris or Oslo."
+    text = "".join(json.dumps({"m": m, "answer": answer, "said": said}) + "\n" for m, answer in rows)
+    (tmp_path / "pairs.jsonl").write_text(text)
+    begun = here(tmp_path, "init", "--from", "pairs.jsonl", "--map", "output=said")
+
+    doubt = (
+        "3 of 3 outputs contain more than one of the expected values: contains passes these whichever they decide for"
+    )
+    assert doubt in begun.out
+    assert "so the good rate is too high; write a regex" in written(tmp_path, "IMPORT.md")
+
+
 @pytest.mark.parametrize(
     ("content", "arguments", "said"),
     [

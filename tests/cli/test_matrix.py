@@ -22,12 +22,12 @@ ANSWERS = """import json
 
 
 def one(request, case_id, trial):
-    number = int(case_id.split("-")[1])
+    number = int(case_id.split("-")[-1])
     return json.dumps({"label": "bug" if number % 3 == 0 or number == 5 and trial else "billing"})
 
 
 def two(request, case_id, trial):
-    return json.dumps({"label": "bug" if int(case_id.split("-")[1]) % 4 == 0 else "billing"})
+    return json.dumps({"label": "bug" if int(case_id.split("-")[-1]) % 4 == 0 else "billing"})
 """
 
 
@@ -193,3 +193,38 @@ def test_the_view_holds_the_cells_of_the_newest_runs(folder: Path) -> None:
 
     assert [case_id for (case_id,) in rows] == ["t-0003", "t-0004", "t-0006", "t-0008", "t-0009"]
     assert cells == [[48]]
+
+
+def test_two_columns_of_one_version_and_model_have_two_names(folder: Path) -> None:
+    text = (folder / "evalh.toml").read_text()
+    (folder / "evalh.toml").write_text(text.replace('model = "one-1"', 'model = "one-2"'))
+    assert here(folder, "run", "-p", "v1", "-m", "small").exit == 0
+
+    columns = json.loads(here(folder, "matrix", "-p", "v1", "-m", "small", "--json").out)["columns"]
+    done = here(folder, "matrix", "-p", "v1", "-m", "small", "--report", str(folder / "matrix.html"))
+    page = (folder / "matrix.html").read_text()
+    tags = [column["run"].rpartition("-")[2] for column in columns]
+
+    assert len(set(tags)) == 2
+    for tag in tags:
+        assert f"small ({tag})" in done.out
+        assert f'<th scope="row">triage@v1 on small ({tag})</th>' in page
+        assert f'"m":"small ({tag})"' in page
+    assert "triage@v1 on small<" not in page
+
+
+@pytest.mark.parametrize("width", [60, 160])
+def test_ids_that_differ_at_their_end_can_be_told_apart(folder: Path, width: int) -> None:
+    path = folder / "datasets/triage.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for number, row in enumerate(rows):
+        row["id"] = f"banking-test-of-many-questions-{number:05}"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert here(folder, "run", "-p", "v1", "-p", "v2", "-m", "small").exit == 0
+
+    told = here(folder, "matrix", "--all", "-m", "small", env={"COLUMNS": str(width)}).out
+
+    assert len(set(re.findall(r"^bank\S*(?=000\d\d )", told, re.MULTILINE))) == 1
+    assert len(re.findall(r"^bank\S*000\d\d ", told, re.MULTILINE)) == 12
+    assert ("banking-test-of-many-questions-00003" in told) == (width == 160)
+    assert max(map(len, told.splitlines())) <= width

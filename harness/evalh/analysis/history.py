@@ -68,7 +68,9 @@ def history(runs: Iterable[RunRow], here: RunRow) -> History:
     moments = [Moment(run=run, here=identity(run) == identity(here), names=names[identity(run)]) for run in ordered]
     places = Counter((moment.version, moment.record.model, moment.commit) for moment in moments)
     tagged = (
-        replace(one, tag=run_tag(one.record)) if places[one.version, one.record.model, one.commit] > 1 else one
+        replace(one, tag=run_tag(one.record))
+        if places[one.version, one.record.model, one.commit] > 1 or not one.names
+        else one
         for one in moments[-MOST:]
     )
     return History(moments=tuple(tagged), repeated=repeated, older=max(0, len(ordered) - MOST))

@@ -1,12 +1,14 @@
 """The matrix: every case under every version and model of a suite, and where these differ."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 
 from msgspec import Struct, field
 
 from evalh.analysis.failures import why
+from evalh.analysis.tradeoff import run_tag
 from evalh.core.case import ABSENT, Case
 from evalh.core.log import RunRow, SampleStory
 from evalh.core.sample import Standing, StepGrade, StepResult
@@ -21,12 +23,26 @@ class MatrixColumn(Value):
 
     run: RunRow
     step: str | None = None  # None: the sample's result
+    tag: str = ""  # the end of the run's id, where another column has the same version and model
+
+    @property
+    def model(self) -> str:
+        """`small`; `small (1f3a)` where a changed recording or other settings make two columns of it."""
+        return f"{self.run.record.model}{f' ({self.tag})' if self.tag else ''}"
 
     @property
     def name(self) -> str:
         """`triage@v3 on small`, with its step where it is one."""
-        record = self.run.record
-        return f"{record.prompt} on {record.model}{f' · {self.step}' if self.step else ''}"
+        return f"{self.run.record.prompt} on {self.model}{f' · {self.step}' if self.step else ''}"
+
+
+def matrix_columns(runs: Sequence[RunRow], step: str | None = None) -> list[MatrixColumn]:
+    """Return a column for each run; no two have the same name."""
+    seen = Counter((run.record.prompt, run.record.model) for run in runs)
+    return [
+        MatrixColumn(run, step, run_tag(run.record) if seen[run.record.prompt, run.record.model] > 1 else "")
+        for run in runs
+    ]
 
 
 class Cell(Struct, kw_only=True):

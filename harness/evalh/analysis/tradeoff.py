@@ -21,8 +21,8 @@ class MeasuredRun(Value, kw_only=True):
 
     run: RunRow
     here: bool  # the run that the report is about, or one of the same content
-    names: tuple[str, ...] = ()  # of the versions that have this content; empty: the run's own alone
-    tag: str = ""  # the end of the run's id, where another one has the same label
+    names: tuple[str, ...] = ()  # of the versions that have this content; empty: a draft's that was edited since
+    tag: str = ""  # the end of the run's id, where another one has the same label, or the draft was edited since
 
     @property
     def record(self) -> RunRecord:
@@ -104,16 +104,33 @@ def trade_off(runs: Iterable[RunRow], here: RunRow) -> TradeOff:
     best = sorted(measured, key=lambda one: (-one.rate, one.summary.cost_per_good or 0.0, one.record.id))
     points = [Point(run=one.run, here=one.here, names=one.names, front=_on_front(one, measured)) for one in best]
     seen = Counter(point.label for point in points)
-    tagged = (replace(one, tag=run_tag(one.record)) if seen[one.label] > 1 else one for one in points)
+    tagged = (replace(one, tag=run_tag(one.record)) if seen[one.label] > 1 or not one.names else one for one in points)
     return TradeOff(points=tuple(tagged), left_out=left_out)
 
 
 def names_of(runs: Iterable[RunRow]) -> Mapping[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of versions by content, model and route: frozen ones first, the draft last."""
+    """Return the names of versions by content, model and route: frozen ones first, the draft last.
+
+    A draft is edited, and its older runs had other contents: only the content of its newest run is called draft.
+    """
     found: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    drafts: dict[str, RunRow] = {}
     for run in runs:
-        found[identity(run)].add(version_name(run.record))
-    return {key: tuple(sorted(names, key=lambda name: (name == _DRAFT, name))) for key, names in found.items()}
+        name = version_name(run.record)
+        found[identity(run)].add(name)
+        if _is_draft(name) and (name not in drafts or _when(run) > _when(drafts[name])):
+            drafts[name] = run
+    now = {name: run.record.fingerprint.prompt for name, run in drafts.items()}
+    current = {key: [name for name in names if now.get(name, key[0]) == key[0]] for key, names in found.items()}
+    return {key: tuple(sorted(names, key=lambda one: (_is_draft(one), one))) for key, names in current.items()}
+
+
+def _is_draft(version: str) -> bool:
+    return version.partition("[")[0] == _DRAFT  # of draft[read@v2]: draft
+
+
+def _when(run: RunRow) -> tuple[float, str]:
+    return run.record.started_at, run.record.id
 
 
 def version_name(record: RunRecord) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from shlex import quote
 
-from evalh.analysis.matrix import Matrix, MatrixColumn, MatrixRow, holds
+from evalh.analysis.matrix import Matrix, MatrixRow, holds, matrix_columns
 from evalh.analysis.tradeoff import trade_off
 from evalh.api.options import MatrixOptions
 from evalh.api.parts import Parts
@@ -110,7 +110,7 @@ def matrix_of(
     if step is not None and step not in known:
         hint = did_you_mean(step, known) if known else "these runs are of prompts, not of pipelines: they have no steps"
         raise NotFound(f"no step {step!r}", hint=hint)
-    matrix, rows = Matrix([MatrixColumn(run, step) for run in runs]), MatrixRows(runs)
+    matrix, rows = Matrix(matrix_columns(runs, step)), MatrixRows(runs)
     _fold(parts, runs, [matrix, rows] if page else [matrix])
     return matrix, page_of(parts, rows) if page else None
 

@@ -66,6 +66,13 @@ def one_line(text: str, width: int) -> str:
     return flat if len(flat) <= width else flat[: width - 1] + "…"
 
 
+def cut_inside(text: str, width: int) -> str:
+    """Fit an id on one line of `width` characters: ids of a dataset differ at their end, so that is kept."""
+    flat = safe(" ".join(text.split()))
+    tail = width // 2
+    return flat if len(flat) <= width else f"{flat[: width - tail - 1]}…{flat[-tail:]}"
+
+
 def percent(share: float | None) -> str:
     """Write a share as `80.0 %`."""
     return "unknown" if share is None else f"{100 * share:.1f} %"

@@ -137,6 +137,29 @@ def test_versions_of_the_same_content_are_one_point_and_no_advice_compares_them(
     ]
 
 
+def drafted(content: str, at: float, *, name: str = "draft") -> RunRow:
+    """Return a run of a draft that had this content at this time."""
+    one = run(content, 60, None)
+    record = replace(one.record, id=f"run-{content}{at:.0f}", prompt=f"triage@{name}", started_at=at)
+    return replace(one, record=record)
+
+
+def test_only_the_content_of_the_newest_run_of_a_draft_is_called_draft() -> None:
+    runs = [
+        drafted("v2", 4.0),
+        drafted("v2", 3.0, name="v2"),
+        drafted("tried", 2.5),
+        drafted("v1", 2.0),
+        drafted("v1", 1.0, name="v1"),
+    ]
+
+    labels = {point.label for point in trade_off(runs, runs[0]).points}
+    moments = [(one.version, one.mark) for one in history(runs, runs[0]).moments]
+
+    assert labels == {"v2 = draft on small", "draft on small (tried2)", "v1 on small"}
+    assert dict(moments) == {"v1": "", "draft": "tried2", "v2 = draft": ""}
+
+
 def ungraded(one: RunRow, count: int) -> RunRow:
     """Return a run of which so many bad samples are ungraded instead."""
     assert one.summary is not None

@@ -1,6 +1,7 @@
 """The first prompt and suite of rows: what they expect, all of them, decides how an output is graded."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -8,7 +9,7 @@ from evalh.core.digest import canonical
 from evalh.core.strict_json import JsonValue
 from evalh.core.values import Value
 from evalh.graders.numbers.number import NumberReader
-from evalh.graders.reading import Unreadable
+from evalh.graders.reading import Unreadable, folded
 from evalh.interop.foreign.bodies import is_slot, literal
 from evalh.interop.foreign.columns import InOrder
 from evalh.interop.foreign.layout import version_text
@@ -23,6 +24,7 @@ _MOST_FIELDS = 20
 _LONGEST_LABEL = 100
 _LISTED = 4_000  # characters of labels in a prompt
 _SHORT = 8  # words: up to here a text is compared as it is, above by the words in common
+_FEW_WITH_SEVERAL = 0.02  # of the outputs: that many may name a label that they do not mean
 _MORE_WORDS = 3  # that recorded outputs have on average, if they are sentences around what is expected
 _MOST_TOKENS = 256
 _TAGS = ("####", "Answer:")
@@ -70,6 +72,10 @@ class Golds:
             return None
         return None if numbers and len(values) > _MOST_CODES else sorted(values)
 
+    def texts(self) -> list[str]:
+        """Return the different texts; none if they are too many, or too long, to be labels."""
+        return [one for one in (self._values or {}).values() if isinstance(one, str) and one]
+
     def number(self) -> dict[str, JsonValue] | None:
         """Return the parameters of `number`, if each value is a number or ends in one behind the same tag."""
         found = [tag for tag, always in self._numbers.items() if always and self.count]
@@ -116,12 +122,39 @@ def _is_code(text: str) -> bool:
     return len(text) > 1 and text[0] == "0" and text[1].isdigit()
 
 
+class Answered(Golds):
+    """What a model answered already, as plain text, and how many answers name several of the expected texts."""
+
+    def __init__(self, expected: Golds) -> None:
+        super().__init__()
+        self._expected = {_as_contained(one) for one in expected.texts()}
+        self.several = 0
+
+    def add(self, value: JsonValue) -> None:
+        """Take one answer into account."""
+        super().add(value)
+        if isinstance(value, str) and len(self._expected) > 1:
+            text = _as_contained(value)
+            self.several += sum(one in text for one in self._expected) > 1
+
+    @property
+    def often_several(self) -> bool:
+        """Whether `contains` would pass too many wrong answers."""
+        return self.several > _FEW_WITH_SEVERAL * self.count
+
+
+def _as_contained(text: str) -> str:
+    """Return a text as `contains` compares it."""
+    return str(folded(text, ignore_case=True, form="nfc"))
+
+
 class FirstSuite(Value, kw_only=True):
     """How outputs are asked for and graded, and why. `schema`: of the output, in Picoschema; none for plain text."""
 
     asks: str
     graders: Sequence[JsonValue]
     why: str
+    doubt: str = ""  # what a reader must look at before a rate is believed
     schema: Mapping[str, JsonValue] = {}
     max_tokens: int = _MOST_TOKENS
 
@@ -147,7 +180,7 @@ def add_starter(
             inputs.setdefault(one, Golds()).kinds[kind_of(value)] += 1
         if "expected" in row:
             gold.add(row["expected"])
-    answered = None if outputs is None else Golds()
+    answered = None if outputs is None else Answered(gold)
     for output in outputs or ():
         if answered is not None:
             answered.add(output)
@@ -158,7 +191,7 @@ def add_starter(
         edited = f"prompts/{name}/draft.prompt"
         transfer.files[edited] = version_text(transfer.prompts[name][0]).encode()
     transfer.suites[name] = {"prompt": name, "dataset": name, "graders": list(choice.graders)}
-    _tell(transfer, where, name, edited, choice.why)
+    _tell(transfer, where, name, edited, choice)
     if 0 < gold.count < total:
         what = f"{total - gold.count:,} of {total:,} rows expect nothing: no grader judges them, and they are ungraded"
         transfer.sheet.add(
@@ -166,11 +199,14 @@ def add_starter(
         )
 
 
-def _tell(transfer: Transfer, where: str, name: str, edited: str, why: str) -> None:
+def _tell(transfer: Transfer, where: str, name: str, edited: str, choice: FirstSuite) -> None:
     what = "this prompt is a start: say in it what you want"
     transfer.sheet.add(Fidelity.NOTE, where, edited, what, subject=Subject.PROMPT)
     do = "docs/reference/graders.md"
-    transfer.sheet.add(Fidelity.NOTE, where, f"evals/{name}.yaml", why, subject=Subject.GRADER, do=do)
+    suite = f"evals/{name}.yaml"
+    transfer.sheet.add(Fidelity.NOTE, where, suite, choice.why, subject=Subject.GRADER, do=do)
+    if choice.doubt:
+        transfer.sheet.add(Fidelity.NOTE, where, suite, choice.doubt, subject=Subject.GRADER, do=do)
 
 
 def _version(choice: FirstSuite, inputs: Mapping[str, Golds]) -> NewVersion:
@@ -192,7 +228,7 @@ def _type(values: Golds) -> str:
     return kind if not others and kind not in ("array", "object") else "any"
 
 
-def _chosen(gold: Golds, key: str, answered: Golds | None) -> FirstSuite:
+def _chosen(gold: Golds, key: str, answered: Answered | None) -> FirstSuite:
     """Choose what is asked, in JSON where what is expected is closed and no output is recorded, and who grades it."""
     labels, number = gold.labels(), gold.number()
     if answered is None and gold.only("boolean"):
@@ -248,8 +284,8 @@ def _object(gold: Golds, *, plain: bool) -> FirstSuite:
     )
 
 
-def _text(gold: Golds, answered: Golds | None, labels: Sequence[JsonValue] | None) -> FirstSuite:
-    asks = "Answer in a few words."
+def _text(gold: Golds, answered: Answered | None, labels: Sequence[JsonValue] | None) -> FirstSuite:
+    asks, doubt = "Answer in a few words.", ""
     if labels is not None and sum(len(str(one)) for one in labels) <= _LISTED:
         asks = f"Answer with one of: {', '.join(map(str, labels))}"
     if not gold.count:
@@ -263,9 +299,33 @@ def _text(gold: Golds, answered: Golds | None, labels: Sequence[JsonValue] | Non
         why = "what is expected is long: an answer is good if it has half of its words in common with it"
         grader = {"similarity": {"measure": "token_f1", "pass_mark": 0.5}}
     elif answered is not None and gold.only("string") and answered.words() >= gold.words() + _MORE_WORDS:
-        why = "the outputs are longer than what is expected: an answer is good if it contains that, apart from capitals"
-        grader = {"contains": {"expected": "$", "ignore_case": True}}
+        grader, why, doubt = _inside(answered, gold.texts() if labels is not None else ())
     else:
         why = "an answer is good if it equals what is expected, apart from spaces and capitals"
         grader = {"equals": dict(_LOOSE)}
-    return FirstSuite(asks=asks, graders=[grader], why=why)
+    return FirstSuite(asks=asks, graders=[grader], why=why, doubt=doubt)
+
+
+def _inside(answered: Answered, labels: Sequence[str]) -> tuple[JsonValue, str, str]:
+    """Return the grader of outputs that are sentences around what is expected, why, and what is in doubt.
+
+    An output that weighs all labels contains the expected one whatever it decides, so `contains` would pass it.
+    """
+    several = f"{answered.several:,} of {answered.count:,} outputs contain more than one of the expected values"
+    if labels and answered.often_several:
+        longest_first = sorted(labels, key=lambda one: (-len(one), one))
+        pattern = "|".join(map(_pattern, longest_first))
+        why = "the outputs are longer than the labels: an answer is good if the last label in it is the expected one"
+        doubt = f"{several}: read some; write which: first if yours name their answer first"
+        return {"regex": {"pattern": pattern, "expected": "$", "which": "last", "ignore_case": True}}, why, doubt
+    why = "the outputs are longer than what is expected: an answer is good if it contains that, apart from capitals"
+    doubt = f"{several}: contains passes these whichever they decide for" if answered.several else ""
+    if answered.often_several:
+        doubt += ", so the good rate is too high; write a regex that finds the answer, with expected: $"
+    return {"contains": {"expected": "$", "ignore_case": True}}, why, doubt
+
+
+def _pattern(label: str) -> str:
+    """Return a pattern for a label as a word of its own: `no` is not in `not`."""
+    first, last = (r"\b" if one.isalnum() or one == "_" else "" for one in (label[0], label[-1]))
+    return first + re.escape(label).replace(r"\ ", " ") + last

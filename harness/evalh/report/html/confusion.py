@@ -8,17 +8,23 @@ from evalh.report.html.parts import captioned, scrollable, section
 from evalh.report.text import plural
 from evalh.report.words import anchor
 
-_UPRIGHT = 12  # columns up to which their heads stand as words do
+_UPRIGHT = 140  # characters of all heads, up to which they stand as words do: as many as 1,200 pixels hold
+_BESIDE = 3  # characters that the space around a head takes
+_LEAST = 4  # characters of a column
 _MISTAKES = 3
+_CORNER = "gold ↓ · said →"
+_LAST = ("samples", "found")
 
 
 def confusion_section(confusion: LabelConfusion, suffix: str, of: str) -> Markup:
     """Show which label was expected, and which one the outputs say."""
-    corner = el("td", el("span", "gold ↓ · said →", class_="dim"))
+    corner = el("td", el("span", _CORNER, class_="dim"))
     heads = [el("th", said, scope="col") for said in confusion.said]
-    last = [el("th", name, scope="col", class_="dim") for name in ("samples", "found")]
+    last = [el("th", name, scope="col", class_="dim") for name in _LAST]
     rows = [_row(confusion, gold) for gold in confusion.golds]
-    upright = len(confusion.said) <= _UPRIGHT
+    beside = max(map(len, [_CORNER, *confusion.golds]))
+    wide = sum(max(len(head), _LEAST) + _BESIDE for head in (*confusion.said, *_LAST))
+    upright = beside + _BESIDE + wide <= _UPRIGHT
     table = el(
         "div",
         captioned("Confusion matrix", [corner, *heads, *last], [*rows, _right(confusion)]),

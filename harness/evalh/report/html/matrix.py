@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from evalh.analysis.matrix import MatrixColumn, matrix_columns
 from evalh.analysis.tradeoff import MeasuredRun, TradeOff, counted_alike, has_rate, measured_by
 from evalh.core.log import RunRow
-from evalh.core.run import RunRecord, RunStatus
+from evalh.core.run import RunStatus
 from evalh.report.html.markup import Child, Markup, el, join, place
 from evalh.report.html.matrix_data import MatrixRows
 from evalh.report.html.parts import interval, look_at, section, sort_button, table
@@ -36,17 +37,19 @@ _FEW = (
 )
 
 
-def top(runs: Sequence[RunRow], rows: MatrixRows) -> Markup:
+def top(columns: Sequence[MatrixColumn], rows: MatrixRows) -> Markup:
     """Say how many versions and models there are, which is good most often, and what to look at."""
+    runs = [column.run for column in columns]
     first, counts = _best(runs), rows.counts()
     several = plural(len(runs), "version and model", "versions and models")
     told = f"{runs[0].record.suite}: {several} over {plural(rows.cases, 'case')}"
     if first:
-        which = " and ".join(f"{run.record.prompt} on {run.record.model}" for run in first[:_MOST_NAMED])
+        names = {column.run.record.id: column.name for column in columns}
+        which = " and ".join(names[one.record.id] for one in first[:_MOST_NAMED])
         more = f" and {len(first) - _MOST_NAMED} more" if len(first) > _MOST_NAMED else ""
         are = "is" if len(first) == 1 else "are"
         told += f"; {which}{more} {are} good most often: {rate(first[0].summary.good_rate)}"
-    found = [Pointer(words) for words in _apart(runs)]
+    found = [Pointer(words) for words in _apart(columns)]
     if counts["differs"]:
         words = f"{plural(counts['differs'], 'case')} where one is good and another is not"
         found.append(Pointer(words, anchor(show="differs")))
@@ -62,41 +65,44 @@ def _best(runs: Sequence[RunRow]) -> list[MeasuredRun]:
     return [one for one in rated if one.rate == most] if len(rated) > 1 else []
 
 
-def _apart(runs: Sequence[RunRow]) -> list[str]:
+def _apart(columns: Sequence[MatrixColumn]) -> list[str]:
     """Say which columns did not measure what the first one did, or not enough: do not compare their rates."""
     words = ("other cases", "other graders", "another number of trials")
     wrong = [
-        f"{run.record.prompt} on {run.record.model} has {name} than the first column: do not compare their rates"
-        for run in runs[1:]
-        for name, one, other in zip(words, measured_by(run), measured_by(runs[0]), strict=True)
+        f"{column.name} has {name} than the first column: do not compare their rates"
+        for column in columns[1:]
+        for name, one, other in zip(words, measured_by(column.run), measured_by(columns[0].run), strict=True)
         if one != other
     ]
     wrong += [
-        f"{run.record.prompt} on {run.record.model} and the first column do not both leave incidents out of the rate"
-        for run in runs[1:]
-        if not counted_alike(run, runs[0])
+        f"{column.name} and the first column do not both leave incidents out of the rate"
+        for column in columns[1:]
+        if not counted_alike(column.run, columns[0].run)
     ]
     wrong += [
-        f"{run.record.prompt} on {run.record.model} is not measured: {told}"
-        for run in runs
-        if run.summary is not None and run.status is RunStatus.COMPLETE
+        f"{column.name} is not measured: {told}"
+        for column in columns
+        if (run := column.run).summary is not None and run.status is RunStatus.COMPLETE
         for told in not_measured(run.record, run.summary)
     ]
     return wrong[:3]
 
 
-def versions(runs: Sequence[RunRow], *, linked: bool) -> Markup:
+def versions(columns: Sequence[MatrixColumn], *, linked: bool) -> Markup:
     """Show every column's numbers, as its run's summary has them."""
     heads = [head if head.startswith("95") else sort_button(head) for head in _HEADS]
     return section(
-        "versions", "Versions and models", table("Versions and models", heads, [_version(run, linked) for run in runs])
+        "versions",
+        "Versions and models",
+        table("Versions and models", heads, [_version(column, linked) for column in columns]),
     )
 
 
-def _version(run: RunRow, linked: bool) -> Markup:  # noqa: FBT001 (a table's row)
+def _version(column: MatrixColumn, linked: bool) -> Markup:  # noqa: FBT001 (a table's row)
+    run = column.run
     record, summary = run.record, run.summary
     name: Child = el("a", record.prompt, href=place("..", "run", record.id)) if linked else record.prompt
-    cells: list[Markup] = [el("th", name, scope="row"), el("td", record.model)]
+    cells: list[Markup] = [el("th", name, scope="row"), el("td", column.model)]
     if summary is None:
         return el("tr", cells, el("td", f"{run.status.value}: no numbers yet", colspan=6, class_="dim"))
     good, cost = summary.good_rate, summary.cost_per_good_usd
@@ -170,17 +176,18 @@ def _left_out(rows: MatrixRows) -> str:
     return " ".join(parts)
 
 
-def measured(records: Sequence[RunRecord]) -> Markup:
+def measured(columns: Sequence[MatrixColumn]) -> Markup:
     """Say which runs the columns are."""
     rows = [
         el(
             "tr",
-            el("th", f"{one.prompt} on {one.model}", scope="row"),
+            el("th", column.name, scope="row"),
             el("td", el("code", one.id)),
             el("td", el("code", one.commit or "not in a git repository")),
             el("td", el("code", one.fingerprint.prompt)),
         )
-        for one in records
+        for column in columns
+        for one in [column.run.record]
     ]
     heads = ("column", "run", "commit", "fingerprint of the prompt")
     return section("provenance", "Provenance", table("Provenance", heads, rows))
@@ -195,6 +202,6 @@ def keys() -> Markup:
 
 def main(runs: Sequence[RunRow], rows: MatrixRows, chosen: TradeOff) -> Markup:
     """Build all parts of the page."""
-    records = [run.record for run in runs]
-    parts: list[Child] = [top(runs, rows), versions(runs, linked=rows.linked), cells(rows), trade_offs(chosen)]
-    return join(parts, measured(records))
+    columns = matrix_columns(runs)
+    parts: list[Child] = [top(columns, rows), versions(columns, linked=rows.linked), cells(rows), trade_offs(chosen)]
+    return join(parts, measured(columns))

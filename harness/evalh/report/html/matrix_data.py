@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 
+from evalh.analysis.matrix import MatrixColumn, matrix_columns
 from evalh.core.log import RunRow, SampleStory
 from evalh.core.money import plus
 from evalh.core.sample import Standing
@@ -143,7 +144,7 @@ class MatrixRows(Struct):
     def document(self) -> str:
         """Return the page's data as JSON text."""
         content: dict[str, JsonValue] = {
-            "columns": [_column(run) for run in self.runs],
+            "columns": [_column(column) for column in matrix_columns(self.runs)],
             "linked": int(self.linked),
             "tags": list(self._inside.tags),
             "graders": list(self._inside.graders),
@@ -159,9 +160,9 @@ class MatrixRows(Struct):
         return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _column(run: RunRow) -> JsonValue:
-    record, summary = run.record, run.summary
-    told: dict[str, JsonValue] = {"p": inert(record.prompt), "m": inert(record.model), "r": record.id}
+def _column(column: MatrixColumn) -> JsonValue:
+    record, summary = column.run.record, column.run.summary
+    told: dict[str, JsonValue] = {"p": inert(record.prompt), "m": inert(column.model), "r": record.id}
     if summary is not None and summary.samples:
         told |= {
             "g": percent(summary.good_rate.value),
