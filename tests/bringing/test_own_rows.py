@@ -198,7 +198,7 @@ def test_a_row_of_several_lines_is_named_by_the_line_where_it_begins(tmp_path: P
 
     first = 3 + begin.count(b"\n")
     assert f"note q.csv:{first}: " in told.out
-    assert f"not  q.csv:{first + 4}: " in told.out
+    assert f"not q.csv:{first + 4}: " in told.out
 
 
 OUTPUTS = [
