@@ -8,6 +8,7 @@ import pytest
 
 from bringing.importing import Import
 from command_line import command_line
+from evalh.workspace.yaml import parse_yaml
 from faults.running import here
 from workspaces import document, evalh
 
@@ -150,6 +151,54 @@ def test_in_a_workspace_the_tables_of_recordings_are_printed_and_names_are_free(
     (result,) = json.loads(ran.out)["results"]
     assert (result["good"], result["ungraded"]) == (3, 1)
     assert any("3 recorded outputs; 1 row has none, and is ungraded" in one["why"] for one in done.document["items"])
+
+
+SMALL = '[models.small]\nprovider = "scripted"\ntable = {a = "b"}\n'
+OTHER = SMALL.replace("small", "other")
+KEPT = '[models.kept]\nprovider = "replay"\npath = "recorded/kept.jsonl"\n'
+DEFAULT = '[workspace]\ndefault_suite = "old"\n'
+OLD = "prompt: old\ndataset: old\ngraders: [schema]\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "suite", "model"),
+    [
+        (SMALL, "", "small"),
+        (SMALL + KEPT, OLD + "model: kept\n", "small"),
+        (SMALL + OTHER, OLD + "model: other\n", "other"),
+        (DEFAULT + SMALL + OTHER, OLD + "model: small\n", "small"),
+        (SMALL + OTHER, "", None),
+        (KEPT, "", None),
+    ],
+)
+def test_rows_in_a_workspace_are_answered_by_its_usual_model(
+    tmp_path: Path, config: str, suite: str, model: str | None
+) -> None:
+    (tmp_path / "evalh.toml").write_text(config)
+    (tmp_path / "evals").mkdir()
+    if suite:
+        (tmp_path / "evals/old.yaml").write_text(suite)
+    source = lines(tmp_path, "q.jsonl", [{"q": f"q{n}", "answer": "yes"} for n in range(4)])
+
+    done = command_line()(tmp_path, "import", "rows", str(source), "--json")
+
+    assert done.code == 0
+    assert parse_yaml((tmp_path / "evals/q.yaml").read_text(), "q.yaml").value.get("model") == model
+    told = [one["do"] for one in done.document["items"] if one["what"] == "model"]
+    assert told == ([] if model else ["evalh run q --model MODEL"])
+    assert (here(tmp_path, "run", "q", "--dry-run").exit == 0) is (model is not None)
+
+
+@pytest.mark.parametrize("begin", [b"", b"sep=,\n"])
+def test_a_row_of_several_lines_is_named_by_the_line_where_it_begins(tmp_path: Path, begin: bytes) -> None:
+    (tmp_path / "q.csv").write_bytes(begin + b'question,"the\nanswer"\n"a\nb\nc",1\n\n"d\ne",2,3\nf,4\n')
+
+    source, into = str(tmp_path / "q.csv"), str(tmp_path / "made")
+    told = here(tmp_path, "import", "rows", source, "--map", "question=question", "--into", into)
+
+    first = 3 + begin.count(b"\n")
+    assert f"note q.csv:{first}: " in told.out
+    assert f"not q.csv:{first + 4}: " in told.out
 
 
 OUTPUTS = [

@@ -2,18 +2,19 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from shlex import join
+from shlex import join, quote
 from typing import BinaryIO
 
 from evalh.api.new_workspace import name_of_model, own_workspace, usable_model
-from evalh.core.errors import UsageError
+from evalh.api.parts import Parts
+from evalh.core.errors import EvalhError, UsageError
 from evalh.core.values import Value
 from evalh.interop.foreign.formats import reader_of
 from evalh.interop.foreign.layout import config_text, files_of, models_text
-from evalh.interop.foreign.transfer import ImportRequest, NewDataset, Row, Subject, Transfer, free_name
+from evalh.interop.foreign.transfer import Fidelity, ImportRequest, NewDataset, Row, Subject, Transfer, free_name
 from evalh.report.documents.document import document_of
 from evalh.report.documents.incoming import ImportedSuiteDocument
 from evalh.report.markdown.imported import import_sheet
@@ -51,6 +52,8 @@ def import_suite(form: str, source: Path, options: SuiteImportOptions) -> Import
     counted = [_CountedRows(dataset.rows) for dataset in transfer.datasets]
     transfer.datasets = [NewDataset(one.name, rows) for one, rows in zip(transfer.datasets, counted, strict=True)]
     begun = _begun(transfer, options) if taken is None and not options.data_only else {}
+    if taken is not None:
+        _name_models(transfer, options.into)
     files = dict(files_of(transfer, str(source))) | begun
     sheet_name = _sheet_name(options.into)
     there = tuple(name for name in files if (options.into / name).exists())
@@ -99,6 +102,42 @@ def _begun(transfer: Transfer, options: SuiteImportOptions) -> dict[str, Iterabl
         suite["model"] = name_of_model(options.model or usual)
     files = own_workspace(name, options.model or usual, models_text(transfer.models))
     return {at: [content] for at, content in files.items() if at == _CONFIG or not (options.into / at).exists()}
+
+
+def _name_models(transfer: Transfer, folder: Path) -> None:
+    """Let each suite ask the workspace's usual model if nothing of the source names one; say so where there is none."""
+    for name, suite in transfer.suites.items():
+        versions = transfer.prompts.get(str(suite.get("prompt")), ())
+        if "model" in suite or any("model" in version.front for version in versions):
+            continue
+        usual = None
+        with suppress(EvalhError):  # an evalh.toml with a mistake: `evalh check` reports it
+            usual = _usual_model(Parts.open(folder))
+        if usual is not None:
+            suite["model"] = usual
+            continue
+        why = "the workspace does not say which model answers: add `model: …`"
+        do = f"evalh run {quote(name)} --model MODEL"
+        transfer.sheet.add(Fidelity.NOTE, f"evals/{name}.yaml", "model", why, subject=Subject.MODEL, do=do)
+
+
+def _usual_model(parts: Parts) -> str | None:
+    """Return the default suite's model, else the only one that suites name, else the only one that there is.
+
+    A model that gives recorded answers has none for other cases.
+    """
+    models = [name for name, spec in parts.config.models.items() if spec.provider != "replay" and not spec.embeds]
+    answering = {*models, *parts.config.routes}
+    asked: dict[str, str | None] = {}
+    for name in parts.suites():
+        with suppress(EvalhError):  # `evalh check` reports it
+            asked[name] = parts.suite(name).model
+    usual = asked.get(parts.config.default_suite or "")
+    named = {model for model in asked.values() if model in answering}
+    if usual in answering:
+        return usual
+    found = named or set(models)
+    return next(iter(found)) if len(found) == 1 else None
 
 
 def _request(source: Path, options: SuiteImportOptions, taken: set[str] | None) -> ImportRequest:

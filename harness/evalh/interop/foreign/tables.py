@@ -168,14 +168,17 @@ def _csv(file: BinaryIO, name: str, sheet: ProofSheet) -> Iterator[Record]:
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     try:
-        reader = csv.reader(text, delimiter=_separator(text), strict=False)
+        separator, before = _separator(text)
+        reader = csv.reader(text, delimiter=separator, strict=False)
         header = [cell.strip() for cell in next(reader, ())]
-        _refuse_header(header, name)
+        _refuse_header(header, name, before + 1)
         for number in (place for place, cell in enumerate(header, 1) if not cell and place < len(header)):
             why = "has no name, and is not imported"
-            sheet.add(Fidelity.NOTE, f"{name}:1", f"column {number}", why, subject=Subject.CASE)
+            sheet.add(Fidelity.NOTE, f"{name}:{before + 1}", f"column {number}", why, subject=Subject.CASE)
+        ended = before + reader.line_num
         for cells in reader:
-            where = f"{name}:{reader.line_num}"
+            where = f"{name}:{ended + 1}"  # where the row begins: a cell may hold several lines
+            ended = before + reader.line_num
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) < _named(header) or any(cell.strip() for cell in cells[len(header) :]):
@@ -196,21 +199,24 @@ def _named(header: Sequence[str]) -> int:
     return next((len(header) - place for place, cell in enumerate(reversed(header)) if cell), 0)
 
 
-def _separator(text: io.TextIOWrapper) -> str:
-    """Return what separates cells, and go to the header: a first line `sep=;` states it, as spreadsheets write."""
+def _separator(text: io.TextIOWrapper) -> tuple[str, int]:
+    """Return what separates cells, and how many lines stand before the header; go to the header.
+
+    A first line `sep=;` states it, as spreadsheets write.
+    """
     line = text.readline(_LONGEST_CELL)
     if (stated := line.strip().removeprefix("sep=")) in _SEPARATORS and line.startswith("sep="):
-        return stated
+        return stated, 1
     text.seek(0)
-    return max(_SEPARATORS, key=lambda one: len(next(csv.reader([line], delimiter=one), ())))
+    return max(_SEPARATORS, key=lambda one: len(next(csv.reader([line], delimiter=one), ()))), 0
 
 
-def _refuse_header(header: Sequence[str], name: str) -> None:
+def _refuse_header(header: Sequence[str], name: str, line: int) -> None:
     if not any(header):
         raise WorkspaceError("has no header", where=name, hint="the first line names the columns: question,answer")
     twice = next((one for number, one in enumerate(header) if one and one in header[:number]), None)
     if twice is not None:
-        raise WorkspaceError(f"has two columns called {twice!r}", where=f"{name}:1", hint="rename one of them")
+        raise WorkspaceError(f"has two columns called {twice!r}", where=f"{name}:{line}", hint="rename one of them")
 
 
 def _parquet(file: BinaryIO, name: str, sheet: ProofSheet) -> Iterator[Record]:
