@@ -153,3 +153,21 @@ def test_a_person_reads_the_rubric_and_what_each_key_does_before_the_first_outpu
     assert "g  good: you would use it as it is (y does the same)" in whole.err
     assert "b  bad: it should not (n does the same)" in judge.err
     assert "u  undo: take back the last answer, and show that output again" in judge.err
+
+
+def test_the_lines_of_a_long_input_begin_below_each_other(tmp_path: Path) -> None:
+    folder = write_workspace(tmp_path, cases=1)
+    path = folder / "datasets/triage.jsonl"
+    row = json.loads(path.read_text())
+    row["inputs"]["ticket"] = "my card was swallowed by the machine " * 6 + "https://example.com/" + "a" * 100
+    path.write_text(json.dumps(row) + "\n")
+    assert here(folder, "run").exit == 0
+    with patch.dict(os.environ, {"COLUMNS": "80"}):
+        shown = label(folder, "q\n").out.splitlines()
+
+    begin = next(at for at, line in enumerate(shown) if line.startswith("ticket  my card"))
+    end = next(at for at, line in enumerate(shown) if at > begin and line.startswith("output"))
+    following = shown[begin + 1 : end]
+    assert len(following) >= 4
+    assert all(line.startswith(" " * 8) and line[8] != " " for line in following)
+    assert "".join(line.strip() for line in following).endswith("a" * 100)

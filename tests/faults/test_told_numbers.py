@@ -85,6 +85,23 @@ def test_of_a_run_in_which_nothing_was_graded_no_rate_is_known(tmp_path: Path) -
     assert here(folder, "report", "last", "-o", str(folder / "page.html")).exit == 0
 
 
+def test_a_run_without_an_answer_says_nothing_of_what_a_side_costs(tmp_path: Path) -> None:
+    folder = write_workspace(tmp_path, cases=20)
+    priced = BILLING.format(name="small")
+    config = (folder / "evalh.toml").read_text().partition("[models.small]")[0] + f"[models.small]\n{priced}"
+    dead = config.replace('default = \'{"label": "billing"}\'', 'function = "evals/answers.py:down"')
+    (folder / "evals/answers.py").write_text("def down(request, case_id, trial):\n    raise ValueError('down')\n")
+    told = []
+    for text in (dead, config, dead):
+        (folder / "evalh.toml").write_text(text)
+        here(folder, "run", "--fresh")
+        told.append(json.loads(here(folder, "power", "--json").out)["cost_usd"])
+
+    assert told[0] is None
+    assert told[1] > 0
+    assert told[2] == told[1]
+
+
 def test_one_graded_sample_makes_a_rate_with_the_ungraded_in_its_denominator(tmp_path: Path) -> None:
     def once(asked: Asked) -> Act:
         return OPENAI.right(asked) if asked.case.endswith("1") else Act(status=400, body=b"{}")

@@ -96,8 +96,12 @@ def _cost_per_sample(parts: Parts, suite: str, model: str | None) -> Decimal | N
         return None
     for run_id in log.last_runs(model, suite, 20) if model else ():
         summary = log.run(run_id).summary
-        if summary is not None and summary.samples:
+        if summary is None:
+            continue
+        answered = summary.samples - sum(summary.errors.values())
+        if answered > 0:  # a run without an answer spent nothing, which is no price
             spent = plus(summary.cost_usd, summary.cached_cost_usd)
             apart = plus(summary.apart.cost_usd, summary.apart.cached_cost_usd)
-            return None if spent is None or apart is None else (spent - apart) / summary.samples
+            if spent is not None and apart is not None:
+                return (spent - apart) / answered
     return None

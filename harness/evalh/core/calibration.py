@@ -68,13 +68,20 @@ class VersionDifference(Value, kw_only=True):
     labels: int  # cases with a label on both sides
     corrected: Estimate  # without a value: some kinds of pairs have no label
     shift: Estimate  # people's difference minus the judge's, over the same outputs
+    few_labels: bool = False  # too few to say that the judge favours a side
+
+    @property
+    def known(self) -> bool:
+        """Whether the labels are more than a handful that say the same, on which no number rests."""
+        return self.corrected.low is not None or self.labels >= FEWEST_DISAGREEMENTS
 
     @property
     def favoured(self) -> str | None:
         """Return the side that the judge favours compared with people; None if it is not shown to favour one."""
-        if self.shift.low is None or self.shift.high is None or self.shift.low <= 0 <= self.shift.high:
+        low, high = self.shift.low, self.shift.high
+        if self.few_labels or low is None or high is None or low <= 0 <= high:
             return None
-        return "head" if self.shift.high < 0 else "base"
+        return "head" if high < 0 else "base"
 
 
 class Held(StrEnum):

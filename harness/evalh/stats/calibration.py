@@ -8,7 +8,7 @@ subtracted; a useless judge does no harm. The judge must not have been tuned on 
 from collections.abc import Sequence
 from math import fsum, sqrt
 
-from evalh.core.calibration import FEWEST_DISAGREEMENTS, Confusion
+from evalh.core.calibration import FEWEST_DISAGREEMENTS
 from evalh.core.run import Estimate
 from evalh.core.values import Value
 from evalh.stats.intervals import wilson
@@ -90,12 +90,12 @@ def stratified(strata: Sequence[tuple[float, Calibrated]]) -> Calibrated:
     return Calibrated(value, value - half, value + half, sqrt(variance), weight, labels, judged)
 
 
-def tells_little(table: Confusion) -> bool:
+def tells_little(disagreements: int, labelled: int) -> bool:
     """Whether the labels show neither a judge's error rate nor that it is low (Wilson's 95 % limit)."""
-    if not table.labelled:
+    if not labelled:
         return True
-    _, most = wilson(table.disagreements, table.labelled)
-    return table.disagreements < FEWEST_DISAGREEMENTS and most > _RARELY
+    _, most = wilson(disagreements, labelled)
+    return disagreements < FEWEST_DISAGREEMENTS and most > _RARELY
 
 
 class LabelledStratum(Value):

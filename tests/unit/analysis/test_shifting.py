@@ -92,6 +92,39 @@ def test_a_judge_that_is_kinder_to_one_side_is_shown_to_be() -> None:
     assert kinder.corrected.value == pytest.approx(0.0, abs=1e-9)
 
 
+@pytest.mark.parametrize("unlabelled", [0, 20])
+@pytest.mark.parametrize("labels", [2, 9])
+def test_a_few_labels_that_agree_show_no_interval_and_no_favourite(labels: int, unlabelled: int) -> None:
+    found = difference([(0, 1, (1, 1))] * labels + [(0, 1, None)] * unlabelled)
+    assert found is not None
+
+    assert found.shift.value == pytest.approx(-1.0)
+    assert (found.shift.low, found.shift.high, found.favoured) == (None, None, None)
+    assert (found.corrected.low, found.corrected.high) == (None, None)
+
+
+def test_few_labels_of_which_one_differs_claim_no_favourite() -> None:
+    found = difference([(0, 1, (1, 1))] * 8 + [(0, 1, (0, 1))] + [(0, 1, None)] * 20)
+    assert found is not None
+
+    assert found.favoured is None
+
+
+@pytest.mark.parametrize("same", [0, 30])
+def test_an_interval_has_a_width_where_each_kind_of_pair_says_the_same_throughout(same: int) -> None:
+    found = difference([(0, 1, (1, 1))] * 45 + [(1, 1, (1, 1))] * 15, strata=True, same=same)
+    assert found is not None
+    shift = found.shift
+    apart = np.array([-1.0] * 45 + [0.0] * (15 + same))
+
+    assert shift.low is not None
+    assert shift.high is not None
+    assert (shift.low, shift.high) == pytest.approx(
+        stats.t.interval(0.95, len(apart) - 1, apart.mean(), stats.sem(apart, ddof=0))
+    )
+    assert found.favoured == "head"
+
+
 def test_equal_outputs_are_no_difference_and_without_two_labelled_pairs_nothing_is_said() -> None:
     assert difference([(0, 1, (0, 1)), (1, 0, None)], same=20) is None
     found = difference([(0, 1, (0, 1))] * 4, same=16)

@@ -110,7 +110,7 @@ def test_a_calibration_warns_by_disagreements(
         calibration(graders(workspace)[-1]),
         labelled=table.labelled,
         confusion=table,
-        few_labels=tells_little(table),
+        few_labels=tells_little(table.disagreements, table.labelled),
     )
 
     text = shown(one)

@@ -63,7 +63,7 @@ def test_labels_tell_of_a_judge_by_their_disagreements_or_by_how_rare_these_are(
 ) -> None:
     table = Confusion(both_good=agreed, judge_only=disagreed // 2, people_only=disagreed - disagreed // 2, both_bad=0)
 
-    assert tells_little(table) is little
+    assert tells_little(table.disagreements, table.labelled) is little
 
 
 def test_people_alone_are_the_plain_mean() -> None:

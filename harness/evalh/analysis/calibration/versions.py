@@ -9,7 +9,7 @@ difference, whichever judge it is.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from math import fsum
+from math import fsum, sqrt
 
 from msgspec.structs import replace
 
@@ -19,10 +19,13 @@ from evalh.core.calibration import GOOD, JudgeStanding, Label, VersionDifference
 from evalh.core.run import Estimate
 from evalh.core.values import Value
 from evalh.core.verdict import Outcome
-from evalh.stats.calibration import Calibrated, calibrated_mean, stratified
+from evalh.stats.calibration import Calibrated, calibrated_mean, stratified, tells_little
+from evalh.stats.quantiles import t_critical
 
 _TWO = 2
 _SAME = "same output"
+_NOTHING = 1e-9  # rounding
+_CONFIDENCE = 0.95
 
 
 class NamedRun(Value, kw_only=True):
@@ -59,6 +62,7 @@ def version_difference(
         return None
     same = len(cells.pop(_SAME, ()))
     corrected, shift = estimates(list(cells.values()), same)
+    apart = [abs(one.people - one.judge) for cell in cells.values() for one in cell if one.people is not None]
     return VersionDifference(
         base=base[0].name,
         head=head[0].name,
@@ -69,6 +73,7 @@ def version_difference(
         labels=labels,
         corrected=corrected,
         shift=shift,
+        few_labels=tells_little(sum(one > _NOTHING for one in apart), len(apart)),
     )
 
 
@@ -81,7 +86,18 @@ def estimates(cells: Sequence[list[Seen]], same: int) -> tuple[Estimate, Estimat
     total = same + sum(map(len, strata))
     corrected = [(len(cell), _corrected(cell)) for cell in strata]
     shift = [(len(cell), _shift(cell)) for cell in strata]
-    return _together(corrected, same, total, "ppi++"), _together(shift, same, total, "t")
+    known = [(seen.people, seen.judge) for cell in strata for seen in cell if seen.people is not None]
+    guessed = len(known) + same < total
+    differ = [people - judge for people, judge in known]
+    return (
+        _together(corrected, (same, total), "ppi++", alike=guessed and _agree([people for people, _ in known])),
+        _together(shift, (same, total), "t", alike=guessed and _agree(differ)),
+    )
+
+
+def _agree(values: Sequence[float]) -> bool:
+    """Whether all labelled cases say the same: then they do not show how far others may be from it."""
+    return not values or max(values) - min(values) <= _NOTHING
 
 
 def _by_row(judged: Iterable[Judged]) -> dict[str, list[Judged]]:
@@ -142,7 +158,15 @@ def _shift(cell: Sequence[Seen]) -> Calibrated | None:
     return counted(calibrated_mean(apart, [0.0] * len(apart), []), complete=len(apart) == len(cell))
 
 
-def _together(parts: Sequence[tuple[int, Calibrated | None]], same: int, total: int, method: str) -> Estimate:
+def _together(
+    parts: Sequence[tuple[int, Calibrated | None]], of: tuple[int, int], method: str, *, alike: bool
+) -> Estimate:
+    """Combine the kinds of pairs; `of`: the cases with the same output on both sides, and all cases.
+
+    `alike`: labelled cases say nothing of how far the others may be from them.
+    No interval is of zero width. Where each kind says the same throughout, the cases still are a sample of the kinds.
+    """
+    same, total = of
     known = [(count, part) for count, part in parts if part is not None]
     if len(known) < len(parts):
         return Estimate(None, None, None, method)
@@ -151,9 +175,14 @@ def _together(parts: Sequence[tuple[int, Calibrated | None]], same: int, total: 
     if len(known) > 1:
         method = f"{method}-stratified"
     estimate = known[0][1] if len(known) == 1 else stratified([(count / total, part) for count, part in known])
-    low = None if estimate.low is None else max(-1.0, estimate.low)
-    high = None if estimate.high is None else min(1.0, estimate.high)
-    return Estimate(estimate.value, low, high, method)
+    half = None if estimate.high is None else estimate.high - estimate.value
+    if half is not None and half <= _NOTHING:
+        apart = fsum(count / total * (part.value - estimate.value) ** 2 for count, part in known)
+        unknown = alike or apart <= _NOTHING
+        half = None if unknown else t_critical(_CONFIDENCE, total - 1) * sqrt(apart / total)
+    if half is None:
+        return Estimate(estimate.value, None, None, method)
+    return Estimate(estimate.value, max(-1.0, estimate.value - half), min(1.0, estimate.value + half), method)
 
 
 def judge_differences(

@@ -209,15 +209,24 @@ def _differences(differences: Sequence[VersionDifference]) -> Table:
     for one in differences:
         judge = f"{100 * one.judge_difference:+.1f}"
         name = f"{safe(one.base)} → {safe(one.head)}"
-        table.add_row(name, str(one.cases), str(one.labels), judge, _points(one.corrected), _points(one.shift))
+        table.add_row(
+            name,
+            str(one.cases),
+            str(one.labels),
+            judge,
+            _points(one.corrected, one.labels),
+            _points(one.shift, one.labels),
+        )
     return table
 
 
-def _points(estimate: Estimate) -> str:
+def _points(estimate: Estimate, labels: int) -> str:
     if estimate.value is None:
         return "not known"
     if estimate.low is None or estimate.high is None:
-        return f"{100 * estimate.value:+.1f}; too few labels for an interval"
+        if labels < FEWEST_DISAGREEMENTS:
+            return f"not known: {plural(labels, 'label')}"
+        return f"{100 * estimate.value:+.1f}; {labels} labels show no interval"
     return f"{100 * estimate.value:+.1f}  [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
 
 

@@ -273,7 +273,8 @@ def doubts(comparison: Comparison) -> list[str]:
 def as_people_would(comparison: Comparison) -> list[str]:
     """Say how far apart people would see the sides, where labels cover both: a line for each judge."""
     return [
-        f"{judge.judge} as people would: {points(one.corrected)} (the judge itself: {100 * one.judge_difference:+.1f};"
+        f"{judge.judge} as people would: {points(one.corrected) if one.known else 'not known'}"
+        f" (the judge itself: {100 * one.judge_difference:+.1f};"
         f" {one.labels} of {one.cases} cases are labelled on both sides)"
         for judge in comparison.judges
         if (one := judge.difference) is not None

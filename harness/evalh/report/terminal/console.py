@@ -86,10 +86,14 @@ def block(text: str, style: str = "") -> Padding:
 
 
 def named(name: str, text: str) -> RenderableType:
-    """Set a text beside its name; below it where it has several lines."""
+    """Set a text beside its name, long lines too; below it where it has several lines."""
     if "\n" in text.strip("\n"):
         return Group(StyledText(name, "dim"), block(text.rstrip("\n")))
-    return StyledText.assemble((f"{name}  ", "dim"), text.strip("\n"))
+    beside = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
+    beside.add_column(style="dim", overflow="fold")
+    beside.add_column(overflow="fold")
+    beside.add_row(StyledText(name), StyledText(text.strip("\n")))
+    return beside
 
 
 class InertConsole(Console):
