@@ -99,7 +99,7 @@ def _cost_per_sample(parts: Parts, suite: str, model: str | None) -> Decimal | N
         if summary is None:
             continue
         answered = summary.samples - sum(summary.errors.values())
-        if answered > 0:  # a run without an answer spent nothing, which is no price
+        if answered > 0:  # without an answer nothing is spent, and that is not a price of 0
             spent = plus(summary.cost_usd, summary.cached_cost_usd)
             apart = plus(summary.apart.cost_usd, summary.apart.cached_cost_usd)
             if spent is not None and apart is not None:

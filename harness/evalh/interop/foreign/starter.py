@@ -122,7 +122,7 @@ def _is_code(text: str) -> bool:
     return len(text) > 1 and text[0] == "0" and text[1].isdigit()
 
 
-class Answered(Golds):
+class RecordedOutputs(Golds):
     """What a model answered already, as plain text, and how many answers name several of the expected texts."""
 
     def __init__(self, expected: Golds) -> None:
@@ -180,7 +180,7 @@ def add_starter(
             inputs.setdefault(one, Golds()).kinds[kind_of(value)] += 1
         if "expected" in row:
             gold.add(row["expected"])
-    answered = None if outputs is None else Answered(gold)
+    answered = None if outputs is None else RecordedOutputs(gold)
     for output in outputs or ():
         if answered is not None:
             answered.add(output)
@@ -228,7 +228,7 @@ def _type(values: Golds) -> str:
     return kind if not others and kind not in ("array", "object") else "any"
 
 
-def _chosen(gold: Golds, key: str, answered: Answered | None) -> FirstSuite:
+def _chosen(gold: Golds, key: str, answered: RecordedOutputs | None) -> FirstSuite:
     """Choose what is asked, in JSON where what is expected is closed and no output is recorded, and who grades it."""
     labels, number = gold.labels(), gold.number()
     if answered is None and gold.only("boolean"):
@@ -284,7 +284,7 @@ def _object(gold: Golds, *, plain: bool) -> FirstSuite:
     )
 
 
-def _text(gold: Golds, answered: Answered | None, labels: Sequence[JsonValue] | None) -> FirstSuite:
+def _text(gold: Golds, answered: RecordedOutputs | None, labels: Sequence[JsonValue] | None) -> FirstSuite:
     asks, doubt = "Answer in a few words.", ""
     if labels is not None and sum(len(str(one)) for one in labels) <= _LISTED:
         asks = f"Answer with one of: {', '.join(map(str, labels))}"
@@ -306,7 +306,7 @@ def _text(gold: Golds, answered: Answered | None, labels: Sequence[JsonValue] | 
     return FirstSuite(asks=asks, graders=[grader], why=why, doubt=doubt)
 
 
-def _inside(answered: Answered, labels: Sequence[str]) -> tuple[JsonValue, str, str]:
+def _inside(answered: RecordedOutputs, labels: Sequence[str]) -> tuple[JsonValue, str, str]:
     """Return the grader of outputs that are sentences around what is expected, why, and what is in doubt.
 
     An output that weighs all labels contains the expected one whatever it decides, so `contains` would pass it.
