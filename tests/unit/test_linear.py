@@ -75,6 +75,7 @@ NO_MODEL_TEXT = {
     "interop/foreign/promptfoo/providers": "names of variables in the source's config",
     "interop/foreign/promptfoo/sources": "names of files, and addresses of bounded length",
     "interop/foreign/promptfoo/variables": "variables of the source, one tag after another",
+    "interop/foreign/starter": "escapes labels that are expected",
     "interop/foreign/transfer": "names that are made of the source's; one class of characters",
     "interop/otlp_collector": "headers and addresses of the configuration",
     "providers/applications/slots": "the body in evalh.toml",
@@ -137,6 +138,7 @@ LINEAR = {
     "report/markdown/run": "one class of characters",
     "report/text": "one class of characters",
     "store/columns": "one class of characters",
+    "store/query": "one class of characters, in the query that a user types",
 }
 """Modules whose patterns see model text, and why they take linear time; the tests below hold most of them to it."""
 

@@ -92,8 +92,8 @@ def test_a_table_is_read_with_exact_numbers_and_lists_as_tuples() -> None:
         ("prices: {a: free}", "f:2: 'a' must be a number, not text"),
         ("rule: {}", "f:2: 'at_least' is missing (rule: {at_least: 0.9})"),
         ("rule:\n  at_least: 90", "f:3: 'at_least' must be a number from 0 to 1 (rule: {at_least: 0.9})"),
-        ("rule: true", "f:2: 'rule' must be a mapping or false, not true or false"),
-        ("rule: 0.9", "f:2: 'rule' must be a mapping or false, not a number"),
+        ("rule: true", "f:2: 'rule' must be a mapping or false, not true or false (its keys: at_least)"),
+        ("rule: 0.9", "f:2: 'rule' must be a mapping or false, not a number (its keys: at_least)"),
         ("rule: {at_last: 0.9}", "f:2: unknown key 'at_last' (did you mean 'at_least'?)"),
         ("rules: {}", "f:2: 'rules' must be a list of mappings, not a mapping"),
         (
@@ -121,7 +121,8 @@ def test_all_mistakes_of_a_file_are_told_in_its_order_each_once() -> None:
         "f:4: 'stop' must be true or false, not a number",
     ]
     assert wrong("stop: 1\n")[0] == "f:1: 'name' is missing (name: <name>)"
-    assert wrong("- a\n") == ["f:1: the file must be a mapping, not a list"]
+    keys = "its keys: name, trials, share, price, by, stop, names, prices and 6 more"
+    assert wrong("- a\n") == [f"f:1: the file must be a mapping, not a list ({keys})"]
 
 
 def test_the_error_lists_the_others_below_in_the_same_form() -> None:
