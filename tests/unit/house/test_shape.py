@@ -160,3 +160,20 @@ PUBLIC = (
     "provider",
     "stream",
 )
+
+
+def test_the_top_level_has_the_files_that_belong_there() -> None:
+    """A page that a command wrote was committed there twice."""
+    listed = subprocess.run(["git", "ls-files"], cwd=HARNESS.parent, capture_output=True, text=True, check=True).stdout
+
+    assert {line for line in listed.splitlines() if "/" not in line} == {
+        ".gitignore",
+        ".pre-commit-hooks.yaml",
+        "CONTRIBUTING.md",
+        "LICENSE",
+        "Makefile",
+        "README.md",
+        "action.yml",
+        "evalh.toml",
+        "pyproject.toml",
+    }
