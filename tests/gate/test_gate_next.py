@@ -142,11 +142,11 @@ def test_a_new_version_that_nothing_uses_is_named_as_not_judged(tmp_path: Path) 
         repo.write("prompts/triage/v1.prompt", draft.read_text())
         repo.write("evalh.toml", (repo.folder / "evalh.toml").read_text() + '[prompts.triage]\nlive = "v1"\n')
     repo.write("prompts/triage/v2.prompt", draft.read_text())  # what the draft says: it is judged with the draft
+    repo.write("prompts/triage/v4.prompt", "---\nconfig: 7\n---\nbroken\n")  # which does not hide the others
     repo.write("prompts/triage/v3.prompt", draft.read_text().replace("every 10", "every 3"))
     told = " ".join(here(repo.folder, "gate", "--base", "main").out.split())
 
-    assert "triage@v3 is new, and neither the draft nor live: it was not judged" in told
-    assert "triage@v2 is new" not in told
+    assert "new, but neither the draft nor live, so not judged: triage@v3; evalh compare triage@v1 triage@v3" in told
     (command,) = re.findall(r"evalh compare (\S+) (\S+)", told)
     assert here(repo.folder, "compare", *command).exit == 0
 
@@ -165,6 +165,7 @@ def test_cases_that_did_get_worse_are_told_from_the_doubt_about_all_cases(tmp_pa
     told = here(repo.folder, "gate", "--base", "main", "--confirm")
 
     assert told.exit == 0
-    assert "3 regressed; the regressed ones did get worse: that cases in general do is not shown by so few" in " ".join(
-        told.out.split()
+    assert (
+        "3 regressed; the regressed cases are worse, but they are too few to show that head is worse in general"
+        in " ".join(told.out.split())
     )

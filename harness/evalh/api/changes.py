@@ -6,6 +6,7 @@ from shlex import quote
 
 from msgspec.structs import replace
 
+from evalh.analysis.compare.comparison import listed
 from evalh.api.judges import judge_kin, labels_of, standings
 from evalh.api.options import RunOptions
 from evalh.api.parts import Parts
@@ -19,6 +20,7 @@ from evalh.core.values import Value
 from evalh.engine.gate.change import RowChanges, SuiteChange, Word, row_changes
 from evalh.engine.plan import Plan, PlannedPipeline, PlannedStep
 from evalh.workspace.prompt.media import LoadMedia
+from evalh.workspace.prompt.prompts import Prompts
 from evalh.workspace.prompt.templates import CompiledVersion
 
 
@@ -107,20 +109,29 @@ def not_judged(sides: Sides, touched: Iterable[SuiteChange]) -> Iterator[str]:
     if sides.base is None:
         return
     head, base = sides.head.under_test, sides.base.under_test
-    judged: set[str | None] = {
+    judged: set[str | None] = {None} | {
         plan.version.digest for change in touched for plan in (change.head, change.base) if plan is not None
     }
     for plan in (change.head for change in touched):
         judged |= {step.prompt_digest for step in plan.pipeline.record()} if plan.pipeline is not None else set()
-    for name in set(head.names()) & set(base.names()):
+    for name in sorted({*head.names()} & {*base.names()}):
         added = [one for one in head.versions(name) if one != DRAFT and one not in base.versions(name)]
-        with suppress(EvalhError):  # a version that cannot be read is told by evalh check
-            live = head.live(name)
-            in_use = [head.load(name, one) for one in head.versions(name) if added and one in (DRAFT, live)]
-            for one in (head.load(name, version) for version in added):
-                if one.digest not in judged | {other.digest for other in in_use}:
-                    how = f"evalh compare {quote(f'{name}@{live}')} {quote(one.label)}"
-                    yield f"{one.label} is new, and neither the draft nor live: it was not judged; {how}"
+        if not added:
+            continue
+        with suppress(EvalhError):  # what cannot be read, evalh check tells
+            live = str(head.live(name))
+            in_use = judged | {_digest(head, name, one) for one in (DRAFT, live)}
+            if others := [f"{name}@{one}" for one in added if _digest(head, name, one) not in in_use]:
+                how = f"evalh compare {quote(f'{name}@{live}')} {quote(others[-1])}"
+                yield f"new, but neither the draft nor live, so not judged: {listed(others)}; {how}"
+
+
+def _digest(prompts: Prompts, name: str, version: str) -> str | None:
+    """Return the digest of a version's content; None if it is not there, or cannot be read."""
+    try:
+        return prompts.load(name, version).digest
+    except EvalhError:
+        return None
 
 
 def _plan(parts: Parts, suite: str, model: str | None, prompt: str | None = None) -> Plan:

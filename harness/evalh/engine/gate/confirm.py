@@ -52,7 +52,7 @@ class Confirming(Struct):
         told = ", ".join(f"{counts[label]} {label.value}" for label in Flip if counts[label])
         alone = "; the refusal is based on all cases together" if refused and not counts[Flip.REGRESSED] else ""
         if counts[Flip.REGRESSED] and not refused:
-            alone = "; the regressed ones did get worse: that cases in general do is not shown by so few"
+            alone = "; the regressed cases are worse, but they are too few to show that head is worse in general"
         return f"asked again ({FRESH_TRIALS} fresh trials on each side), what got worse is: {told}{alone} ({spent})"
 
 
