@@ -51,7 +51,10 @@ def test_a_path_that_a_closed_schema_does_not_have_is_named(folder: Path, entry:
 
     assert done.returncode == 2
     assert "evals/triage.yaml:5: " in done.stdout
-    assert "looks at lable, and triage@v1's output schema has no 'lable': it decides nothing" in done.stdout
+    assert (
+        "looks at lable, and triage@v1's output schema has no 'lable': every output gets the same verdict"
+        in done.stdout
+    )
     assert "did you mean 'label'?" in done.stdout
 
 

@@ -27,6 +27,17 @@ def label(folder: Path, typed: str, *arguments: str) -> Done:
         return here(folder, "label", "--author", "ada", *arguments)
 
 
+def press(folder: Path, keys: bytes, author: str) -> None:
+    """Press single keys in a terminal."""
+    controller, terminal = pty.openpty()
+    command = [sys.executable, "-m", "evalh", "-C", str(folder), "label", "--author", author]
+    process = subprocess.Popen(command, stdin=terminal, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.write(controller, keys)
+    assert process.wait(60) == 0
+    os.close(controller)
+    os.close(terminal)
+
+
 def rows(folder: Path, author: str = "ada") -> list[dict[str, object]]:
     text = (folder / f"datasets/labels/triage/{author}.jsonl").read_text()
     return [json.loads(line) for line in text.splitlines()]
@@ -48,13 +59,7 @@ def test_answers_are_kept_with_what_was_labelled_and_never_asked_for_twice(label
 def test_both_sets_of_keys_label_in_lines_and_in_single_keys(labelled: Path) -> None:
     label(labelled, "g\nb it is not a bug\ny\nn\nq\n")
     kept = rows(labelled)
-    controller, terminal = pty.openpty()
-    command = [sys.executable, "-m", "evalh", "-C", str(labelled), "label", "--author", "grace"]
-    process = subprocess.Popen(command, stdin=terminal, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    os.write(controller, b"gbynGq")
-    assert process.wait(60) == 0
-    os.close(controller)
-    os.close(terminal)
+    press(labelled, b"gbynGq", "grace")
 
     assert [row["good"] for row in kept] == [True, False, True, False]
     assert kept[1]["note"] == "it is not a bug"
@@ -97,13 +102,7 @@ def test_the_status_counts_authors_and_strata(labelled: Path) -> None:
 
 
 def test_a_terminal_takes_single_keys(labelled: Path) -> None:
-    controller, terminal = pty.openpty()
-    command = [sys.executable, "-m", "evalh", "-C", str(labelled), "label", "--author", "ada"]
-    process = subprocess.Popen(command, stdin=terminal, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    os.write(controller, b"yynuq")
-    assert process.wait(60) == 0
-    os.close(controller)
-    os.close(terminal)
+    press(labelled, b"yynuq", "ada")
 
     assert len(rows(labelled)) == 2
 

@@ -29,7 +29,7 @@ from evalh.core.run import RunKind, RunStatus
 from evalh.core.suite import OutputValue
 from evalh.core.values import Value
 from evalh.engine.gate.confirm import Confirming
-from evalh.engine.gate.evidence import mute, one_recording
+from evalh.engine.gate.evidence import one_recording, why_not_measured
 from evalh.engine.plan import Plan
 from evalh.engine.selection import Selection
 from evalh.engine.session import Session, check_plans, new_run_id, together
@@ -219,7 +219,7 @@ def _runs(
     base, head = (None if one is None else one[0] for one in planned)
     if head is not None and (recording := one_recording(base, head)) is not None:
         hint = 'ask a model: --model NAME; or record each version: path = "recorded/{version}.jsonl"'
-        raise CannotMeasure(mute(recording), hint=hint)
+        raise CannotMeasure(why_not_measured(recording), hint=hint)
     runs: list[RunRow] = []
     for side, plan in zip(sides, planned, strict=True):
         if side.run is not None:

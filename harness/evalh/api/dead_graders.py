@@ -90,7 +90,9 @@ def _lost_paths(grader: Grader, schema: JsonValue, version: PromptVersion) -> It
                 step, known = lost
                 what = f"{spec.name} looks at {stated}, and {version.label}'s output schema has no {step!r}"
                 hint = did_you_mean(step, known) if known else "correct the path, or add the field to the output"
-                yield WorkspaceError(f"{what}: it decides nothing", where=spec.where_of("path"), hint=hint)
+                yield WorkspaceError(
+                    f"{what}: every output gets the same verdict", where=spec.where_of("path"), hint=hint
+                )
     for part in grader.compiled.parts:
         yield from _lost_paths(part, schema, version)
 

@@ -151,17 +151,17 @@ def one_recording(base: Plan | None, head: Plan) -> str | None:
     return path if path is not None and recorded.identity == other.identity else None
 
 
-def mute(recording: str) -> str:
+def why_not_measured(recording: str) -> str:
     """Say why a recording tells nothing of a changed prompt."""
     return f"{recording} answers both sides, whatever their prompts say: its rows do not name the requests"
 
 
-def told_by(recording: str | None, tested: Sequence[Finding]) -> list[Finding]:
+def beside_recording(recording: str | None, tested: Sequence[Finding]) -> list[Finding]:
     """Return what was found. A recording that answered both sides alike is told first, and nothing counts for head."""
     if recording is None:
         return list(tested)
     against = (one for one in tested if one.exit is not ExitCode.YES)
-    return [Finding("good", ExitCode.CANNOT_MEASURE, mute(recording)), *against]
+    return [Finding("good", ExitCode.CANNOT_MEASURE, why_not_measured(recording)), *against]
 
 
 def not_compared(change: SuiteChange, cases: Sequence[CaseResult]) -> Finding:

@@ -345,7 +345,7 @@ class SuiteGate:
         return sum(session.unknown(rest) for session in (self._base, self._head) if session is not None)
 
     def _findings(self, tested: Sequence[Finding]) -> Iterator[Finding]:
-        yield from gate_evidence.told_by(self._recording, tested)
+        yield from gate_evidence.beside_recording(self._recording, tested)
         if self._canary is not None:
             yield from self._canary.findings(tested)
         if self._halted is not None:
